@@ -1,0 +1,26 @@
+"""Time as a parameter, so that tests choose it."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the core takes the time from."""
+
+    def now(self) -> float:
+        """Wall time, seconds since the epoch: for records and people."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump: for delays and deadlines."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()

@@ -1,0 +1,297 @@
+"""What a user may write, as models: the one definition from which validation, JSON Schema and reference docs come."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from confsync.units import parse_duration, parse_mode, parse_size
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    Field(json_schema_extra={"format": "duration", "examples": ["60s", "500ms", "1h30m"]}),
+]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str)]
+Mode = Annotated[int, BeforeValidator(parse_mode, json_schema_input_type=int | str)]
+Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
+
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Model(BaseModel):
+    """Base of all configuration models: immutable, and a field nobody knows is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpRequest(Model):
+    """An HTTP request that tells a program to reload."""
+
+    url: Annotated[str, Field(pattern=r"^https?://", description="Where to send it.")]
+    method: Annotated[str, Field(pattern=r"^[A-Z]+$", description="The request method.")] = "POST"
+    headers: Annotated[dict[str, str], Field(description="Headers to send.")] = Field(default_factory=dict)
+    body: Annotated[str, Field(description="The request's body.")] = ""
+    status: Annotated[
+        list[int] | None, Field(description="Status codes that mean success; by default any 2xx.")
+    ] = None
+    verify: Annotated[bool, Field(description="Verify the server's TLS certificate.")] = True
+    ca: Annotated[str | None, Field(description="File of CA certificates to trust instead of the system's.")] = None
+
+
+def _action_shorthand(value: object) -> object:
+    return {"command": value} if isinstance(value, list) else value
+
+
+class _Action(Model):
+    command: Annotated[
+        list[str] | None,
+        Field(min_length=1, description="The program and its arguments; no shell sees them."),
+    ] = None
+    shell: Annotated[str | None, Field(description="A line for /bin/sh, where a shell is really wanted.")] = None
+
+    def kinds(self) -> list[str]:
+        """Which of the exclusive fields are set."""
+        kinds = ("command", "shell", "signal", "systemd", "http")
+        return [kind for kind in kinds if getattr(self, kind, None) is not None]
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.kinds()) != 1:
+            allowed = [kind for kind in ("command", "shell", "signal", "systemd", "http") if hasattr(self, kind)]
+            raise ValueError(f"give exactly one of {', '.join(allowed)}")
+        return self
+
+
+class Check(_Action):
+    """Runs on what is staged, before anything is replaced; a failure leaves every target as it was.
+
+    In `command`, `{staged}` is the staged file (or directory) and `{path}` the target; a shell finds them in
+    $CONFSYNC_STAGED and $CONFSYNC_PATH.
+    """
+
+    timeout: Annotated[Duration, Field(description="After this the process group is killed.")] = 30.0
+
+
+class Reload(_Action):
+    """Runs after targets changed, is owed until it succeeds, and runs once however many targets changed."""
+
+    signal: Annotated[
+        str | None, Field(pattern=r"^(SIG)?[A-Z0-9]+$", description="A signal to send, such as HUP; needs pid_file.")
+    ] = None
+    pid_file: Annotated[str | None, Field(description="File that holds the process id to signal.")] = None
+    systemd: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", description="A unit to reload-or-restart.")] = None
+    http: Annotated[HttpRequest | None, Field(description="An HTTP request to send.")] = None
+    timeout: Annotated[Duration, Field(description="After this the process group is killed.")] = 60.0
+
+    @model_validator(mode="after")
+    def _signal_has_pid_file(self) -> Self:
+        if (self.signal is None) != (self.pid_file is None):
+            raise ValueError("signal and pid_file belong together")
+        return self
+
+
+def _path_shorthand(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+class Ownership(Model):
+    """Permissions of what is written."""
+
+    mode: Annotated[
+        Mode | None,
+        Field(description='Permission bits, such as "0640". Without it 0600 where a sensitive value was read; '
+                          "else what an existing file has, else 0644."),
+    ] = None  # fmt: skip
+    owner: Annotated[int | str | None, Field(description="User name or id. Without it what an existing file has.")] = None
+    group: Annotated[int | str | None, Field(description="Group name or id. Without it what an existing file has.")] = None
+    parents: Annotated[bool, Field(description="Create missing parent directories (0755).")] = False
+
+
+class FileTarget(Ownership):
+    """One file, replaced whole by rename."""
+
+    path: Annotated[str, Field(min_length=1, description="Absolute, or relative to the configuration. Under for_each a template: `{{ each.key }}`.")]
+    format: Annotated[Format | None, Field(description="How a data map is written; by default told by the path's ending.")] = None
+    backup: Annotated[bool, Field(description="Keep the previous content as PATH.bak.")] = False
+    symlink: Annotated[
+        Literal["refuse", "follow", "replace"],
+        Field(description="What to do where PATH is a symbolic link: refuse, write the file it points to, or replace the link."),
+    ] = "refuse"
+    in_place: Annotated[
+        Literal["fallback", "never"],
+        Field(description="Where rename cannot work (a bind-mounted single file): write in place, which a reader can see half-way, or fail."),
+    ] = "fallback"
+
+
+class DirectoryTarget(Ownership):
+    """Several files switched at once by one symlink swap, as kubelet does for volumes."""
+
+    path: Annotated[str, Field(min_length=1, description="The directory; every entry in it is a link through `..data`.")]
+
+
+class Target(Model):
+    """Exactly one sink and what it writes."""
+
+    file: Annotated[FileTarget, BeforeValidator(_path_shorthand, json_schema_input_type=FileTarget | str)] | None = None
+    directory: Annotated[DirectoryTarget, BeforeValidator(_path_shorthand, json_schema_input_type=DirectoryTarget | str)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.file is None) == (self.directory is None):
+            raise ValueError("give exactly one of file, directory")
+        return self
+
+    @property
+    def spec(self) -> FileTarget | DirectoryTarget:
+        """The one that is set."""
+        spec = self.file or self.directory
+        assert spec is not None  # noqa: S101 - the validator has made sure
+        return spec
+
+
+class InlineTemplate(Model):
+    """A template written in the configuration itself."""
+
+    inline: Annotated[str, Field(description="The template's text.")]
+
+
+class Literally(Model):
+    """A value in a data map that is the same everywhere."""
+
+    value: Annotated[str | int | float | bool, Field(description="The value itself.")]
+
+
+class Composed(Model):
+    """A value in a data map made by a template."""
+
+    template: Annotated[str, Field(description="A Jinja2 expression or text, such as postgres://{{ etcd('db/host') }}/shop.")]
+
+
+DataValue = str | int | float | bool | Literally | Composed
+
+
+class Wait(Model):
+    """Coalescing of bursts: render after `min` of quiet, but at the latest `max` after the first event."""
+
+    min: Annotated[Duration, Field(description="How long it must have been quiet.")] = 0.0
+    max: Annotated[Duration, Field(description="The longest an event may wait.")] = 10.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError("max must not be less than min")
+        return self
+
+
+class Limits(Model):
+    """What one render may use."""
+
+    time: Annotated[Duration, Field(description="The longest a render may take.")] = 10.0
+    memory: Annotated[Size, Field(description="The most a render may build up: its output, or any one value in it.")] = 64 * 1024**2
+
+
+def _one_or_many(value: object) -> object:
+    """A single mapping stands for a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _actions(value: object) -> object:
+    """One action in any of its short forms, or a list of them."""
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [{"command": value}]
+    if isinstance(value, list):
+        return [_action_shorthand(item) for item in value]
+    return value
+
+
+class Sync(Model):
+    """One desired binding: a template or data map, and the targets it keeps in agreement."""
+
+    template: Annotated[str | InlineTemplate | None, Field(description="A file in the template directories, or {inline: text}.")] = None
+    templates: Annotated[dict[str, str | InlineTemplate] | None, Field(description="File name -> template, for a directory.")] = None
+    data: Annotated[
+        dict[str, DataValue] | None,
+        Field(description="Name -> `source:path`, a number or boolean, {value: literal} or {template: text}."),
+    ] = None
+    vars: Annotated[dict[str, Any], Field(description="Constants, available to the templates as `vars`.")] = Field(default_factory=dict)
+    for_each: Annotated[str | None, Field(description="An expression such as etcd.dirs('tenants'): one set of targets for each item, as `each.key` and `each.value`.")] = None
+    to: Annotated[list[Target], BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target), Field(min_length=1, description="The targets: one, or a list that succeeds or fails together.")]
+    environment: Annotated[str | None, Field(description="The environment to read; by default defaults.environment.")] = None
+    check: Annotated[list[Check], BeforeValidator(_actions, json_schema_input_type=list[str] | Check | list[Check]), Field(description="Commands that must accept what is staged.")] = Field(default_factory=list)
+    reload: Annotated[list[Reload], BeforeValidator(_actions, json_schema_input_type=list[str] | Reload | list[Reload]), Field(description="What to do after a change.")] = Field(default_factory=list)
+    interval: Annotated[Duration | None, Field(description="How often to look whether the world agrees; by default defaults.interval.")] = None
+    wait: Annotated[Wait | None, Field(description="How to coalesce bursts of changes; by default defaults.wait.")] = None
+    limits: Annotated[Limits | None, Field(description="What a render may use; by default defaults.limits.")] = None
+    sensitive: Annotated[bool, Field(description="Treat the result as sensitive whatever was read.")] = False
+    retain: Annotated[bool, Field(description="Leave targets that are no longer wanted instead of deleting what confsync created.")] = False
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Self:
+        given = [name for name in ("template", "templates", "data") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of template, templates, data")
+        if self.template is not None and any(target.directory for target in self.to):
+            raise ValueError("a directory needs templates or data, which name its files")
+        if self.templates is not None and any(target.file for target in self.to):
+            raise ValueError("templates make several files: use a directory target")
+        return self
+
+
+class Defaults(Model):
+    """What syncs use that do not say otherwise."""
+
+    environment: Annotated[str | None, Field(description="The environment to read.")] = None
+    interval: Annotated[Duration, Field(gt=0, description="How often to look whether the world agrees.")] = 60.0
+    wait: Annotated[Wait, Field(description="How to coalesce bursts of changes.")] = Wait()
+    limits: Annotated[Limits, Field(description="What a render may use.")] = Limits()
+
+
+class MassDelete(Model):
+    """The guard against a mass deletion: beyond both limits nothing is deleted until --allow-mass-delete."""
+
+    percent: Annotated[float, Field(ge=0, le=100, description="Hold when more than this share would go.")] = 50.0
+    count: Annotated[int, Field(ge=0, description="And more than this many.")] = 3
+
+    def exceeded(self, going: int, of: int) -> bool:
+        """Whether losing `going` of `of` things is too much to be believed."""
+        return going > self.count and going * 100 > self.percent * of
+
+
+class Source(BaseModel):
+    """A configured backend. Besides these fields it takes the backend's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    backend: Annotated[str, Field(description="The kind of store: a driver's name.")]
+    sensitive: Annotated[
+        bool | list[str] | None,
+        Field(description="Whether its values are secrets: true, false, or a list of globs of paths; by default what the backend says."),
+    ] = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The backend's own options, not yet validated."""
+        return dict(self.model_extra or {})
+
+
+Prefixes = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]), Field(min_length=1)]
+
+
+class Config(Model):
+    """A whole configuration."""
+
+    sources: Annotated[dict[Annotated[str, Field(pattern=IDENTIFIER)], Source], Field(description="Name -> a configured backend.")] = Field(default_factory=dict)
+    environments: Annotated[
+        dict[Annotated[str, Field(pattern=NAME)], dict[str, Prefixes]],
+        Field(description="Name -> source -> the prefix to read, or a list looked through in order."),
+    ] = Field(default_factory=dict)
+    defaults: Annotated[Defaults, Field(description="What syncs use that do not say otherwise.")] = Defaults()
+    templates: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(description="Directories to look for templates in; the stock library comes last.")] = Field(default_factory=lambda: ["templates"])
+    mass_delete: Annotated[MassDelete, Field(description="The guard against mass deletion.")] = MassDelete()
+    state_dir: Annotated[str | None, Field(description="Where the ledger and caches live; `memory` keeps nothing.")] = None
+    syncs: Annotated[dict[Annotated[str, Field(pattern=NAME)], Sync], Field(description="Name -> sync.")] = Field(default_factory=dict)
