@@ -116,10 +116,12 @@ class Backend(ABC):
     Class attributes:
         Options: the `DriverOptions` subclass that validates what the user wrote.
         watches: whether `watch` works; if not, the core reads again at every interval.
+        sensitive: whether its values are secrets unless the configuration says otherwise.
     """
 
     Options: ClassVar[type[DriverOptions]]
     watches: ClassVar[bool] = True
+    sensitive: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -24,7 +24,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 class Model(BaseModel):
     """Base of all configuration models: immutable, and a field nobody knows is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class HttpRequest(Model):
@@ -194,7 +194,9 @@ class Limits(Model):
 
 
 def _one_or_many(value: object) -> object:
-    """A single mapping stands for a list of one."""
+    """A single target stands for a list of one, and a bare path for a file."""
+    if isinstance(value, str):
+        return [{"file": value}]
     return [value] if isinstance(value, dict) else value
 
 
@@ -220,7 +222,7 @@ class Sync(Model):
     ] = None
     vars: Annotated[dict[str, Any], Field(description="Constants, available to the templates as `vars`.")] = Field(default_factory=dict)
     for_each: Annotated[str | None, Field(description="An expression such as etcd.dirs('tenants'): one set of targets for each item, as `each.key` and `each.value`.")] = None
-    to: Annotated[list[Target], BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target), Field(min_length=1, description="The targets: one, or a list that succeeds or fails together.")]
+    to: Annotated[list[Target], BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target | str), Field(min_length=1, description="The targets: one, or a list that succeeds or fails together.")]
     environment: Annotated[str | None, Field(description="The environment to read; by default defaults.environment.")] = None
     check: Annotated[list[Check], BeforeValidator(_actions, json_schema_input_type=list[str] | Check | list[Check]), Field(description="Commands that must accept what is staged.")] = Field(default_factory=list)
     reload: Annotated[list[Reload], BeforeValidator(_actions, json_schema_input_type=list[str] | Reload | list[Reload]), Field(description="What to do after a change.")] = Field(default_factory=list)
@@ -265,7 +267,7 @@ class MassDelete(Model):
 class Source(BaseModel):
     """A configured backend. Besides these fields it takes the backend's own options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     backend: Annotated[str, Field(description="The kind of store: a driver's name.")]
     sensitive: Annotated[

@@ -1,0 +1,226 @@
+"""Find, read, merge and validate a configuration; every error names file, line, column and what to write instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from confsync.config import yaml_file
+from confsync.config.models import Config
+from confsync.config.references import problems
+from confsync.errors import ConfigError
+from confsync.text import did_you_mean
+
+STANDARD_PLACES = ("confsync.yaml", "/etc/confsync/confsync.yaml")
+_MERGED = ("sources", "environments", "syncs")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One configuration file as it was read."""
+
+    path: Path
+    text: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A valid configuration and where it came from.
+
+    Attributes:
+        config: the merged, validated models.
+        files: the main file first, then `conf.d/*.yaml` in order.
+    """
+
+    config: Config
+    files: tuple[File, ...]
+
+    @property
+    def path(self) -> Path:
+        """The main file, absolute."""
+        return self.files[0].path
+
+    @property
+    def base(self) -> Path:
+        """The directory relative paths are relative to."""
+        return self.path.parent
+
+    def template_directories(self) -> list[Path]:
+        """Where templates are looked for, in order, absolute."""
+        return [self.base / directory for directory in self.config.templates]
+
+    def where(self, path: Sequence[str | int], *, of_key: bool = False) -> str:
+        """`file:line:column` of what `path` leads to, such as ("sources", "etcd", "endpoints")."""
+        return locate(self.files, path, of_key=of_key)
+
+
+def find_config(explicit: str | None) -> Path:
+    """The configuration to use: the one named, $CONFSYNC_CONFIG, or the first standard place that exists.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    named = explicit or os.environ.get("CONFSYNC_CONFIG")
+    if named:
+        path = Path(named).absolute()
+        if not path.exists():
+            raise ConfigError(f"there is no configuration file {named}", hint="make one with: confsync init")
+        return path
+    for place in STANDARD_PLACES:
+        path = Path(place).absolute()
+        if path.exists():
+            return path
+    places = ", ".join(("$CONFSYNC_CONFIG", *STANDARD_PLACES))
+    raise ConfigError(f"found no configuration (looked at {places})", hint="name one with --config, or make one with: confsync init")
+
+
+def load_config(path: Path) -> LoadedConfig:
+    """Read `path` and the `conf.d/*.yaml` beside it.
+
+    Raises:
+        ConfigError: anything at all is wrong; all problems in one message, a line each.
+    """
+    files = tuple(_read(file) for file in _files(path))
+    merged = _merge(files)
+    try:
+        config = Config.model_validate(merged)
+    except ValidationError as exc:
+        raise ConfigError("\n".join(_lines(exc, files))) from None
+    wrong = [f"{locate(files, at, of_key=of_key)}: {message}" for at, of_key, message in problems(config)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return LoadedConfig(config, files)
+
+
+def config_files(path: Path) -> list[Path]:
+    """The files `load_config(path)` would read: what a watcher must look at."""
+    return list(_files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield path
+    yield from sorted((path.parent / "conf.d").glob("*.yaml"))
+
+
+def _read(path: Path) -> File:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"is not UTF-8 text (byte {exc.start})", where=str(path)) from exc
+    except OSError as exc:
+        raise ConfigError(f"cannot be read: {exc.strerror}", where=str(path)) from exc
+    document = yaml_file.parse(text, str(path))
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError("a configuration is a mapping, with sources and syncs", where=f"{path}:1:1")
+    return File(path, text, document)
+
+
+def _merge(files: Sequence[File]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for file in files:
+        for section, content in file.document.items():
+            if section not in merged:
+                merged[section] = dict(content) if section in _MERGED and isinstance(content, dict) else content
+            elif section in _MERGED and isinstance(content, dict) and isinstance(merged[section], dict):
+                _merge_section(merged[section], section, content, file, files)
+            else:
+                first = locate(files, (section,), of_key=True)
+                raise ConfigError(f"{section!r} was already given at {first}", where=locate([file], (section,), of_key=True))
+    return merged
+
+
+def _merge_section(into: dict[str, Any], section: str, content: Mapping[str, Any], file: File, files: Sequence[File]) -> None:
+    for name in content:
+        if name in into:
+            first = locate(files, (section, name), of_key=True)
+            here = locate([file], (section, name), of_key=True)
+            raise ConfigError(f"{section}: {name!r} was already given at {first}", where=here)
+    into.update(content)
+
+
+def locate(files: Iterable[File], path: Sequence[str | int], *, of_key: bool) -> str:
+    """`file:line:column` of what `path` leads to, in the first file that has its beginning."""
+    known = list(files)
+    file = next((file for file in known if _has(file, path)), known[0])
+    line, column = yaml_file.position(file.text, path, of_key=of_key)
+    return f"{file.path}:{line}:{column}"
+
+
+def _has(file: File, path: Sequence[str | int]) -> bool:
+    section = path[0] if path else None
+    content = file.document.get(section) if isinstance(section, str) else None
+    if section in _MERGED and len(path) > 1:
+        return isinstance(content, dict) and path[1] in content
+    return content is not None
+
+
+def _lines(error: ValidationError, files: Sequence[File]) -> list[str]:
+    """One line for each thing that is wrong; of a union's several complaints about one place, the most telling."""
+    found: dict[str, tuple[int, str]] = {}
+    for detail in error.errors():
+        path = tuple(step for step in detail["loc"] if step != "[key]")
+        kind = detail["type"]
+        where = locate(files, path, of_key=kind == "extra_forbidden" or "[key]" in detail["loc"])
+        weight = 2 if kind in ("extra_forbidden", "value_error") else 0 if kind.endswith("_type") else 1
+        if where not in found or found[where][0] < weight:
+            found[where] = (weight, f"{where}: {_message(kind, path, detail)}")
+    return [line for _, line in found.values()]
+
+
+def _message(kind: str, path: tuple[str | int, ...], detail: Any) -> str:
+    name = next((str(step) for step in reversed(path) if isinstance(step, str) and step.isidentifier()), "")
+    if kind == "extra_forbidden":
+        return f"unknown field {path[-1]!r}{did_you_mean(str(path[-1]), _fields_at(path[:-1]))}"
+    if kind == "missing":
+        return f"{path[-1]!r} is missing"
+    if kind == "value_error":
+        text = str(detail["msg"]).removeprefix("Value error, ")
+        return f"{name}: {text}" if name else text
+    if "[key]" in detail["loc"]:
+        return f"{path[-1]!r} is not a legal name: letters, digits and _ (in a sync or environment also . and -)"
+    return f"{name}: {_lower_first(str(detail['msg']))}" if name else _lower_first(str(detail["msg"]))
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _fields_at(path: Sequence[str | int]) -> list[str]:
+    """The fields a model knows at `path`, read off the JSON Schema."""
+    schema = Config.model_json_schema()
+    options = [schema]
+    for step in path:
+        following = [child for option in options for child in _children(_resolve(option, schema), step)]
+        options = [o for child in following for o in _expand(_resolve(child, schema), schema)] or options
+    return sorted({name for option in options for name in _resolve(option, schema).get("properties", {})})
+
+
+def _resolve(node: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return dict(schema["$defs"][reference.rsplit("/", 1)[1]]) if reference else dict(node)
+
+
+def _expand(node: dict[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A node and the alternatives in it: `anyOf`, or a list's items where one item stands for the list."""
+    found = [node]
+    for alternative in (*node.get("anyOf", []), *([node["items"]] if isinstance(node.get("items"), dict) else [])):
+        found += _expand(_resolve(alternative, schema), schema)
+    return found
+
+
+def _children(node: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
+    properties = node.get("properties", {})
+    if step in properties:
+        return [properties[step]]
+    if not isinstance(step, str):
+        return []
+    extra = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return [schema for schema in extra if isinstance(schema, dict)]

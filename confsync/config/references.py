@@ -1,0 +1,99 @@
+"""What one part of a configuration says of another: names that must exist, paths that must not collide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from confsync.config.models import Config, Sync
+from confsync.text import did_you_mean
+
+Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
+"""Where it is, whether the key itself (not its value) is meant, and what is wrong."""
+
+RESERVED = frozenset(
+    "vars each env now hostname range dict lipsum cycler joiner namespace seq lookup_ip lookup_ipv4 lookup_ipv6 "
+    "lookup_srv lookup_txt self loop caller varargs kwargs true false none True False None and or not in is if else".split()
+)
+"""Names templates use for something else, so that no source may have them."""
+
+_REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`source:path` in a data map."""
+
+    source: str
+    path: str
+
+
+def parse_reference(text: str) -> Reference:
+    """The reference in `text`.
+
+    Raises:
+        ValueError: it is none; the text says what to write.
+    """
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not source:path; for a constant write {{value: {text!r}}}")
+    return Reference(found[1], found[2].strip("/"))
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """Everything wrong between the parts of a configuration that is right in each part."""
+    yield from _source_problems(config)
+    yield from _environment_problems(config)
+    paths: dict[str, str] = {}
+    for name, sync in config.syncs.items():
+        yield from _sync_problems(config, name, sync)
+        yield from _path_problems(name, sync, paths)
+
+
+def _source_problems(config: Config) -> Iterator[Problem]:
+    for name in config.sources:
+        if name in RESERVED:
+            yield ("sources", name), True, f"a source cannot be called {name!r}: templates use that name for something else"
+
+
+def _environment_problems(config: Config) -> Iterator[Problem]:
+    for name, environment in config.environments.items():
+        for source in environment:
+            if source not in config.sources:
+                known = did_you_mean(source, config.sources)
+                yield ("environments", name, source), True, f"there is no source {source!r}{known}"
+    chosen = config.defaults.environment
+    if chosen is not None and chosen not in config.environments:
+        known = did_you_mean(chosen, config.environments)
+        yield ("defaults", "environment"), False, f"there is no environment {chosen!r}{known}"
+
+
+def _sync_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:
+    if sync.environment is not None and sync.environment not in config.environments:
+        known = did_you_mean(sync.environment, config.environments)
+        yield ("syncs", name, "environment"), False, f"there is no environment {sync.environment!r}{known}"
+    for key, value in (sync.data or {}).items():
+        if not isinstance(value, str):
+            continue
+        try:
+            source = parse_reference(value).source
+        except ValueError as exc:
+            yield ("syncs", name, "data", key), False, str(exc)
+            continue
+        if source not in config.sources:
+            known = did_you_mean(source, config.sources)
+            yield ("syncs", name, "data", key), False, f"there is no source {source!r}{known}; for a constant write {{value: …}}"
+
+
+def _path_problems(name: str, sync: Sync, paths: dict[str, str]) -> Iterator[Problem]:
+    for index, target in enumerate(sync.to):
+        path = target.spec.path
+        if sync.for_each is not None and "{{" not in path:
+            yield ("syncs", name, "to", index), False, f"{path}: under for_each each item needs a path of its own, with {{{{ each.key }}}}"
+        if "{{" in path:
+            continue
+        owner = paths.setdefault(path, name)
+        if owner != name or path in [other.spec.path for other in sync.to[:index]]:
+            yield ("syncs", name, "to", index), False, f"{path} is already written by sync {owner!r}"

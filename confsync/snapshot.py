@@ -1,0 +1,108 @@
+"""Immutable views of a source's keys at one revision, and an environment's layered look at them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from confsync.driver import Entry, Tree
+
+
+class Found(NamedTuple):
+    """A key that exists: its entry, and the prefix of the environment that has it."""
+
+    entry: Entry
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A source's keys at one revision. Immutable; share it between threads.
+
+    Attributes:
+        source: the source's name.
+        revision: the revision all of it was read at.
+        trees: prefix -> relative path -> entry.
+        read_at: when it was known to be current, seconds since the epoch.
+        stale_since: since when the source cannot be read, or None while it can.
+        problem: why it cannot be read, or None.
+    """
+
+    source: str
+    revision: int
+    trees: Mapping[str, Tree]
+    read_at: float
+    stale_since: float | None = None
+    problem: str | None = None
+    _views: dict[tuple[str, ...], View] = field(default_factory=dict, compare=False, repr=False)
+
+    def view(self, prefixes: Sequence[str]) -> View:
+        """The layers `prefixes`, the first of which wins."""
+        key = tuple(prefixes)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = View(self, key)
+        return view
+
+
+class View:
+    """One environment's look at a source: relative paths, looked for in each prefix in order."""
+
+    __slots__ = ("_layers", "_paths", "prefixes", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, prefixes: tuple[str, ...]) -> None:
+        self.snapshot = snapshot
+        self.prefixes = prefixes
+        self._layers = [(prefix, snapshot.trees.get(prefix, {})) for prefix in prefixes]
+        self._paths: list[str] | None = None
+
+    def find(self, path: str) -> Found | None:
+        """The entry at `path` in the first prefix that has it."""
+        for prefix, tree in self._layers:
+            entry = tree.get(path)
+            if entry is not None:
+                return Found(entry, prefix)
+        return None
+
+    def shadowed(self, path: str) -> list[str]:
+        """The later prefixes that have `path` too, and lose."""
+        return [prefix for prefix, tree in self._layers if path in tree][1:]
+
+    def paths(self) -> list[str]:
+        """Every path, sorted. Do not change the list."""
+        if self._paths is None:
+            self._paths = sorted(set().union(*(tree for _, tree in self._layers)))
+        return self._paths
+
+    def under(self, prefix: str) -> list[str]:
+        """The paths below `prefix` (`upstream` -> `upstream/a`, not `upstream` itself), sorted; "" means all."""
+        paths = self.paths()
+        if not prefix:
+            return paths
+        start = bisect_left(paths, prefix + "/")
+        return paths[start : bisect_left(paths, prefix + "0", start)]  # "0" is the character after "/"
+
+    def children(self, prefix: str) -> list[str]:
+        """The paths exactly one step below `prefix` that have a value, sorted."""
+        depth = len(prefix) + 1 if prefix else 0
+        return [path for path in self.under(prefix) if "/" not in path[depth:]]
+
+    def directories(self, prefix: str) -> list[str]:
+        """The names one step below `prefix` that have something below them, sorted."""
+        return list(self._directories(prefix))
+
+    def _directories(self, prefix: str) -> Iterator[str]:
+        depth = len(prefix) + 1 if prefix else 0
+        last = None
+        for path in self.under(prefix):
+            name, slash, _ = path[depth:].partition("/")
+            if slash and name != last:
+                last = name
+                yield name
+
+
+def full_key(prefix: str, path: str) -> str:
+    """The key as the store spells it: `/prod/shop` and `db/host` -> `/prod/shop/db/host`."""
+    return f"{prefix.rstrip('/')}/{path}" if prefix else path

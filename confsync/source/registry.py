@@ -1,0 +1,97 @@
+"""The backends there are, found by entry points; nothing is imported until a configuration names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+from pydantic import ValidationError
+
+from confsync.config.loading import LoadedConfig
+from confsync.driver import Backend, DriverOptions
+from confsync.errors import ConfigError
+from confsync.text import did_you_mean
+
+GROUP = "confsync.backends"
+
+
+def backend_names() -> list[str]:
+    """The names a configuration may give as `backend`, sorted."""
+    return sorted({point.name for point in metadata.entry_points(group=GROUP)})
+
+
+def load_backend(name: str) -> type[Backend]:
+    """The driver registered as `name`.
+
+    Raises:
+        ConfigError: there is none, or its client library is not installed; says what to install.
+    """
+    point = next(_points(name), None)
+    if point is None:
+        raise ConfigError(f"there is no backend {name!r}{did_you_mean(name, backend_names())}")
+    try:
+        loaded: type[Backend] = point.load()
+    except ImportError as exc:
+        install = f"pip install 'confsync[{name}]'"
+        raise ConfigError(f"backend {name!r} needs the Python package {exc.name!r}", hint=install) from exc
+    return loaded
+
+
+def _points(name: str) -> Iterator[metadata.EntryPoint]:
+    # Reading one distribution's entry points is quick; reading everybody's takes as long as they are many.
+    try:
+        yield from metadata.distribution("confsync").entry_points.select(group=GROUP, name=name)
+    except metadata.PackageNotFoundError:
+        pass
+    yield from metadata.entry_points(group=GROUP, name=name)
+
+
+def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Backend], DriverOptions]:
+    """The driver and options of the source `name`.
+
+    Raises:
+        ConfigError: with file and line: no such backend, or options it does not take.
+    """
+    source = loaded.config.sources[name]
+    try:
+        backend = load_backend(source.backend)
+    except ConfigError as exc:
+        raise ConfigError(exc.message, where=loaded.where(("sources", name, "backend")), hint=exc.hint) from exc
+    try:
+        return backend, backend.Options.model_validate(source.options)
+    except ValidationError as exc:
+        raise ConfigError("\n".join(_option_lines(exc, loaded, name, backend))) from None
+
+
+def _option_lines(error: ValidationError, loaded: LoadedConfig, name: str, backend: type[Backend]) -> Iterator[str]:
+    for detail in error.errors():
+        path = detail["loc"]
+        extra = detail["type"] == "extra_forbidden"
+        where = loaded.where(("sources", name, *path), of_key=extra)
+        if extra:
+            known = did_you_mean(str(path[-1]), [*backend.Options.model_fields, "backend", "sensitive"])
+            yield f"{where}: backend {loaded.config.sources[name].backend!r} has no option {path[-1]!r}{known}"
+        elif detail["type"] == "missing":
+            yield f"{where}: option {path[-1]!r} is missing"
+        else:
+            field = path[0] if path else name
+            yield f"{where}: {field}: {str(detail['msg']).removeprefix('Value error, ')}"
+
+
+def open_source(loaded: LoadedConfig, name: str) -> Backend:
+    """Open the source `name`; no I/O happens yet.
+
+    Raises:
+        ConfigError: as `validate_source`.
+    """
+    backend, options = validate_source(loaded, name)
+    return backend.open(options, loaded.base)
+
+
+def option_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a backend's options."""
+    return load_backend(name).Options.model_json_schema()
+
+
+__all__ = ["GROUP", "backend_names", "load_backend", "open_source", "option_schema", "validate_source"]

@@ -1,0 +1,324 @@
+"""A configured source: reads and watches through its backend, and keeps the last good snapshot.
+
+Drivers only read and watch; everything that must be the same for every store is here, once: what to do when the store
+is down (keep what is known, say since when), when a watch dies (resume from its revision, or read all again after a
+gap), and when suspiciously much vanished at once (hold it until somebody confirms).
+
+Threads: `follow` runs in a thread of its own; everything else may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from confsync import backoff
+from confsync.clock import Clock
+from confsync.config.models import MassDelete
+from confsync.driver import Backend, Delta, Entry, Reading, Tree, Watch
+from confsync.errors import Gap, Held, SourceError
+from confsync.snapshot import Snapshot, full_key
+from confsync.text import plural
+
+log = logging.getLogger(__name__)
+
+Changes = Mapping[str, frozenset[str]]
+"""Prefix -> the relative paths whose value appeared, changed or vanished."""
+
+_SETTLED = 5.0  # seconds after which a watch that opened counts as working again
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something about a source is different: look again at the syncs concerned.
+
+    Attributes:
+        source: its name.
+        changes: which paths changed, or None when every sync of the source must look (first read, stale, held).
+    """
+
+    source: str
+    changes: Changes | None
+
+
+class Source:
+    """One source with its last good snapshot.
+
+    Args:
+        name: its name in the configuration.
+        backend: the open driver; closed by `close`.
+        prefixes: every prefix any environment in use wants.
+        guard: when a loss of keys is too much to be believed.
+        clock: where the time comes from.
+        known: prefix -> how many keys it had when last accepted, from before a restart.
+        notify: called with each `Event`, from the thread that noticed it; must not block.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: Backend,
+        prefixes: Sequence[str],
+        *,
+        guard: MassDelete,
+        clock: Clock,
+        known: Mapping[str, int] | None = None,
+        notify: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.prefixes = tuple(prefixes)
+        self._guard = guard
+        self._clock = clock
+        self._notify = notify
+        self._lock = threading.RLock()
+        self._live: dict[str, dict[str, Entry]] | None = None
+        self._reading: Reading | None = None
+        self._snapshot: Snapshot | None = None
+        self._accepted = dict(known or {})
+        self._gone: dict[str, set[str]] = {}
+        self._held: Held | None = None
+        self._allowed = False
+        self._error: SourceError | None = None
+        self._since: float | None = None
+        self._watch: Watch | None = None
+        self._stop = threading.Event()
+
+    def snapshot(self) -> Snapshot:
+        """The last good snapshot, marked stale while the source cannot be read or is held.
+
+        Raises:
+            SourceError: it was never read since this process began.
+        """
+        with self._lock:
+            snapshot = self._current()
+            problem = self._held or self._error
+            if snapshot is None:
+                raise problem or SourceError(f"source {self.name!r} has not been read yet")
+            if problem is None:
+                return snapshot
+            return replace(snapshot, stale_since=self._since, problem=str(problem))
+
+    def _current(self) -> Snapshot | None:
+        """The snapshot of what is accepted, copied only when something changed since the last one."""
+        if self._snapshot is None and self._live is not None and self._reading is not None and self._held is None:
+            trees = {prefix: tree.copy() for prefix, tree in self._live.items()}
+            self._snapshot = Snapshot(self.name, self._reading.revision, trees, self._clock.now())
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Read everything again.
+
+        Raises:
+            SourceError: it could not be read, or too much vanished (`Held`); the last good snapshot stays.
+        """
+        try:
+            reading = self.backend.read(self.prefixes)
+        except SourceError as exc:
+            self._failed(exc)
+            raise
+        self._accept(reading)
+        if self._held is not None:
+            raise self._held
+
+    def allow_mass_delete(self) -> None:
+        """Believe the present or next mass loss, once."""
+        with self._lock:
+            if self._held is None:
+                self._allowed = True
+                return
+            self._publish(None)
+        self._notify(Event(self.name, None))
+
+    def key_counts(self) -> dict[str, int]:
+        """Prefix -> how many keys were last accepted: to be kept over a restart."""
+        with self._lock:
+            return dict(self._accepted)
+
+    @property
+    def held(self) -> bool:
+        """Whether a mass loss waits for confirmation."""
+        return self._held is not None
+
+    def close(self) -> None:
+        """End `follow` and close the backend. Idempotent."""
+        self._stop.set()
+        with self._lock:
+            watch = self._watch
+        if watch is not None:
+            watch.close()
+        self.backend.close()
+
+    def follow(self) -> None:
+        """Read, then watch, until `close`; failures are waited out with back-off, for ever."""
+        failures = 0
+        while not self._stop.is_set():
+            opened = self._clock.monotonic()
+            try:
+                self._read_if_needed()
+                if not self.backend.watches:
+                    return
+                self._follow_watch()
+            except Gap as exc:
+                log.info("watch lost its place; reading everything again", extra={"source": self.name, "reason": str(exc)})
+                self._reading = None
+            except SourceError as exc:
+                self._watch_failed(exc, failures)
+            failures = 1 if self._clock.monotonic() - opened > _SETTLED else failures + 1
+            self._stop.wait(backoff.delay(failures))
+
+    def _read_if_needed(self) -> None:
+        if self._reading is None or self._error is not None:
+            reading = self.backend.read(self.prefixes)
+            self._accept(reading)
+
+    def _follow_watch(self) -> None:
+        reading, live = self._reading, self._live
+        assert reading is not None and live is not None  # noqa: S101, PT018 - a read came first
+        with self.backend.watch(self.prefixes, Reading(reading.revision, live, reading.token)) as watch:
+            with self._lock:
+                self._watch = watch
+            if self._stop.is_set():
+                return
+            for delta in watch:
+                self._apply(delta)
+
+    def _watch_failed(self, error: SourceError, failures: int) -> None:
+        # A watch that dies is resumed from its revision. Only when that fails too does a read decide whether the
+        # store is down: syncs become stale when it cannot be read, not when a connection was cut.
+        if self._stop.is_set():
+            return
+        if self._error is not None or self._reading is None:
+            self._failed(error)
+            return
+        log.info("watch ended; resuming", extra={"source": self.name, "reason": str(error)})
+        if failures == 0:
+            return
+        try:
+            reading = self.backend.read(self.prefixes)
+        except SourceError as exc:
+            self._failed(exc)
+            return
+        self._accept(reading)
+
+    def _failed(self, error: SourceError) -> None:
+        with self._lock:
+            again = self._error is not None and str(self._error) == str(error)
+            if self._since is None:
+                self._since = self._clock.now()
+            self._error = error
+        if again:
+            return
+        log.warning("source cannot be read", extra={"source": self.name, "error": str(error)})
+        self._notify(Event(self.name, None))
+
+    def _accept(self, reading: Reading) -> None:
+        """Take a full reading as the live state, and publish it unless it lost too much."""
+        with self._lock:
+            old = self._live
+            live = {prefix: dict(reading.trees[prefix]) for prefix in self.prefixes}
+            changes = None if old is None else {p: _changed(old[p], live[p]) for p in self.prefixes}
+            recovered = self._error is not None
+            lost = {p: self._lost(old, live, p) for p in self.prefixes}
+            self._keep_before_hold(lost, live)
+            self._live, self._reading, self._error = live, Reading(reading.revision, {}, reading.token), None
+            was_held = self._held is not None
+            self._publish(lost)
+        if recovered:
+            log.info("source answers again", extra={"source": self.name})
+        if recovered or changes is None or was_held != (self._held is not None):
+            self._notify(Event(self.name, None))
+        elif any(changes.values()) and self._held is None:
+            self._notify(Event(self.name, changes))
+
+    def _apply(self, delta: Delta) -> None:
+        with self._lock:
+            live, reading = self._live, self._reading
+            assert live is not None and reading is not None  # noqa: S101, PT018 - a watch follows a read
+            deleted = {p: delta.deletes[p] & live[p].keys() for p in delta.deletes}
+            for prefix, gone in deleted.items():
+                self._gone.setdefault(prefix, set()).update(gone)
+            for prefix, puts in delta.puts.items():
+                self._gone.get(prefix, set()).difference_update(puts)
+            lost = {p: len(gone) for p, gone in self._gone.items()}
+            after = {p: len(live[p]) - len(deleted.get(p, ())) + _new(live[p], delta.puts.get(p, {})) for p in self.prefixes}
+            if self._excessive(lost, after) is not None:
+                self._current()
+            changes = {p: _differing(live[p], delta, p) for p in {*delta.puts, *deleted}}
+            for prefix, gone in deleted.items():
+                for path in gone:
+                    del live[prefix][path]
+            for prefix, puts in delta.puts.items():
+                live[prefix].update(puts)
+            self._reading = Reading(delta.revision, {}, reading.token)
+            was_held = self._held is not None
+            self._publish(lost)
+        if was_held != (self._held is not None):
+            self._notify(Event(self.name, None))
+        elif self._held is None and any(changes.values()):
+            self._notify(Event(self.name, changes))
+
+    def _lost(self, old: Mapping[str, Tree] | None, live: Mapping[str, Tree], prefix: str) -> int:
+        if old is None:
+            return max(0, self._accepted.get(prefix, 0) - len(live[prefix]))
+        gone = self._gone.setdefault(prefix, set())
+        gone.update(old[prefix].keys() - live[prefix].keys())
+        gone.difference_update(live[prefix])
+        return len(gone)
+
+    def _keep_before_hold(self, lost: Mapping[str, int], live: Mapping[str, Tree]) -> None:
+        """Copy the accepted state while it is still there, when what comes next will be held."""
+        if self._excessive(lost, {p: len(tree) for p, tree in live.items()}) is not None:
+            self._current()
+
+    def _excessive(self, lost: Mapping[str, int], after: Mapping[str, int]) -> str | None:
+        """The prefix that lost too much, if any. A prefix left with nothing has always lost too much."""
+        for prefix, gone in lost.items():
+            before = self._accepted.get(prefix, 0)
+            if before > 0 and (after[prefix] == 0 or self._guard.exceeded(gone, before)):
+                return prefix
+        return None
+
+    def _publish(self, lost: Mapping[str, int] | None) -> None:
+        """Accept the live state, or hold it. `lost` of None accepts whatever is missing."""
+        live = self._live
+        assert live is not None  # noqa: S101 - only called with a live state
+        counts = {prefix: len(tree) for prefix, tree in live.items()}
+        prefix = None if lost is None or self._allowed else self._excessive(lost, counts)
+        if prefix is not None and lost is not None:
+            self._hold(prefix, lost[prefix])
+            return
+        self._held, self._allowed, self._snapshot = None, False, None
+        self._gone.clear()
+        self._accepted = counts
+        if self._error is None:
+            self._since = None
+
+    def _hold(self, prefix: str, lost: int) -> None:
+        before = self._accepted[prefix]
+        where = f"{self.name}:{full_key(prefix, '')}" if prefix else self.name
+        error = Held(
+            f"{lost} of {plural(before, 'key')} in {where} vanished at once; keeping what was there",
+            hint="confirm the loss with: confsync apply --allow-mass-delete",
+        )
+        if self._held is None:
+            self._since = self._since or self._clock.now()
+            log.warning("held a mass loss of keys", extra={"source": self.name, "error": str(error)})
+        self._held = error
+
+
+def _new(tree: Tree, puts: Tree) -> int:
+    return sum(1 for path in puts if path not in tree)
+
+
+def _changed(old: Tree, new: Tree) -> frozenset[str]:
+    changed = {path for path, entry in new.items() if (was := old.get(path)) is None or was.value != entry.value}
+    return frozenset(changed | (old.keys() - new.keys()))
+
+
+def _differing(tree: Tree, delta: Delta, prefix: str) -> frozenset[str]:
+    puts = delta.puts.get(prefix, {})
+    put = {path for path, entry in puts.items() if (was := tree.get(path)) is None or was.value != entry.value}
+    return frozenset(put | (delta.deletes.get(prefix, frozenset()) & tree.keys()))
