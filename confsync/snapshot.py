@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from confsync.driver import Entry, Tree
+from confsync.errors import SourceError
 
 
 class Found(NamedTuple):
@@ -106,3 +107,22 @@ class View:
 def full_key(prefix: str, path: str) -> str:
     """The key as the store spells it: `/prod/shop` and `db/host` -> `/prod/shop/db/host`."""
     return f"{prefix.rstrip('/')}/{path}" if prefix else path
+
+
+class UnreadableView(View):
+    """Stands for a source that was never read: whoever asks it anything gets the reason."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: SourceError, prefixes: tuple[str, ...]) -> None:
+        super().__init__(Snapshot("", 0, {}, 0.0), prefixes)
+        self._error = error
+
+    def find(self, path: str) -> Found | None:
+        raise self._error
+
+    def paths(self) -> list[str]:
+        raise self._error
+
+    def shadowed(self, path: str) -> list[str]:
+        raise self._error

@@ -11,6 +11,8 @@ _BYTES = {
     None: 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3,
 }  # fmt: skip
 
+_MEANT_AS_OCTAL = frozenset({400, 440, 444, 500, 550, 555, 600, 640, 644, 660, 664, 666, 700, 750, 755, 770, 775, 777})
+
 
 def parse_duration(text: object) -> float:
     """Seconds in `1h30m`, `60s` or `250ms`.
@@ -64,7 +66,7 @@ def parse_mode(text: object) -> int:
     if isinstance(text, str) and re.fullmatch(r"(0o)?[0-7]{3,5}", text):
         mode = int(text.removeprefix("0o"), 8)
     elif isinstance(text, int) and not isinstance(text, bool):
-        if re.fullmatch(r"[0-7]{3,4}", str(text)) and str(text)[0] in "4567":
+        if text in _MEANT_AS_OCTAL:
             raise ValueError(f'{text} is decimal to YAML; write mode: "0{text}"')
         mode = text
     else:

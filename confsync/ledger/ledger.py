@@ -1,7 +1,8 @@
 """The ledger itself: SQLite in the state directory, or in memory.
 
-Every write is one transaction. What must survive a crash (an intended write, an owed reload) is committed before the
-step it speaks of; `synchronous=FULL` makes that true for a power cut as well.
+Every write is one transaction; a killed process loses none that was committed. What must survive a power cut as well
+(the creation of a target, an owed reload) is committed with `durable=True` before the step it speaks of; what is lost of
+the rest is found out again by looking at the world.
 
 A ledger that is missing or damaged is begun anew: nothing is deleted then, because nothing is known to be ours.
 Thread-safe; opened for writing by one process at a time (`state_dir.Lock`), for reading by any number.
@@ -21,7 +22,8 @@ from pathlib import Path
 from confsync.clock import Clock
 from confsync.errors import LedgerError
 from confsync.ledger import state_dir
-from confsync.ledger.records import HistoryEntry, KeyRead, OwedReload, PathRead, Reads, State, SyncRecord, TargetRecord
+from confsync.ledger.records import HistoryEntry, OwedReload, State, SyncRecord, TargetRecord
+from confsync.reads import KeyRead, PathRead, Reads
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,11 @@ class Ledger:
         self._connection.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
         """Make several writes one; nests.
+
+        Args:
+            durable: wait until it is on the disk.
 
         Raises:
             LedgerError: it could not be written (a full disk, a directory gone read-only).
@@ -73,6 +78,7 @@ class Ledger:
                 yield
                 return
             try:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield
@@ -102,6 +108,16 @@ class Ledger:
         """Every sync ever reconciled and not forgotten, by name."""
         rows = self._rows("SELECT name, spec, identity, reads, state, detail, since, applied_at FROM syncs")
         return {str(row[0]): _sync(row) for row in rows}
+
+    def sync(self, name: str) -> SyncRecord | None:
+        """One of them, or None."""
+        columns = "name, spec, identity, reads, state, detail, since, applied_at"
+        rows = self._rows(f"SELECT {columns} FROM syncs WHERE name = ?", name)  # noqa: S608 - a constant
+        return _sync(rows[0]) if rows else None
+
+    def sync_names(self) -> list[str]:
+        """The names of all of them, sorted."""
+        return [str(row[0]) for row in self._rows("SELECT name FROM syncs ORDER BY name")]
 
     def put_sync(self, record: SyncRecord) -> None:
         """Insert or replace."""
@@ -270,7 +286,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         path.chmod(0o600)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok" or version not in (0, _VERSION):
             raise sqlite3.DatabaseError("it does not pass SQLite's integrity check")
         if version == 0:

@@ -1,0 +1,127 @@
+"""What has to happen to one target, and why: a table, not a procedure.
+
+| recorded | actual | desired | what happens |
+|---|---|---|---|
+| – | nothing | content | create: it is ours |
+| – | same content | content | adopt: noted, not touched; never deleted later |
+| – | other content | content | update, adopted; never deleted later |
+| written | as recorded | same | nothing |
+| written | as recorded | other | update |
+| written | differs | any | update: drift |
+| written | gone | any | create: drift |
+| any | content right, mode or owner not | same | permissions |
+| ours | as recorded | nothing | delete |
+| ours | differs | nothing | release: somebody else's work is in it |
+| adopted | any | nothing | release: it was not ours to begin with |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What happens to a target."""
+
+    NONE = "none"
+    ADOPT = "adopt"
+    CREATE = "create"
+    UPDATE = "update"
+    PERMISSIONS = "permissions"
+    DELETE = "delete"
+    RELEASE = "release"
+
+    @property
+    def writes_content(self) -> bool:
+        """Whether readers will see other content."""
+        return self in (Action.CREATE, Action.UPDATE, Action.DELETE)
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the world outside the ledger is changed."""
+        return self.writes_content or self is Action.PERMISSIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What identifies a target's state: a digest of its content, and its mode, owner and group."""
+
+    digest: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger says of a target.
+
+    Attributes:
+        digest: of what was last written, or None when that is not known.
+        created: whether confsync made it.
+        intended: whether the last write may not have been finished.
+    """
+
+    digest: str | None
+    created: bool
+    intended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens, and whether the target had changed behind confsync's back."""
+
+    action: Action
+    drift: bool = False
+
+
+def decide(desired: Print, actual: Print | None, known: Known | None) -> Decision:
+    """What has to happen so that `actual` becomes `desired`."""
+    drift = _drifted(actual, known)
+    if actual is None:
+        return Decision(Action.CREATE, drift)
+    if actual.digest != desired.digest:
+        return Decision(Action.UPDATE, drift)
+    if dict(actual.attributes) != dict(desired.attributes):
+        return Decision(Action.PERMISSIONS, known is not None)
+    return Decision(Action.NONE if known is not None else Action.ADOPT)
+
+
+def decide_removal(actual: Print | None, known: Known) -> Decision:
+    """What happens to a target that is no longer wanted."""
+    if actual is None or not known.created or _drifted(actual, known):
+        return Decision(Action.RELEASE, _drifted(actual, known))
+    return Decision(Action.DELETE)
+
+
+def _drifted(actual: Print | None, known: Known | None) -> bool:
+    if known is None or known.digest is None or known.intended:
+        return False
+    return actual is None or actual.digest != known.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan.
+
+    Attributes:
+        sync: whose target it is.
+        target: its id, `file:/etc/app.conf`.
+        action: what happens.
+        drift: whether it changed though the truth did not.
+        sensitive: whether old or new content depends on a sensitive value.
+        reasons: which keys, templates or settings changed; no values.
+        diff: a unified diff, masked where sensitive; empty where content stays.
+        before, after: digests of the content, None where there is none.
+    """
+
+    sync: str
+    target: str
+    action: Action
+    drift: bool
+    sensitive: bool
+    reasons: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
+    before: str | None = None
+    after: str | None = None
+    attributes: Mapping[str, str] | None = None

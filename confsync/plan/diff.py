@@ -1,0 +1,97 @@
+"""Unified diffs for people, masked where a sensitive value may show.
+
+A line of a sensitive file is shown only where it is certainly no secret: where it stands, whole or up to its first
+expression, in the text of a template. Everything else is replaced by dots, whatever it looks like: a value that went
+through a filter is a secret too, and the old file's values are not known to anybody any more.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from confsync.text import printable
+
+DOTS = "••••••"
+_CONTEXT = 3
+_LONGEST_LINE = 500
+_MOST_LINES = 2000
+_LARGEST = 1_000_000
+
+
+def unified(
+    before: bytes | Mapping[str, bytes] | None, after: bytes | Mapping[str, bytes] | None, *, sensitive: bool, literals: Sequence[str]
+) -> tuple[str, ...]:
+    """The lines of a diff from `before` to `after` (None: nothing is there), each safe for a terminal.
+
+    Args:
+        sensitive: whether either side depends on a sensitive value.
+        literals: the texts of the templates, for what may be shown of a sensitive file.
+    """
+    mask = _Mask(literals) if sensitive else None
+    if isinstance(before, Mapping) or isinstance(after, Mapping):
+        return tuple(_directory(_files(before), _files(after), mask))
+    return tuple(_file("", before, after, mask))
+
+
+def _files(content: bytes | Mapping[str, bytes] | None) -> Mapping[str, bytes]:
+    return content if isinstance(content, Mapping) else {}
+
+
+def _directory(before: Mapping[str, bytes], after: Mapping[str, bytes], mask: _Mask | None) -> list[str]:
+    lines: list[str] = []
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            lines += _file(name, before.get(name), after.get(name), mask)
+    return lines
+
+
+def _file(name: str, before: bytes | None, after: bytes | None, mask: _Mask | None) -> list[str]:
+    head = [f"@@ {printable(name)} @@"] if name else []
+    if len(before or b"") + len(after or b"") > _LARGEST:
+        return [*head, f"(too large to compare: {len(before or b'')} → {len(after or b'')} bytes)"]
+    old, new = _lines(before), _lines(after)
+    if old is None or new is None:
+        return [*head, "(not text)"]
+    lines = list(difflib.unified_diff(old, new, n=_CONTEXT, lineterm=""))[2:]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"  (and {len(lines) - _MOST_LINES} more lines)"]
+    return head + [_shown(line, mask) for line in lines]
+
+
+def _lines(content: bytes | None) -> list[str] | None:
+    try:
+        return (content or b"").decode("utf-8").split("\n") if content else []
+    except UnicodeDecodeError:
+        return None
+
+
+def _shown(line: str, mask: _Mask | None) -> str:
+    sign, text = line[:1], line[1:]
+    if sign not in "+- ":
+        return line
+    if mask is not None:
+        text = mask.line(text)
+    text = printable(text)
+    return sign + (text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "…")
+
+
+class _Mask:
+    """Knows what the templates say themselves."""
+
+    def __init__(self, literals: Sequence[str]) -> None:
+        self._whole: set[str] = {""}
+        self._beginnings: set[str] = set()
+        for text in literals:
+            for line in text.split("\n"):
+                at = min((place for mark in ("{{", "{%", "{#") if (place := line.find(mark)) >= 0), default=-1)
+                if at < 0:
+                    self._whole.add(line)
+                elif line[:at].strip():
+                    self._beginnings.add(line[:at])
+
+    def line(self, text: str) -> str:
+        if text in self._whole:
+            return text
+        beginning = max((start for start in self._beginnings if text.startswith(start)), key=len, default="")
+        return beginning + DOTS

@@ -1,0 +1,191 @@
+"""Carry out an assessment: stage all, check all, note the intention, commit all or take back, record.
+
+The order is what makes a crash harmless. Before the first target is replaced, the ledger says durably what is about to
+be written and which reloads will be owed; whatever happens then, the next run knows what is ours, finds content that is
+wholly old or wholly new, finishes the writing and does the reloads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from confsync.actions import identity as reload_identity
+from confsync.actions import run_check
+from confsync.errors import ConfsyncError, SinkError
+from confsync.ledger.records import OwedReload, State, SyncRecord, TargetRecord
+from confsync.plan.change import Action, Change
+from confsync.reconcile.assess import Assessment, Step
+from confsync.reconcile.core import Core
+from confsync.redact import redactor
+from confsync.sinks import sink_for
+from confsync.sinks.base import Staged
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one sync.
+
+    Attributes:
+        record: how it stands now; equal to what the ledger has.
+        changes: what was changed, in order.
+        error: why it failed, or None.
+    """
+
+    record: SyncRecord
+    changes: tuple[Change, ...] = ()
+    error: ConfsyncError | None = None
+
+
+class Applier:
+    """Carries out assessments; thread-safe, but one sync at a time belongs to one thread."""
+
+    def __init__(self, core: Core, cancelled: threading.Event | None = None) -> None:
+        self._core = core
+        self._cancelled = cancelled
+
+    def apply(self, assessment: Assessment) -> Outcome:
+        """Make the world as the assessment says, or leave it as it is and say why."""
+        if assessment.error is not None:
+            return Outcome(self._record(assessment, assessment.state, assessment.detail), error=assessment.error)
+        redact = redactor(assessment.secrets)
+        try:
+            changes = self._carry_out(assessment, redact)
+            with self._core.ledger.transaction():
+                self._settle(assessment)
+                record = self._record(assessment, assessment.state, assessment.detail, done=True)
+        except ConfsyncError as exc:
+            return Outcome(self._record(assessment, State.FAILED, redact(str(exc))), error=exc)
+        return Outcome(record, tuple(changes))
+
+    def _carry_out(self, assessment: Assessment, redact: Callable[[str], str]) -> list[Change]:
+        writes = [step for step in assessment.steps if step.desired is not None and step.change.action.is_change]
+        with ExitStack() as stack:
+            staged: list[Staged] = []
+            for step in writes:
+                assert step.desired is not None  # noqa: S101 - a write has something to write
+                one = sink_for(step.spec).stage(step.desired, undoable=len(writes) > 1)
+                stack.callback(one.close)
+                staged.append(one)
+            for step, one in zip(writes, staged, strict=True):
+                self._check(assessment, step, one, redact)
+            self._intend(assessment, writes)
+            self._commit(writes, staged)
+            removed = self._remove(assessment)
+        return [step.change for step in writes] + [step.change for step in removed]
+
+    def _check(self, assessment: Assessment, step: Step, staged: Staged, redact: Callable[[str], str]) -> None:
+        if not step.change.action.writes_content:
+            return
+        for check in assessment.sync.check:
+            run_check(check, staged=staged.path, path=step.spec.path, redact=redact, cancelled=self._cancelled)
+
+    def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> None:
+        """Note durably what is about to be written, and that its reloads will be owed."""
+        if not writes:
+            return
+        ledger = self._core.ledger
+        owing = bool(assessment.sync.reload) and any(step.change.action.writes_content for step in writes)
+        with ledger.transaction(durable=owing or any(step.record is None for step in writes)):
+            for step in writes:
+                ledger.put_target(replace(self._target(assessment.name, step), intended=True))
+            self._owe(assessment, writes)
+
+    def _owe(self, assessment: Assessment, steps: Sequence[Step]) -> None:
+        if not any(step.change.action.writes_content for step in steps):
+            return
+        for reload in assessment.sync.reload:
+            self._core.ledger.owe_reload(OwedReload(assessment.name, reload_identity(reload), self._core.clock.now()))
+
+    def _target(self, sync: str, step: Step) -> TargetRecord:
+        """The row of a target as it is when its step is done."""
+        before, change = step.record, step.change
+        created = before.created if before is not None else change.action is Action.CREATE
+        written = self._core.clock.now() if change.action.is_change else (before.written_at if before else None)
+        return TargetRecord(
+            change.target, sync, step.spec.model_dump_json(), change.after, change.attributes or {}, created,
+            bool(step.desired and step.desired.sensitive), written,
+        )  # fmt: skip
+
+    def _commit(self, writes: Sequence[Step], staged: Sequence[Staged]) -> None:
+        done: list[tuple[Step, Staged]] = []
+        try:
+            for step, one in zip(writes, staged, strict=True):
+                one.commit()
+                done.append((step, one))
+        except SinkError as exc:
+            self._take_back(exc, writes, done)
+
+    def _take_back(self, error: SinkError, writes: Sequence[Step], done: Sequence[tuple[Step, Staged]]) -> None:
+        """Undo what was committed before `error`, newest first, and raise it; what cannot be undone stays intended."""
+        stuck: list[str] = []
+        for step, one in reversed(done):
+            try:
+                one.rollback()
+            except SinkError as exc:
+                stuck.append(f"{step.change.target} could not be put back ({exc.message})")
+        ledger = self._core.ledger
+        with ledger.transaction():
+            for step in writes:
+                if any(step.change.target in text for text in stuck):
+                    continue
+                if step.record is None:
+                    ledger.forget_target(step.change.target)
+                else:
+                    ledger.put_target(step.record)
+        note = f"; {'; '.join(stuck)}" if stuck else ""
+        raise SinkError(error.target, error.message.removeprefix(f"{error.target}: ") + note, hint=error.hint) from error
+
+    def _remove(self, assessment: Assessment) -> list[Step]:
+        """Remove what is no longer wanted, after everything wanted is in place."""
+        removals = [step for step in assessment.steps if step.change.action is Action.DELETE]
+        if removals:
+            self._owe(assessment, removals)
+        for step in removals:
+            sink_for(step.spec).remove(step.spec)
+        return removals
+
+    def _settle(self, assessment: Assessment) -> None:
+        """Record every target as done."""
+        ledger = self._core.ledger
+        for step in assessment.steps:
+            if step.desired is not None:
+                ledger.put_target(self._target(assessment.name, step))
+            else:
+                ledger.forget_target(step.change.target)
+            if step.change.action is not Action.NONE:
+                ledger.note(assessment.name, step.change.target, event(step.change), "; ".join(step.change.reasons[:5]))
+
+    def _record(self, assessment: Assessment, state: State, detail: str, *, done: bool = False) -> SyncRecord:
+        """Write how the sync stands, if that is news."""
+        before = assessment.record
+        now = self._core.clock.now()
+        same = before is not None and (before.state, before.detail) == (state, detail)
+        since = before.since if before is not None and same else assessment.stale_since or now
+        changed = any(step.change.action.is_change for step in assessment.steps)
+        record = SyncRecord(
+            assessment.name,
+            assessment.spec if done or before is None else before.spec,
+            assessment.identity if done else (before.identity if before else None),
+            assessment.reads if done or before is None or before.applied_at is None else before.reads,
+            state,
+            detail,
+            since,
+            (now if changed or before is None or before.applied_at is None else before.applied_at) if done
+            else (before.applied_at if before else None),
+        )  # fmt: skip
+        if record != before:
+            self._core.ledger.put_sync(record)
+        return record
+
+
+def event(change: Change) -> str:
+    """What a change is called once it is done."""
+    if change.drift and change.action.is_change:
+        return "healed"
+    return {
+        Action.CREATE: "created", Action.UPDATE: "updated", Action.PERMISSIONS: "permissions set", Action.DELETE: "deleted",
+        Action.RELEASE: "released", Action.ADOPT: "adopted",
+    }[change.action]  # fmt: skip

@@ -1,0 +1,193 @@
+"""The workers that keep everything in agreement: events in, names through the queue, one reconcile at a time for each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from confsync import backoff
+from confsync.clock import Clock
+from confsync.config.models import Wait
+from confsync.errors import ConfsyncError, Held
+from confsync.ledger.records import State
+from confsync.reconcile.apply import Outcome, event
+from confsync.reconcile.assess import Assessment
+from confsync.reconcile.core import Core
+from confsync.reconcile.dependencies import Dependencies
+from confsync.reconcile.queue import WorkQueue
+from confsync.reconcile.reconciler import Reconciler
+from confsync.source.source import Event
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+RELOADS = "@reloads"
+PRUNE = "@prune"
+_PATIENCE = 10.0  # seconds a reload waits at most for more files to change with it
+_GLANCE = 0.02
+
+
+class Controller:
+    """Runs one configuration until it is stopped.
+
+    Args:
+        on_applied: called after each reconcile, from a worker: new targets to watch for drift.
+    """
+
+    def __init__(
+        self, core: Core, queue: WorkQueue, clock: Clock, cancelled: threading.Event, on_applied: Callable[[Assessment, Outcome], None]
+    ) -> None:
+        self.core = core
+        self.dependencies = Dependencies()
+        self.reconciler = Reconciler(core, cancelled=cancelled)
+        self._queue = queue
+        self._clock = clock
+        self._on_applied = on_applied
+        self._failures: dict[str, int] = {}
+        self._reload_wanted: float | None = None
+        self._lock = threading.Lock()
+        self._first_pass: set[str] = set(core.loaded.config.syncs)
+
+    def start(self) -> None:
+        """Take up what is known of earlier runs, and look at everything."""
+        records = self.core.ledger.syncs()
+        for name, record in records.items():
+            if name in self.core.loaded.config.syncs:
+                self.dependencies.put(name, record.reads)
+        if self.core.ledger.owed_reloads():
+            self.want_reloads()
+        self.resync()
+
+    def resync(self, interval: float | None = None) -> None:
+        """Look at every sync (or those with this interval), whatever happened."""
+        config = self.core.loaded.config
+        for name, sync in config.syncs.items():
+            if interval is None or interval == (sync.interval or config.defaults.interval):
+                self._queue.add(name)
+        if interval is None or interval == config.defaults.interval:
+            self._queue.add(PRUNE)
+
+    def intervals(self) -> set[float]:
+        """The distinct resync intervals, in seconds."""
+        config = self.core.loaded.config
+        return {config.defaults.interval, *(sync.interval for sync in config.syncs.values() if sync.interval)}
+
+    def on_source(self, event: Event) -> None:
+        """Something about a source is different."""
+        config = self.core.loaded.config
+        if event.changes is None:
+            # A sync that never rendered may want any source; the others want those they read.
+            concerned = self.dependencies.of_source(event.source) | self._first_pass | set(self._failures)
+        else:
+            concerned = set().union(*(self.dependencies.reading(event.source, paths) for paths in event.changes.values()))
+        for name in concerned:
+            sync = config.syncs.get(name)
+            if sync is not None:
+                wait: Wait = sync.wait or config.defaults.wait
+                self._queue.settle(name, wait.min, wait.max)
+
+    def on_templates(self, names: set[str]) -> None:
+        """Template files changed, appeared or vanished."""
+        for name in self.dependencies.using_template(names) | set(self._failures):
+            self._queue.add(name)
+
+    def want_reloads(self) -> None:
+        """A reload is owed; do it as soon as nothing else is about to change."""
+        with self._lock:
+            self._reload_wanted = self._reload_wanted or self._clock.monotonic()
+        self._queue.add(RELOADS)
+
+    def handle(self, item: str) -> None:
+        """Do what one queue item asks for. Never raises for anything a user, a store or a disk can cause."""
+        if item == RELOADS:
+            self._reload()
+        elif item == PRUNE:
+            self._prune()
+        elif item in self.core.loaded.config.syncs:
+            self._reconcile(item)
+
+    def _reconcile(self, name: str) -> None:
+        assessment, outcome = self.reconciler.reconcile(name)
+        self.dependencies.put(name, assessment.reads)
+        self._first_pass.discard(name)
+        self._report(name, assessment, outcome)
+        if any(change.action.writes_content for change in outcome.changes) and assessment.sync.reload:
+            self.want_reloads()
+        if outcome.error is not None:
+            failures = self._failures[name] = self._failures.get(name, 0) + 1
+            self._queue.add(name, backoff.delay(failures))
+        elif self._failures.pop(name, None) is not None:
+            log.info("sync works again", extra={"sync": name})
+        self._on_applied(assessment, outcome)
+
+    def _report(self, name: str, assessment: Assessment, outcome: Outcome) -> None:
+        for change in outcome.changes:
+            level = logging.WARNING if change.drift else logging.INFO
+            why = "; ".join(change.reasons[:5])
+            log.log(level, "target " + event(change), extra={"sync": name, "target": change.target, "why": why})
+        before = assessment.record
+        if before is not None and (before.state, before.detail) == (outcome.record.state, outcome.record.detail):
+            return
+        if outcome.record.state in (State.FAILED, State.HELD):
+            log.error("sync " + outcome.record.state.value, extra={"sync": name, "error": outcome.record.detail})
+        elif outcome.record.state is State.STALE:
+            log.warning("sync is stale", extra={"sync": name, "error": outcome.record.detail})
+
+    def _reload(self) -> None:
+        wanted = self._reload_wanted or self._clock.monotonic()
+        if not self._queue.idle(besides=RELOADS) and self._clock.monotonic() - wanted < _PATIENCE:
+            self._queue.add(RELOADS, _GLANCE)
+            return
+        with self._lock:
+            self._reload_wanted = None
+        failed = False
+        for result in self.reconciler.reloads.run():
+            if result.error is None:
+                log.info("reloaded", extra={"reload": result.description, "syncs": ", ".join(result.syncs)})
+            else:
+                failed = True
+                log.error("reload failed; it stays owed", extra={"reload": result.description, "error": str(result.error)})
+            self._settle_owed(result.syncs, result.error)
+        failures = self._failures.get(RELOADS, 0) + 1 if failed else 0
+        self._failures.pop(RELOADS, None)
+        if failed:
+            self._failures[RELOADS] = failures
+            self._queue.add(RELOADS, backoff.delay(failures))
+
+    def _settle_owed(self, syncs: tuple[str, ...], error: ConfsyncError | None) -> None:
+        still_owing = {debt.sync for debt in self.core.ledger.owed_reloads()}
+        for name in syncs:
+            record = self.core.ledger.sync(name)
+            if record is None:
+                continue
+            if error is not None:
+                self.reconciler.mark_owed(record, str(error))
+            elif record.state is State.OWED and name not in still_owing:
+                self.core.ledger.put_sync(replace(record, state=State.OK, detail="", since=self._clock.now()))
+
+    def _prune(self) -> None:
+        try:
+            for change in self.reconciler.prune():
+                log.info("target deleted", extra={"sync": change.sync, "target": change.target, "why": "; ".join(change.reasons)})
+            self._failures.pop(PRUNE, None)
+        except ConfsyncError as exc:
+            first = PRUNE not in self._failures
+            failures = self._failures[PRUNE] = self._failures.get(PRUNE, 0) + 1
+            self.reconciler.mark_removed(State.HELD if isinstance(exc, Held) else State.FAILED, exc)
+            if first:
+                log.error("removed syncs are not cleaned up", extra={"error": str(exc)})
+            self._queue.add(PRUNE, backoff.delay(failures))
+
+
+def work(queue: WorkQueue, handle: Callable[[str], None]) -> None:
+    """A worker: take items and handle them until the queue is shut down. A bug in one item does not end it."""
+    while (item := queue.take()) is not None:
+        try:
+            handle(item)
+        except Exception:
+            log.exception("a bug: please report it", extra={"item": item})
+            queue.add(item, backoff.CEILING)
+        finally:
+            queue.done(item)

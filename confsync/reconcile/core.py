@@ -1,0 +1,91 @@
+"""Everything a reconcile needs, opened and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from confsync import __version__
+from confsync.clock import Clock, SystemClock
+from confsync.config.loading import LoadedConfig
+from confsync.config.models import Limits, Sync
+from confsync.digest import Hasher
+from confsync.ledger.ledger import Ledger
+from confsync.render.library import TemplateFiles
+from confsync.render.recorder import SourceView
+from confsync.render.renderer import Renderer
+from confsync.source.hub import SourceHub
+from confsync.source.source import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The services of one configuration; a new configuration gets a new core.
+
+    Attributes:
+        environment: overrides `defaults.environment`, or None.
+    """
+
+    loaded: LoadedConfig
+    ledger: Ledger
+    hub: SourceHub
+    renderer: Renderer
+    hasher: Hasher
+    clock: Clock
+    environment: str | None
+
+    @classmethod
+    def open(
+        cls,
+        loaded: LoadedConfig,
+        ledger: Ledger,
+        *,
+        environment: str | None = None,
+        bytecode: Path | None = None,
+        clock: Clock | None = None,
+        notify: Callable[[Event], None] = lambda _: None,
+        environments: tuple[str | None, ...] | None = None,
+    ) -> Self:
+        """Open the sources and the renderer; no I/O on any store yet.
+
+        Args:
+            environments: which environments to read, by default those the syncs use.
+
+        Raises:
+            ConfigError: a source's backend or options are wrong.
+        """
+        clock = clock or SystemClock()
+        hasher = Hasher(ledger.key)
+        default = environment or loaded.config.defaults.environment
+        used = environments if environments is not None else (default, *(s.environment or default for s in loaded.config.syncs.values()))
+        hub = SourceHub(loaded, used, clock, known=ledger.key_counts, notify=notify)
+        renderer = Renderer(TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode)
+        return cls(loaded, ledger, hub, renderer, hasher, clock, environment)
+
+    def environment_of(self, sync: Sync) -> str | None:
+        """The environment a sync reads."""
+        return sync.environment or self.environment or self.loaded.config.defaults.environment
+
+    def limits_of(self, sync: Sync) -> Limits:
+        """What a render of a sync may use."""
+        return sync.limits or self.loaded.config.defaults.limits
+
+    def views(self, environment: str | None) -> Mapping[str, SourceView]:
+        """Each source as `environment` shows it now, each at one revision."""
+        return {
+            name: SourceView(name, self.hub.view(name, environment), self.hub.is_sensitive(name)) for name in self.hub.sources
+        }
+
+    def spec_digest(self, sync: Sync) -> str:
+        """The digest of everything but values and templates that decides a sync's result."""
+        environment = self.environment_of(sync)
+        sources = [
+            f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}" for name in self.hub.sources
+        ]
+        return self.hasher.parts("spec", __version__, str(self.loaded.base), sync.model_dump_json(), *sources)
+
+    def close(self) -> None:
+        """Close the sources; the ledger belongs to whoever opened it."""
+        self.hub.close()

@@ -1,0 +1,129 @@
+"""The work queue: names of what must be looked at again, each handled by one worker at a time, none forgotten.
+
+An item is only a name. Whatever happened to it, however often, the answer is the same: look again. So the queue is
+three sets and a heap, and these rules:
+
+- added twice before it is taken, it is handled once;
+- added while it is being handled, it is handled once more afterwards, never by two workers at once;
+- added with a delay, it waits its time, unless it is added without one before;
+- `settle` waits for quiet: each event restarts the short wait, and the long wait bounds it;
+- first come, first served, so that a busy item cannot starve the others;
+- after `shut_down` nothing is taken that is not already due, and `take` gives None when all is handled.
+
+Thread-safe. The clock is a parameter, so that tests choose the time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+
+from confsync.clock import Clock
+
+
+class WorkQueue:
+    """See the module for what it promises."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._ready: deque[str] = deque()
+        self._dirty: set[str] = set()
+        self._processing: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._first: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._closed = False
+
+    def add(self, item: str, delay: float = 0.0) -> None:
+        """Have `item` looked at, now or after `delay` seconds; the sooner wish wins."""
+        with self._changed:
+            if self._closed:
+                return
+            if delay <= 0:
+                self._enqueue(item)
+            elif item not in self._dirty:
+                due = self._clock.monotonic() + delay
+                if item not in self._due or due < self._due[item]:
+                    self._wait_until(item, due)
+
+    def settle(self, item: str, quiet: float, longest: float) -> None:
+        """Have `item` looked at after `quiet` seconds without another `settle`, at the latest `longest` after the first."""
+        if quiet <= 0:
+            self.add(item)
+            return
+        with self._changed:
+            if self._closed or item in self._dirty:
+                return
+            now = self._clock.monotonic()
+            first = self._first.setdefault(item, now)
+            self._wait_until(item, min(now + quiet, first + longest))
+
+    def take(self) -> str | None:
+        """Block until an item is due and take it; None when the queue is shut down and nothing is left.
+
+        The caller must call `done` with it.
+        """
+        with self._changed:
+            while True:
+                wait = self._promote()
+                if self._ready:
+                    item = self._ready.popleft()
+                    self._dirty.discard(item)
+                    self._processing.add(item)
+                    return item
+                if self._closed:
+                    return None
+                self._changed.wait(wait)
+
+    def done(self, item: str) -> None:
+        """The work on `item` has ended; if it was added meanwhile it is due again."""
+        with self._changed:
+            self._processing.discard(item)
+            if item in self._dirty:
+                self._ready.append(item)
+            self._changed.notify_all()
+
+    def shut_down(self) -> None:
+        """Take no more; what is due is still handed out, what waits is dropped."""
+        with self._changed:
+            self._closed = True
+            self._due.clear()
+            self._first.clear()
+            self._changed.notify_all()
+
+    def idle(self, besides: str | None = None) -> bool:
+        """Whether nothing is due or being handled, apart from `besides`."""
+        with self._changed:
+            self._promote()
+            return not ((self._dirty | self._processing) - {besides})
+
+    def _enqueue(self, item: str) -> None:
+        self._due.pop(item, None)
+        self._first.pop(item, None)
+        if item in self._dirty:
+            return
+        self._dirty.add(item)
+        if item not in self._processing:
+            self._ready.append(item)
+            self._changed.notify()
+
+    def _wait_until(self, item: str, due: float) -> None:
+        self._due[item] = due
+        heapq.heappush(self._heap, (due, item))
+        self._changed.notify()
+
+    def _promote(self) -> float | None:
+        """Enqueue what has become due; gives the seconds until the next, or None when nothing waits."""
+        now = self._clock.monotonic()
+        while self._heap:
+            due, item = self._heap[0]
+            if self._due.get(item) != due:
+                heapq.heappop(self._heap)  # it was added without delay, or its wait was moved
+            elif due <= now:
+                heapq.heappop(self._heap)
+                self._enqueue(item)
+            else:
+                return due - now
+        return None

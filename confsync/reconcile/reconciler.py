@@ -1,0 +1,237 @@
+"""One reconcile of one sync, of what was removed from the configuration, or of everything once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from confsync.errors import ConfsyncError, Held
+from confsync.ledger.records import State, SyncRecord
+from confsync.plan.change import Action, Change
+from confsync.reconcile.apply import Applier, Outcome, event
+from confsync.reconcile.assess import Assessment, Assessor, Step
+from confsync.reconcile.core import Core
+from confsync.reconcile.reloads import ReloadResult, Reloads
+from confsync.sinks import sink_for
+from confsync.target import target_id
+from confsync.text import plural
+
+log = logging.getLogger(__name__)
+
+_WRITERS = 4  # overlap their fsyncs; more would only queue for the disk
+
+
+@dataclass(slots=True)
+class Report:
+    """What one pass over everything did.
+
+    Attributes:
+        outcomes: each sync's, in the configuration's order.
+        removed: changes made because a sync is no longer configured.
+        reloads: those that were tried.
+        held: why a removal waits for confirmation, or None.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    removed: list[Change] = field(default_factory=list)
+    reloads: list[ReloadResult] = field(default_factory=list)
+    held: ConfsyncError | None = None
+
+    @property
+    def changes(self) -> list[Change]:
+        """Everything that was changed."""
+        return [change for outcome in self.outcomes.values() for change in outcome.changes] + self.removed
+
+    @property
+    def in_agreement(self) -> bool:
+        """Whether the whole world is as configured."""
+        fine = all(outcome.record.state is State.OK for outcome in self.outcomes.values())
+        return fine and self.held is None and all(result.error is None for result in self.reloads)
+
+
+class Reconciler:
+    """Reconciles with one configuration. `reconcile` may run in several threads, each for another sync."""
+
+    def __init__(
+        self, core: Core, *, with_diffs: bool = False, allow_mass_delete: bool = False, cancelled: threading.Event | None = None
+    ) -> None:
+        self.core = core
+        self.reloads = Reloads(core, cancelled)
+        self._allow_mass_delete = allow_mass_delete
+        self._assessor = Assessor(core, with_diffs=with_diffs, allow_mass_delete=allow_mass_delete)
+        self._applier = Applier(core, cancelled)
+        self._cancelled = cancelled or threading.Event()
+        self._claims: dict[str, str] = {}
+
+    def assess(self, name: str) -> Assessment:
+        """What has to happen for one sync; changes nothing."""
+        ledger = self.core.ledger
+        assessment = self._assessor.assess(name, ledger.sync(name), ledger.targets(name), self._claims)
+        self._claim(name, assessment)
+        return assessment
+
+    def _claim(self, name: str, assessment: Assessment) -> None:
+        for target in assessment.targets:
+            self._claims.setdefault(target, name)
+
+    def reconcile(self, name: str) -> tuple[Assessment, Outcome]:
+        """Make one sync agree, or leave its targets as they are and say why."""
+        assessment = self.assess(name)
+        return assessment, self._applier.apply(assessment)
+
+    def run_once(self, names: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Report:
+        """Reconcile these syncs once (all, and what was removed, where none are named), then do the reloads owed.
+
+        Args:
+            progress: called with each sync's name when it is done.
+        """
+        report = Report()
+        wanted = list(self.core.loaded.config.syncs) if names is None else list(names)
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as writers:
+            self._apply_all(wanted, writers, report, progress)
+        if names is None and not self._cancelled.is_set():
+            self._prune_into(report)
+        if not self._cancelled.is_set():
+            report.reloads = self.reloads.run()
+            self.note_owed(report)
+        for name, source in self.core.hub.sources.items():
+            if (counts := source.key_counts()) and not source.held:
+                self.core.ledger.put_key_counts(name, counts)
+        return report
+
+    def _apply_all(
+        self, names: Iterable[str], writers: ThreadPoolExecutor, report: Report, progress: Callable[[str], None]
+    ) -> None:
+        """Assess one after the other; let the writers overlap what has something to write."""
+        waiting: dict[str, Future[Outcome]] = {}
+        for name in names:
+            if self._cancelled.is_set():
+                break
+            assessment = self.assess(name)
+            if assessment.changes:
+                waiting[name] = writers.submit(self._applier.apply, assessment)
+                report.outcomes[name] = _PLACEHOLDER
+                self._bound(waiting, report, progress)
+            else:
+                report.outcomes[name] = self._applier.apply(assessment)
+                progress(name)
+        for name, future in waiting.items():
+            report.outcomes[name] = future.result()
+            progress(name)
+
+    @staticmethod
+    def _bound(waiting: dict[str, Future[Outcome]], report: Report, progress: Callable[[str], None]) -> None:
+        """Keep few rendered contents in memory at a time."""
+        while len(waiting) > 4 * _WRITERS:
+            name = next(iter(waiting))
+            report.outcomes[name] = waiting.pop(name).result()
+            progress(name)
+
+    def note_owed(self, report: Report) -> None:
+        """Show a sync whose reload failed as owing it."""
+        for result in report.reloads:
+            for name in result.syncs:
+                if result.error is not None and name in report.outcomes:
+                    outcome = report.outcomes[name]
+                    report.outcomes[name] = replace(outcome, record=self.mark_owed(outcome.record, str(result.error)), error=result.error)
+
+    def mark_owed(self, record: SyncRecord, error: str) -> SyncRecord:
+        """Record that everything is written and a reload is owed."""
+        detail = f"reload owed: {error}"
+        if record.state not in (State.OK, State.OWED) or (record.state, record.detail) == (State.OWED, detail):
+            return record
+        since = record.since if record.state is State.OWED else self.core.clock.now()
+        owed = replace(record, state=State.OWED, detail=detail, since=since)
+        self.core.ledger.put_sync(owed)
+        return owed
+
+    # What is no longer configured
+
+    def removals(self) -> list[Step]:
+        """What happens to the targets of syncs that are not configured any more."""
+        ledger = self.core.ledger
+        steps: list[Step] = []
+        for name in self.removed_syncs():
+            for record in ledger.targets(name).values():
+                if record.id not in self._claims and record.id not in self._static_targets():
+                    steps.append(self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed"))
+        return steps
+
+    def removed_syncs(self) -> list[str]:
+        """Syncs the ledger knows and the configuration does not."""
+        return [name for name in self.core.ledger.sync_names() if name not in self.core.loaded.config.syncs]
+
+    def _static_targets(self) -> set[str]:
+        """Targets whose path is written out: wanted even while their sync cannot be rendered."""
+        from confsync.render.paths import final_path
+
+        base = str(self.core.loaded.base)
+        specs = [target.spec for sync in self.core.loaded.config.syncs.values() for target in sync.to if "{" not in target.spec.path]
+        return {target_id(spec.model_copy(update={"path": final_path(spec.path, base, "")})) for spec in specs}
+
+    def prune(self) -> list[Change]:
+        """Remove what confsync created for syncs that are not configured any more.
+
+        Raises:
+            Held: it is too much at once, or it is not yet known what other syncs want.
+            SinkError: a target could not be removed.
+        """
+        removed = self.removed_syncs()
+        if not removed:
+            return []
+        steps = self.removals()
+        self._guard_removals(steps)
+        self._wait_for_unknown()
+        done: list[Change] = []
+        ledger = self.core.ledger
+        for step in steps:
+            if step.change.action is Action.DELETE:
+                sink_for(step.spec).remove(step.spec)
+                done.append(step.change)
+            with ledger.transaction():
+                ledger.forget_target(step.change.target)
+                ledger.note(step.change.sync, step.change.target, event(step.change), "; ".join(step.change.reasons))
+        for name in removed:
+            ledger.forget_sync(name)
+        return done
+
+    def _guard_removals(self, steps: Sequence[Step]) -> None:
+        deleting = sum(1 for step in steps if step.change.action is Action.DELETE)
+        total = len(self.core.ledger.targets())
+        if not self._allow_mass_delete and self.core.loaded.config.mass_delete.exceeded(deleting, total):
+            raise Held(
+                f"{deleting} of {plural(total, 'target')} would be deleted at once, since their syncs were removed",
+                hint="confirm it with: confsync apply --allow-mass-delete",
+            )
+
+    def _wait_for_unknown(self) -> None:
+        """A sync that never rendered may want what a removed one left; until it is known, nothing is removed."""
+        for name, sync in self.core.loaded.config.syncs.items():
+            if not any("{" in target.spec.path for target in sync.to):
+                continue
+            record = self.core.ledger.sync(name)
+            if record is None or record.applied_at is None:
+                raise Held(f"removed syncs are not cleaned up until sync {name!r} has been rendered once")
+
+    def _prune_into(self, report: Report) -> None:
+        try:
+            report.removed = self.prune()
+        except Held as exc:
+            report.held = exc
+            self.mark_removed(State.HELD, exc)
+        except ConfsyncError as exc:
+            report.held = exc
+            self.mark_removed(State.FAILED, exc)
+
+    def mark_removed(self, state: State, error: ConfsyncError) -> None:
+        """Show the removed syncs as waiting, and for what."""
+        for name in self.removed_syncs():
+            record = self.core.ledger.sync(name)
+            if record is not None and (record.state, record.detail) != (state, str(error)):
+                self.core.ledger.put_sync(replace(record, state=state, detail=str(error), since=self.core.clock.now()))
+
+
+_PLACEHOLDER = Outcome(SyncRecord(""))

@@ -1,0 +1,108 @@
+"""Reloads that are owed: kept in the ledger until they succeed, each run once however many syncs owe it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confsync.actions import describe, run_reload
+from confsync.actions import identity as reload_identity
+from confsync.config.models import Reload
+from confsync.errors import ConfsyncError
+from confsync.ledger.records import OwedReload
+from confsync.reconcile.core import Core
+from confsync.redact import redactor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """One reload that was tried.
+
+    Attributes:
+        description: what it is, for people.
+        syncs: those that owed it.
+        error: why it failed, or None.
+    """
+
+    description: str
+    syncs: tuple[str, ...]
+    error: ConfsyncError | None
+
+
+class Reloads:
+    """Runs what is owed. One thread at a time calls `run`."""
+
+    def __init__(self, core: Core, cancelled: threading.Event | None = None) -> None:
+        self._core = core
+        self._cancelled = cancelled
+
+    def owed(self) -> dict[str, list[OwedReload]]:
+        """Reload identity -> who owes it, after making the debts fit the present configuration."""
+        owed: dict[str, list[OwedReload]] = {}
+        for debt in self._core.ledger.owed_reloads():
+            for current in self._fitting(debt):
+                owed.setdefault(current.identity, []).append(current)
+        return owed
+
+    def _fitting(self, debt: OwedReload) -> list[OwedReload]:
+        """A debt whose reload was edited is a debt of what the sync's reloads are now; without the sync it is void."""
+        sync = self._core.loaded.config.syncs.get(debt.sync)
+        present = [reload_identity(reload) for reload in sync.reload] if sync else []
+        if debt.identity in present:
+            return [debt]
+        fitting = [OwedReload(debt.sync, identity, debt.since) for identity in present]
+        with self._core.ledger.transaction():
+            self._core.ledger.settle_reload(debt.sync, debt.identity)
+            for one in fitting:
+                self._core.ledger.owe_reload(one)
+        return fitting
+
+    def run(self) -> list[ReloadResult]:
+        """Try everything that is owed, once each."""
+        return [self._run_one(self._definition(identity, debts), debts) for identity, debts in self.owed().items()]
+
+    def _definition(self, identity: str, debts: list[OwedReload]) -> Reload:
+        reloads = self._core.loaded.config.syncs[debts[0].sync].reload
+        return next(reload for reload in reloads if reload_identity(reload) == identity)
+
+    def _run_one(self, reload: Reload, debts: list[OwedReload]) -> ReloadResult:
+        ledger = self._core.ledger
+        syncs = tuple(debt.sync for debt in debts)
+        redact = self._redactor(syncs)
+        try:
+            run_reload(reload, redact=redact, cancelled=self._cancelled)
+        except ConfsyncError as exc:
+            with ledger.transaction():
+                for debt in debts:
+                    ledger.owe_reload(OwedReload(debt.sync, debt.identity, debt.since, redact(str(exc))))
+            return ReloadResult(describe(reload), syncs, exc)
+        with ledger.transaction():
+            for debt in debts:
+                ledger.settle_reload(debt.sync, debt.identity)
+                ledger.note(debt.sync, "", "reloaded", describe(reload))
+        return ReloadResult(describe(reload), syncs, None)
+
+    def _redactor(self, syncs: tuple[str, ...]) -> Callable[[str], str]:
+        """Hides the sensitive values these syncs read, as they are now."""
+        secrets: set[str | bytes] = set()
+        for name in syncs:
+            record = self._core.ledger.sync(name)
+            sync = self._core.loaded.config.syncs.get(name)
+            if record is None or sync is None:
+                continue
+            environment = self._core.environment_of(sync)
+            for source, path in record.reads.keys:
+                if source in self._core.hub.sources and self._core.hub.is_sensitive(source)(path):
+                    secrets |= self._value(source, environment, path)
+        return redactor(secrets)
+
+    def _value(self, source: str, environment: str | None, path: str) -> set[str | bytes]:
+        try:
+            found = self._core.hub.view(source, environment).find(path)
+        except ConfsyncError:
+            return set()
+        return {found.entry.value} if found else set()

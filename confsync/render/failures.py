@@ -1,0 +1,67 @@
+"""What goes wrong in a template, as one line that names template and line and gives away no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+
+from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError, UndefinedError
+
+from confsync.errors import ConfsyncError, LimitExceeded, RenderError
+from confsync.render.library import TemplateFiles
+from confsync.render.recorder import Recorder
+from confsync.text import did_you_mean, nearest, printable
+
+_LONGEST = 256
+
+
+def explain(error: Exception, name: str, recorder: Recorder, files: TemplateFiles, names: Iterable[str]) -> ConfsyncError:
+    """`error`, which rendering `name` raised, as a `RenderError`.
+
+    Args:
+        names: what a template may use, to suggest the nearest.
+    """
+    where = _where(error, name)
+    if isinstance(error, LimitExceeded):
+        return LimitExceeded(error.message, where=error.where or where, hint=error.hint)
+    if isinstance(error, RenderError):
+        return error if error.where else RenderError(error.message, where=where, hint=error.hint)
+    if isinstance(error, ConfsyncError):
+        return error
+    if isinstance(error, TemplateSyntaxError):
+        return RenderError(f"syntax error: {error.message}", where=f"{error.name or name}:{error.lineno}")
+    if isinstance(error, TemplateNotFound):
+        missing = str(error.name or error)
+        return RenderError(f"there is no template {missing!r}{did_you_mean(missing, files.names())}", where=where, hint=_searched(files))
+    if isinstance(error, UndefinedError):
+        return RenderError(_undefined(error, names), where=where)
+    if isinstance(error, RecursionError):
+        return LimitExceeded("the template calls or includes itself without end", where=where)
+    if isinstance(error, MemoryError | OverflowError):
+        return LimitExceeded(f"rendering needs too much ({type(error).__name__})", where=where)
+    if recorder.secrets:
+        return RenderError(f"{type(error).__name__} (details withheld: the template has read sensitive values)", where=where)
+    return RenderError(f"{type(error).__name__}: {printable(str(error))[:_LONGEST]}", where=where)
+
+
+def _searched(files: TemplateFiles) -> str:
+    return f"looked in {', '.join(files.directories)} and the stock library"
+
+
+def _undefined(error: UndefinedError, names: Iterable[str]) -> str:
+    text = printable(error.message or "something is undefined")[:_LONGEST]
+    found = text.split("'")
+    near = nearest(found[1], names) if len(found) > 1 and text.endswith("is undefined") else None
+    return f"{text}; did you mean {near!r}?" if near else text
+
+
+def _where(error: BaseException, name: str) -> str:
+    """`template:line` of the innermost template code in the traceback."""
+    found = name
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            found = f"{template.name or name}:{template.get_corresponding_lineno(trace.tb_lineno)}"
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,120 @@
+"""What one sync's render reads, misses and lists, as it happens."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from confsync.digest import Hasher
+from confsync.driver import Entry
+from confsync.errors import MissingKey
+from confsync.reads import KeyRead, PathRead, Reads
+from confsync.snapshot import Found, View
+from confsync.text import nearest
+
+_active = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """One source as a sync's environment shows it.
+
+    Attributes:
+        name: the source's name.
+        view: its keys, layered, at one revision.
+        is_sensitive: whether the value at a relative path is a secret.
+    """
+
+    name: str
+    view: View
+    is_sensitive: Callable[[str], bool]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Belongs to one render in one thread.
+
+    Attributes:
+        secrets: the sensitive values read, to keep them out of every message.
+        sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
+        impure: whether something besides keys was asked for (time, DNS, the environment).
+    """
+
+    found: dict[PathRead, Found] = field(default_factory=dict)
+    missed: dict[PathRead, None] = field(default_factory=dict)
+    listed: dict[PathRead, None] = field(default_factory=dict)
+    missing: dict[PathRead, MissingKey] = field(default_factory=dict)
+    templates: dict[str, str] = field(default_factory=dict)
+    secrets: set[str | bytes] = field(default_factory=set)
+    sensitive: bool = False
+    impure: bool = False
+
+    def find(self, source: SourceView, path: str) -> Entry | None:
+        """Look a key up, and remember it was looked up."""
+        read = PathRead(source.name, path)
+        found = source.view.find(path)
+        if found is None:
+            self.missed[read] = None
+            return None
+        self.found[read] = found
+        if source.is_sensitive(path):
+            self.sensitive = True
+            self.secrets.add(found.entry.value)
+        return found.entry
+
+    def list(self, source: SourceView, prefix: str) -> None:
+        """Remember that everything below `prefix` was listed."""
+        self.listed[PathRead(source.name, prefix)] = None
+
+    def miss(self, source: SourceView, path: str, where: str) -> None:
+        """A key that is needed and does not exist."""
+        read = PathRead(source.name, path)
+        if read not in self.missing:
+            self.missing[read] = MissingKey(source.name, path, where, nearest(path, source.view.paths()))
+
+    def reads(self, hasher: Hasher, now: float, before: Mapping[PathRead, KeyRead]) -> Reads:
+        """Everything recorded, in the form that is kept.
+
+        Args:
+            before: the keys of the last render, to keep the time a revision was first seen.
+        """
+        keys = {read: _key_read(found, hasher, now, before.get(read)) for read, found in sorted(self.found.items())}
+        return Reads(keys, frozenset(self.missed), frozenset(self.listed), dict(self.templates), self.impure)
+
+
+def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
+    entry, prefix = found
+    digest = hasher.value(entry.value)
+    if before is not None and (before.prefix, before.revision, before.digest) == (prefix, entry.revision, digest):
+        return before
+    return KeyRead(prefix, entry.revision, digest, entry.modified or now)
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[Recorder]:
+    """Make `recorder` the one filters and globals in this thread report to."""
+    previous = getattr(_active, "recorder", None)
+    _active.recorder = recorder
+    try:
+        yield recorder
+    finally:
+        _active.recorder = previous
+
+
+def current() -> Recorder | None:
+    """The recorder of the render this thread is in."""
+    return getattr(_active, "recorder", None)
+
+
+def template_position() -> str:
+    """`template:line` of the template code that is running now, or ""."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the way to ask who called
+    while frame is not None:
+        template = frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            return f"{template.name}:{template.get_corresponding_lineno(frame.f_lineno)}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""

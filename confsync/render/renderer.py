@@ -1,0 +1,327 @@
+"""One sync's render: views of its sources in, every target's desired content out, with all that was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+
+from confsync.clock import Clock
+from confsync.config.models import Composed, FileTarget, InlineTemplate, Limits, Literally, Sync
+from confsync.config.references import parse_reference
+from confsync.digest import Hasher
+from confsync.errors import ConfsyncError, MissingKeys, RenderError
+from confsync.reads import KeyRead, PathRead, Reads
+from confsync.render import filters
+from confsync.render.budget import Budget, limited
+from confsync.render.failures import explain
+from confsync.render.formats import Scalar, encode, format_of
+from confsync.render.library import TemplateEnvironment, TemplateFiles
+from confsync.render.lookup import SourceLookup
+from confsync.render.paths import escape_segment, final_path
+from confsync.render.recorder import Recorder, SourceView, current, recording
+from confsync.render.sandbox import Sandbox
+from confsync.target import Content, Desired, TargetSpec
+
+_INLINE_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a sync wants.
+
+    Attributes:
+        desired: its targets, in the order they are written; empty where `for_each` has no items.
+        reads: everything it depended on.
+        secrets: the sensitive values, to keep them out of messages; never stored.
+        literals: the template text it was made with: what of its output is certainly no secret.
+    """
+
+    desired: tuple[Desired, ...]
+    reads: Reads
+    secrets: frozenset[str | bytes]
+    literals: tuple[str, ...]
+
+
+class RenderFailed(Exception):  # noqa: N818
+    """A render that failed, with what it had read by then: a change of that may mend it."""
+
+    def __init__(self, error: ConfsyncError, reads: Reads) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.reads = reads
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One item of `for_each`."""
+
+    key: str
+    value: Any
+
+
+class Renderer:
+    """Renders syncs. Thread-safe; holds compiled templates, no values.
+
+    Args:
+        files: where template files come from.
+        base: what relative target paths are relative to.
+        bytecode: directory for compiled templates, or None.
+    """
+
+    def __init__(self, files: TemplateFiles, base: Path, hasher: Hasher, clock: Clock, bytecode: Path | None = None) -> None:
+        self.files = files
+        self._base = str(base)
+        self._hasher = hasher
+        self._clock = clock
+        self._environment = TemplateEnvironment(files, bytecode)
+        self._paths = Sandbox(finalize=escape_segment)
+        self._inline: dict[tuple[Sandbox, str], Template] = {}
+        for environment in (self._environment, self._paths):
+            environment.filters.update(_reporting(filters.FILTERS))
+            environment.tests.update(filters.TESTS)
+            environment.globals.update(_reporting(filters.GLOBALS))
+
+    def render(
+        self, name: str, sync: Sync, limits: Limits, sources: Mapping[str, SourceView], before: Mapping[PathRead, KeyRead]
+    ) -> Rendering:
+        """Render the sync `name`.
+
+        Args:
+            before: the keys its last render read.
+
+        Raises:
+            RenderFailed: wraps a `MissingKeys`, `LimitExceeded` or other `RenderError`.
+        """
+        recorder = Recorder()
+        job = _Job(self, name, sync, sources, recorder)
+        with recording(recorder), limited(Budget(limits, self._clock)) as budget:
+            try:
+                desired = tuple(job.run(budget))
+                if recorder.missing:
+                    raise MissingKeys(list(recorder.missing.values()))
+            except Exception as exc:
+                error: ConfsyncError = explain(exc, name, recorder, self.files, job.names())
+                if recorder.missing:
+                    error = MissingKeys(list(recorder.missing.values()))
+                raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
+        reads = recorder.reads(self._hasher, self._clock.now(), before)
+        return Rendering(desired, reads, frozenset(recorder.secrets), job.literals())
+
+    def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
+        """An inline template, compiled once."""
+        environment = self._paths if of_path else self._environment
+        key = (environment, text)
+        template = self._inline.get(key)
+        if template is None:
+            if len(self._inline) >= _INLINE_KEPT:
+                self._inline.clear()
+            template = environment.from_string(text)
+            template.name = name
+            self._inline[key] = template
+        return template
+
+    def named(self, name: str) -> Template:
+        """A template file, compiled, from memory or the bytecode cache where possible."""
+        return self._environment.get_template(name)
+
+    def check_syntax(self, sync_name: str, sync: Sync) -> Iterable[ConfsyncError]:
+        """Everything wrong with a sync's templates that shows without any value."""
+        recorder = Recorder()
+        for label, spec in _templates(sync_name, sync):
+            try:
+                if isinstance(spec, str):
+                    self.named(spec)
+                else:
+                    self.compiled(spec.inline, label)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is explained
+                yield explain(exc, label, recorder, self.files, ())
+
+    @property
+    def base(self) -> str:
+        """What relative target paths are relative to."""
+        return self._base
+
+    @property
+    def expressions(self) -> Sandbox:
+        """The environment for expressions such as `for_each`."""
+        return self._environment
+
+
+def _templates(name: str, sync: Sync) -> list[tuple[str, str | InlineTemplate]]:
+    """(what to call it in errors, the template) for each template of a sync, paths and for_each included."""
+    found: list[tuple[str, str | InlineTemplate]] = []
+    if sync.template is not None:
+        found.append((f"syncs.{name}.template", sync.template))
+    found += [(f"syncs.{name}.templates.{key}", template) for key, template in (sync.templates or {}).items()]
+    for key, value in (sync.data or {}).items():
+        if isinstance(value, Composed):
+            found.append((f"syncs.{name}.data.{key}", InlineTemplate(inline=value.template)))
+    if sync.for_each is not None:
+        found.append((f"syncs.{name}.for_each", InlineTemplate(inline="{{ " + sync.for_each + " }}")))
+    found += [(f"syncs.{name}.to.{t.spec.path}", InlineTemplate(inline=t.spec.path)) for t in sync.to if "{" in t.spec.path]
+    return found
+
+
+class _Job:
+    """One render of one sync."""
+
+    def __init__(self, renderer: Renderer, name: str, sync: Sync, sources: Mapping[str, SourceView], recorder: Recorder) -> None:
+        self._renderer = renderer
+        self._name = name
+        self._sync = sync
+        self._sources = sources
+        self._recorder = recorder
+        self._context: dict[str, Any] = {source: SourceLookup(view, recorder) for source, view in sources.items()}
+        self._context["vars"] = sync.vars
+
+    def names(self) -> list[str]:
+        """What a template may use."""
+        return [*self._context, *filters.GLOBALS, *(["each"] if self._sync.for_each else [])]
+
+    def literals(self) -> tuple[str, ...]:
+        """The text of every template used."""
+        texts = [spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)]
+        for name in self._recorder.templates:
+            if self._recorder.templates[name]:
+                texts.append(self._renderer.files.read(name)[0])
+        texts += [f"{key}: {{{{ }}}}\n{key}={{{{ }}}}\n{key} = {{{{ }}}}" for key in self._sync.data or ()]
+        return tuple(texts)
+
+    def run(self, budget: Budget) -> Iterable[Desired]:
+        paths: dict[str, str] = {}
+        recorder = self._recorder
+        items = self._items()
+        tainted_items = recorder.sensitive
+        for each in items:
+            recorder.sensitive = tainted_items or self._sync.sensitive
+            context = self._context if each is None else {**self._context, "each": each}
+            label = f"{self._name}[{each.key}]" if each else self._name
+            made = self._content(context, budget)
+            for target in self._sync.to:
+                spec = self._placed(target.spec, context, label)
+                if spec.path in paths:
+                    raise RenderError(f"{label} and {paths[spec.path]} would both write {spec.path}", where=f"syncs.{self._name}.to")
+                paths[spec.path] = label
+                content = _fitted(made, spec, self._name)
+                yield Desired(spec, content, recorder.sensitive)
+
+    def _items(self) -> list[Each] | list[None]:
+        if self._sync.for_each is None:
+            return [None]
+        where = f"syncs.{self._name}.for_each"
+        expression = self._renderer.expressions.compile_expression(self._sync.for_each, undefined_to_none=False)
+        value = expression(**self._context)
+        return [_each(item, where) for item in _iterable(value, where)]
+
+    def _placed(self, spec: TargetSpec, context: Mapping[str, Any], label: str) -> TargetSpec:
+        where = f"syncs.{self._name}.to"
+        path = spec.path
+        if "{{" in path or "{%" in path:
+            path = self._renderer.compiled(path, where, of_path=True).render(context)
+        path = final_path(path, self._renderer.base, where)
+        return spec if path == spec.path else spec.model_copy(update={"path": path})
+
+    def _content(self, context: Mapping[str, Any], budget: Budget) -> bytes | dict[str, bytes] | dict[str, Scalar]:
+        sync = self._sync
+        if sync.template is not None:
+            return self._text(sync.template, f"syncs.{self._name}.template", context, budget)
+        if sync.templates is not None:
+            where = f"syncs.{self._name}.templates"
+            return {name: self._text(template, f"{where}.{name}", context, budget) for name, template in sync.templates.items()}
+        return {key: self._value(key, value, context, budget) for key, value in (sync.data or {}).items()}
+
+    def _text(self, spec: str | InlineTemplate, label: str, context: Mapping[str, Any], budget: Budget) -> bytes:
+        template = self._renderer.named(spec) if isinstance(spec, str) else self._renderer.compiled(spec.inline, label)
+        chunks: list[str] = []
+        length = 0
+        for chunk in template.root_render_func(template.new_context(dict(context))):
+            length += len(chunk)
+            budget.turn()
+            budget.size(length)
+            chunks.append(chunk)
+        budget.look()
+        try:
+            return "".join(chunks).encode("utf-8")
+        except UnicodeEncodeError as exc:
+            raise RenderError("the result has characters that are not valid Unicode (a key that is not UTF-8?)", where=label) from exc
+
+    def _value(self, key: str, value: Any, context: Mapping[str, Any], budget: Budget) -> Scalar:
+        where = f"syncs.{self._name}.data.{key}"
+        if isinstance(value, Literally):
+            return value.value
+        if isinstance(value, Composed):
+            return self._text(InlineTemplate(inline=value.template), where, context, budget).decode("utf-8")
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        reference = parse_reference(value)
+        source = self._sources[reference.source]
+        entry = self._recorder.find(source, reference.path)
+        if entry is None:
+            self._recorder.miss(source, reference.path, where)
+            return ""
+        return _text_or_bytes(entry.value)
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def _each(item: Any, where: str) -> Each:
+    if isinstance(item, str | int):
+        return Each(str(item), item)
+    if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], str | int):
+        return Each(str(item[0]), item[1])
+    raise RenderError(f"an item must be a name or a (name, value) pair, not {type(item).__name__}", where=where)
+
+
+def _iterable(value: Any, where: str) -> list[Any]:
+    if isinstance(value, Mapping):
+        return sorted(value.items())
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise RenderError(f"for_each needs a list or mapping, not {type(value).__name__}", where=where)
+    return list(value)
+
+
+def _fitted(made: bytes | Mapping[str, bytes] | Mapping[str, Scalar], spec: TargetSpec, name: str) -> Content:
+    """What was made, in the form the target takes."""
+    if isinstance(made, bytes):
+        return made
+    if not isinstance(spec, FileTarget):
+        return {key: _raw(value) for key, value in made.items()}
+    form = spec.format or format_of(spec.path)
+    if form is None:
+        raise RenderError(f"{spec.path}: its ending does not tell a format", where=f"syncs.{name}.to", hint="give format: dotenv, json, yaml…")
+    return encode(form, made)
+
+
+def _raw(value: Scalar) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    return str(value).encode("utf-8")
+
+
+def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions, those among them that are impure telling the render in progress that they were used."""
+    return {name: _noting(function) if name in filters.IMPURE else function for name, function in functions.items()}
+
+
+def _noting(function: Any) -> Any:
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        recorder = current()
+        if recorder is not None:
+            recorder.impure = True
+        return function(*args, **kwargs)
+
+    noting.__doc__ = function.__doc__
+    return noting
+
+

@@ -1,0 +1,136 @@
+"""Jinja2's sandbox, made to ask the budget before every loop turn, call and operator that could run away.
+
+Jinja's own sandbox keeps templates from Python's internals, and bounds `range`. It bounds neither nested loops nor
+strings that double at every turn; the transformation of the syntax tree below closes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import StrictUndefined, nodes
+from jinja2.runtime import Context, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from confsync.errors import LimitExceeded
+from confsync.render import budget
+
+_MOST_DIGITS = 100_000  # bits of an integer: far beyond any configuration, far below what stalls a process
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The environment every template is compiled and rendered in. Thread-safe once filled with filters and globals."""
+
+    intercepted_binops = frozenset({"*", "**", "+", "%"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"], **options,
+        )  # fmt: skip
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        template: nodes.Template = _Instrument().visit(super()._parse(source, name, filename))
+        return template
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override] # noqa: D102
+        active = budget.active()
+        if active is not None:
+            active.turn()
+            _refuse_huge(obj, args)
+        return super().call(context, obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: D102
+        active = budget.active()
+        if active is not None:
+            active.turn()
+            active.size(_length_of(operator, left, right))
+        return super().call_binop(context, operator, left, right)
+
+    def turn(self) -> None:
+        """Called by compiled templates at the start of every loop turn."""
+        active = budget.active()
+        if active is not None:
+            active.turn()
+
+    def concat_bounded(self, *parts: Any) -> str:
+        """The `~` operator, which Jinja would join without bounds."""
+        text = "".join(str(part) for part in parts)
+        active = budget.active()
+        if active is not None:
+            active.turn()
+            active.size(len(text))
+        return text
+
+
+class _Instrument(NodeTransformer):
+    """Puts a call of `turn` at the head of every loop body, and `~` in the hands of `concat_bounded`."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        node.body.insert(0, nodes.ExprStmt(_call("turn", [], node.lineno), lineno=node.lineno))
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        return _call("concat_bounded", node.nodes, node.lineno)
+
+
+def _call(attribute: str, arguments: list[nodes.Expr], lineno: int) -> nodes.Call:
+    function = nodes.EnvironmentAttribute(attribute, lineno=lineno)
+    return nodes.Call(function, arguments, [], None, None, lineno=lineno)
+
+
+def _length_of(operator: str, left: Any, right: Any) -> int:
+    """How large the result of `left operator right` would be, at least."""
+    if isinstance(left, Undefined) or isinstance(right, Undefined):
+        return 0
+    if operator == "+":
+        return _size(left) + _size(right)
+    if operator == "*":
+        if isinstance(left, int) and isinstance(right, int):
+            return _bounded_bits(left.bit_length() + right.bit_length())
+        return max(_size(left) * _times(right), _size(right) * _times(left))
+    if operator == "**" and isinstance(left, int) and isinstance(right, int):
+        return _bounded_bits(left.bit_length() * max(right, 0))
+    if operator == "%" and isinstance(left, str | bytes):
+        return _format_width(str(left))
+    return 0
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | bytes | list | tuple) else 0
+
+
+def _times(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _bounded_bits(bits: int) -> int:
+    if bits > _MOST_DIGITS:
+        raise LimitExceeded("rendering computed a number of absurd size")
+    return 0
+
+
+def _format_width(text: str) -> int:
+    """The largest number in a format string: it may be a width."""
+    digits = "".join(char if char.isdigit() else " " for char in text).split()
+    return max((int(run[:12]) for run in digits), default=0)
+
+
+_WIDTH_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "to_bytes"})
+
+
+def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Refuse string methods a width that would build a value beyond all limits."""
+    name = getattr(function, "__name__", "")
+    if name not in _WIDTH_METHODS:
+        return
+    active = budget.active()
+    widths = [argument for argument in arguments if isinstance(argument, int)]
+    if name.startswith("format"):
+        widths += [_format_width(str(getattr(function, "__self__", "")))] + [_format_width(a) for a in arguments if isinstance(a, str)]
+    if active is not None:
+        active.size(max(widths, default=0))

@@ -1,0 +1,128 @@
+"""All sources of a configuration, and what each environment shows of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+
+from confsync.clock import Clock
+from confsync.config.loading import LoadedConfig
+from confsync.config.models import Source as SourceConfig
+from confsync.errors import ConfigError, SourceError
+from confsync.snapshot import Snapshot, UnreadableView, View
+from confsync.source.registry import load_backend, open_source
+from confsync.source.source import Event, Source
+from confsync.text import did_you_mean
+
+ROOT = ("",)
+
+
+class SourceHub:
+    """Opens the sources, follows them in threads of their own where asked to, closes them.
+
+    Args:
+        environments: which environments are in use; a source is read under the prefixes these give it.
+        known: source name -> prefix -> number of keys accepted before a restart.
+        notify: called with each `Event`, from any thread; must not block.
+
+    Raises:
+        ConfigError: a source's backend or options are wrong. Nothing was opened then.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        environments: Iterable[str | None],
+        clock: Clock,
+        *,
+        known: Callable[[str], Mapping[str, int]] = lambda _: {},
+        notify: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        self._config = loaded.config
+        self._threads: list[threading.Thread] = []
+        in_use = sorted(set(environments), key=str)
+        with ExitStack() as opened:
+            self.sources: dict[str, Source] = {}
+            for name in self._config.sources:
+                backend = open_source(loaded, name)
+                opened.callback(backend.close)
+                wanted = dict.fromkeys(prefix for environment in in_use for prefix in self.prefixes(name, environment))
+                self.sources[name] = Source(
+                    name, backend, tuple(wanted), guard=self._config.mass_delete, clock=clock, known=known(name), notify=notify
+                )  # fmt: skip
+            opened.pop_all()
+        self._is_sensitive = {name: _sensitivity(source) for name, source in self._config.sources.items()}
+
+    def prefixes(self, source: str, environment: str | None) -> tuple[str, ...]:
+        """The prefixes of `source` in `environment`, in order; its root where the environment says nothing of it."""
+        if environment is None:
+            return ROOT
+        if environment not in self._config.environments:
+            raise ConfigError(f"there is no environment {environment!r}{did_you_mean(environment, self._config.environments)}")
+        return tuple(self._config.environments[environment].get(source, ROOT))
+
+    def refresh(self) -> dict[str, SourceError]:
+        """Read every source once; gives the errors of those that could not be read, by name."""
+        failed: dict[str, SourceError] = {}
+        for name, source in self.sources.items():
+            try:
+                source.refresh()
+            except SourceError as exc:
+                failed[name] = exc
+        return failed
+
+    def view(self, source: str, environment: str | None) -> View:
+        """What `environment` shows of `source` now; a view that raises when asked, where it was never read."""
+        prefixes = self.prefixes(source, environment)
+        try:
+            return self.sources[source].snapshot().view(prefixes)
+        except SourceError as exc:
+            return UnreadableView(exc, prefixes)
+
+    def snapshot(self, source: str) -> Snapshot | None:
+        """The last good snapshot, or None while there is none."""
+        try:
+            return self.sources[source].snapshot()
+        except SourceError:
+            return None
+
+    def is_sensitive(self, source: str) -> Callable[[str], bool]:
+        """Tells whether the value at a relative path of `source` is a secret."""
+        return self._is_sensitive[source]
+
+    def follow(self) -> None:
+        """Begin to follow every source, each in a thread of its own."""
+        for name, source in self.sources.items():
+            thread = threading.Thread(target=source.follow, name=f"source-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def refresh_unwatched(self) -> None:
+        """Read again the sources that cannot be watched; their own errors are recorded, not raised."""
+        for source in self.sources.values():
+            if not source.backend.watches:
+                try:
+                    source.refresh()
+                except SourceError:
+                    continue
+
+    def close(self) -> None:
+        """Close every source and wait for its thread. Idempotent."""
+        for source in self.sources.values():
+            source.close()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+def _sensitivity(source: SourceConfig) -> Callable[[str], bool]:
+    said = source.sensitive
+    if said is None:
+        said = load_backend(source.backend).sensitive
+    if isinstance(said, bool):
+        always = said
+        return lambda _: always
+    pattern = re.compile("|".join(fnmatch.translate(glob.strip("/")) for glob in said) or r"(?!)")
+    return lambda path: pattern.match(path) is not None
