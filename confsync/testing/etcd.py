@@ -50,7 +50,7 @@ def find_etcd() -> str:
     found = os.environ.get("CONFSYNC_TEST_ETCD") or shutil.which("etcd")
     if found is None:
         raise RuntimeError(
-            "these tests need a real etcd: install it (Debian: apt-get install etcd-server) or set CONFSYNC_TEST_ETCD to the binary"
+            "no etcd: install it (Debian: apt-get install etcd-server), or set CONFSYNC_TEST_ETCD to it"
         )
     return found
 
@@ -154,7 +154,7 @@ class EtcdMember:
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self, *, wipe: bool = False, deadline: float = 10.0) -> None:
-        """Kill it and start it on the same ports; with `wipe` on empty data (a lone node then forgets all)."""
+        """Kill it and start it on the same ports; with `wipe` on empty data: a lone node forgets all."""
         self.kill()
         if wipe:
             shutil.rmtree(self.data, ignore_errors=True)
@@ -304,6 +304,12 @@ class EtcdCluster:
 
         end = _after(_bytes(key)) if prefix else b""
         return self._revision("DeleteRange", etcdrpc.DeleteRangeRequest(key=_bytes(key), range_end=end))
+
+    def clear(self) -> int:
+        """Remove every key; gives the revision."""
+        from pyetcd import etcdrpc
+
+        return self._revision("DeleteRange", etcdrpc.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
 
     def transact(self, puts: dict[str, str] | None = None, deletes: Sequence[str] = ()) -> int:
         """Write and remove keys in one transaction; gives the revision."""

@@ -57,7 +57,7 @@ class EtcdBackend(Backend):
         ) from cause
 
     def watch(self, prefixes: Sequence[str], since: Reading) -> EtcdWatch:
-        """See `Backend.watch`. With several prefixes, `since.trees` must be what they held at `since.revision`."""
+        """See `Backend.watch`. Given several prefixes, `since.trees` must be those of `since.revision`."""
         watch = EtcdWatch.open(
             self._connection,
             covers(prefixes),
@@ -109,14 +109,12 @@ class _Read:
             if not answer.more:
                 return
             if not answer.kvs:
-                raise Unavailable(
-                    f"etcd at {self._connection.address}: an empty page of {cover.prefix!r}, with more to come"
-                )
+                raise Unavailable(f"etcd at {self._connection.address}: an empty page of {cover.prefix!r}")
             key = answer.kvs[-1].key + b"\0"
             self._adapt(answer, seconds)
 
     def _adapt(self, answer: Any, seconds: float) -> None:
-        """Ask for as many keys as make a page of the right size: etcd walks the whole range for every page."""
+        """Ask for as many keys as make a good page: for each, etcd walks the whole range."""
         average = answer.ByteSize() // len(answer.kvs) + 1
         fitting = _PAGE_BYTES // average
         if seconds > _PAGE_SECONDS:

@@ -1,9 +1,10 @@
 """From a watch stream's responses to deltas: everything that changed in every prefix, up to one revision.
 
-With several ranges one transaction's events arrive as one response for each range, in any order and not at once. So when
-a range was heard of at revision R, the others are brought to exactly R by reading what changed in them since the delta
-before. Which keys were removed shows in the number of keys at R; only if the stream has not yet told which, the keys are
-listed. What the stream delivers later, up to R, is known already and dropped.
+With several ranges one transaction's events arrive as one response for each range, in any order and not at
+once. So when a range was heard of at revision R, the others are brought to exactly R by reading what
+changed in them since the delta before. That keys were removed shows in the number of keys at R; only if the
+stream has not yet told which ones, the keys are listed. What the stream delivers later, up to R, is known
+already and dropped.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Changes:
             yield from zip(numbers, (one.response_range for one in answer.responses), strict=True)
 
     def _catch_up(self, number: int, answer: Any, known: set[bytes], revision: int) -> None:
-        """Make `changed` what happened to the range up to `revision`, whatever the stream has said of it so far."""
+        """Make `changed` what happened to the range up to `revision`, whatever the stream has said so far."""
         puts = {kv.key: kv for kv in answer.kvs}
         possible = len(known) + sum(1 for key in puts if key not in known)
         gone = {
@@ -107,7 +108,7 @@ class Changes:
         return {kv.key for kv in answer.responses[0].response_range.kvs}
 
     def _tell_twins_apart(self, revision: int) -> None:
-        """At the root `a` and `/a` have one path: refuse both existing; forget one that has come and gone beside the other.
+        """At the root `a` and `/a` have one path: forget one that came and went while the other was there.
 
         Raises:
             Invalid: both exist.

@@ -1,7 +1,8 @@
 """Channels to an etcd cluster's members, and failing over from one to the next.
 
-A channel that failed is thrown away rather than left to gRPC's reconnecting: its back-off would make a server that is up
-again wait for us, and it would go on knocking while nobody asks. The next call opens a new one at once.
+A channel that failed is thrown away rather than left to gRPC's reconnecting: its back-off would keep us
+from a server that is up again, and it would go on knocking while nobody asks. The next call opens a new one
+at once.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Connection:
         return f"SRV {domain}" if domain else ",".join(self._options.endpoints)
 
     def call(self, run: Callable[[Link, float], T]) -> T:
-        """Run `run(link, timeout)` on the last good endpoint, or else on the first of the others that answers.
+        """Run `run(link, timeout)` on the last good endpoint, or else the first of the others that answers.
 
         Raises:
             CallFailed: none did, or one gave an answer that no other would better.
@@ -117,7 +118,7 @@ class Connection:
         raise _all_failed(failures) from failures[-1][1]
 
     def _share(self, number: int, of: int) -> float:
-        """Seconds for one of several endpoints: a dead one must leave time for the others; the last has it all."""
+        """Seconds for one of several endpoints: a dead one must not use up the others' time."""
         timeout = self._options.timeout
         return timeout if number == of else max(timeout / of, min(timeout, _SHORTEST_SHARE))
 
@@ -241,9 +242,10 @@ _quiet = threading.Event()
 
 
 def _quietly(make: Callable[[], T]) -> T:
-    """Make a channel; the first one while gRPC is told not to write to our stderr, unless the user wants it to.
+    """Make a channel; the first one while gRPC is told not to write to our stderr, unless the user has a say.
 
-    gRPC reads GRPC_VERBOSITY when the first channel is made. It must not stay set: commands we run would inherit it.
+    gRPC reads GRPC_VERBOSITY when the first channel is made. It must not stay set: commands we run would
+    inherit it.
     """
     if _quiet.is_set() or "GRPC_VERBOSITY" in os.environ:
         return make()

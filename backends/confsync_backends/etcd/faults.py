@@ -1,4 +1,4 @@
-"""Which gRPC or etcd error means what. etcd tells some apart only by their text; that is looked at here and nowhere else."""
+"""Which gRPC or etcd error means what. Some differ only in their text, looked at here and nowhere else."""
 
 from __future__ import annotations
 
@@ -45,11 +45,26 @@ _CODES = {
 }
 # What gRPC says of a connection that did not come about -> kind, what we say, what to do.
 _CONNECTING = (
-    ("CERTIFICATE_VERIFY_FAILED", Kind.INVALID, "its certificate is not trusted", "set tls.ca to the CA that signed it"),
-    ("Hostname Verification Check failed", Kind.INVALID, "its certificate is for another name", "set tls.server_name to a name in it"),
-    ("Unwrap failed", Kind.DENIED, "it refused our client certificate", "set tls.cert and tls.key to a certificate it trusts"),
-    ("WRONG_VERSION_NUMBER", Kind.INVALID, "it does not speak TLS", "write http:// for this endpoint"),
-    ("Handshake read failed", Kind.UNAVAILABLE, "it closed the connection during the TLS handshake", "if it does not speak TLS, write http://"),
+    (
+        "CERTIFICATE_VERIFY_FAILED", Kind.INVALID,
+        "its certificate is not trusted", "set tls.ca to the CA that signed it",
+    ),
+    (
+        "Hostname Verification Check failed", Kind.INVALID,
+        "its certificate is for another name", "set tls.server_name to a name in it",
+    ),
+    (
+        "Unwrap failed", Kind.DENIED,
+        "it refused our client certificate", "set tls.cert and tls.key to a certificate it trusts",
+    ),
+    (
+        "WRONG_VERSION_NUMBER", Kind.INVALID,
+        "it does not speak TLS", "write http:// for this endpoint",
+    ),
+    (
+        "Handshake read failed", Kind.UNAVAILABLE,
+        "it closed the connection during the TLS handshake", "if it does not speak TLS, write http://",
+    ),
     ("before receiving SETTINGS", Kind.UNAVAILABLE, "it accepts connections but does not answer", None),
     ("Connection refused", Kind.UNAVAILABLE, "connection refused", None),
 )  # fmt: skip

@@ -94,8 +94,9 @@ class Tls(BaseModel):
     def _must_verify(cls, verify: bool) -> bool:
         if not verify:
             raise ValueError(
-                "gRPC cannot skip verification; set tls.ca to the CA of the server's certificate (or to the certificate "
-                "itself where it is self-signed), and tls.server_name where its name differs from the endpoint's host"
+                "gRPC cannot skip verification; set tls.ca to the CA of the server's certificate (or to the "
+                "certificate itself where it is self-signed), and tls.server_name where its name is not the "
+                "endpoint's host"
             )
         return verify
 
@@ -124,7 +125,7 @@ class EtcdOptions(DriverOptions):
         str | None,
         Field(
             min_length=1,
-            description="Domain whose SRV records _etcd-client-ssl._tcp or _etcd-client._tcp name the members.",
+            description="Domain whose SRV records _etcd-client-ssl._tcp or _etcd-client._tcp name members.",
         ),
     ] = None
     user: Annotated[
@@ -140,7 +141,8 @@ class EtcdOptions(DriverOptions):
     keepalive: Annotated[
         Duration,
         Field(
-            description="How long a watch may hear nothing before it asks for a sign of life; unanswered within `timeout`, it is dead."
+            description="How long a watch may hear nothing before it asks for a sign of life. "
+            "Unanswered within `timeout`, it is dead."
         ),
     ] = 10.0
     page_size: Annotated[

@@ -54,7 +54,7 @@ class Session:
         return self._attempt(link, method, request, timeout, self._renew(token, link, timeout))
 
     def metadata(self) -> Metadata:
-        """What to send along with a stream; call after `invoke`, which has seen to it that the token is good."""
+        """What to send along with a stream; call after `invoke`, which has made sure of the token."""
         return _metadata(self._token)
 
     def forget(self) -> None:

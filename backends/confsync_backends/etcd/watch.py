@@ -1,6 +1,7 @@
-"""One gRPC watch stream for all prefixes: opening it where a reading ended, hearing that it lives, and ending it.
+"""One gRPC watch stream for all prefixes: opening it where a reading ended, hearing that it lives, ending it.
 
-A stream is never mended. Whatever happens to it, `__next__` says so and the caller opens another from the revision it has.
+A stream is never mended. Whatever happens to it, `__next__` says so and the caller opens another from the
+revision it has.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from confsync_backends.etcd.ranges import Cover
 class Place(NamedTuple):
     """What tells whether a watch can go on from a reading, besides its revision.
 
-    A wiped cluster that is started again on the same addresses has the same id, but begins with the first raft term.
+    A cluster that is wiped and started again on the same addresses has the same id, but begins with the first
+    raft term.
     """
 
     cluster: int
@@ -79,8 +81,8 @@ class EtcdWatch(Watch):
             Gap: it is not, or has gone back in time.
             Unavailable, Denied, Invalid: as `Backend.read`.
         """
-        # One linearizable read of one key that the user may read, if he may read the prefix: the token is good after it,
-        # and this member knows the newest revision.
+        # One linearizable read of one key, which whoever may read the prefix may read: after it the token is
+        # good and this member knows the newest revision.
         probe = rpc_pb2.RangeRequest(key=covers[0].key, count_only=True)
         try:
             link, answer = connection.dial(lambda link, timeout: link.range(probe, timeout))
@@ -146,14 +148,12 @@ class EtcdWatch(Watch):
         responses = self._receive_within(self._keepalive)
         if responses:
             return responses
-        # The answer shows that the stream lives, nothing else: its revision can be ahead of events not yet sent.
+        # The answer shows that the stream lives, no more: its revision can be ahead of events not yet sent.
         self._requests.put(rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest()))
         responses = self._receive_within(self._timeout)
         if responses:
             return responses
-        raise Unavailable(
-            f"etcd at {self._link.endpoint.url}: no sign of life on a silent watch within {self._timeout:.3g}s"
-        )
+        raise Unavailable(f"etcd at {self._link.endpoint.url}: no sign of life within {self._timeout:.3g}s")
 
     def _receive_within(self, seconds: float) -> list[Any]:
         try:
@@ -176,7 +176,7 @@ class EtcdWatch(Watch):
         cover = self._covers[self._numbers.get(response.watch_id, 0)]
         if response.compact_revision:
             raise Gap(
-                f"etcd at {self._link.endpoint.url}: the history after revision {self._changes.revision} was compacted",
+                f"etcd at {self._link.endpoint.url}: history after {self._changes.revision} is compacted",
                 key=cover.prefix,
             )
         failed = CallFailed.from_text(response.cancel_reason or "it cancelled the watch", Kind.UNAVAILABLE)
@@ -210,7 +210,7 @@ def _refuse_another_past(address: str, since: Reading, header: Any) -> None:
     """Raise Gap unless the store that sent the header has the reading in its history."""
     if header.revision < since.revision:
         raise Gap(
-            f"etcd at {address}: it is at revision {header.revision}, before {since.revision}: restored or emptied"
+            f"etcd at {address}: revision {header.revision} is before {since.revision}: restored or emptied"
         )
     if not isinstance(since.token, Place):
         return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
-from collections.abc import Iterator
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from confsync.testing.etcd import EtcdCluster, EtcdTls
+from confsync.testing.etcd import EtcdCluster, EtcdTls, wait_until
+from confsync_backends.etcd import EtcdBackend, EtcdOptions
 
 
 @dataclass
@@ -49,15 +51,15 @@ class Authority:
 
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if alternatives:
@@ -89,3 +91,101 @@ def tls_files(authority) -> EtcdTls:
     server = authority.issue("server", dns=["etcd.test", "localhost"], ips=["127.0.0.1"])
     client = authority.issue("client")
     return EtcdTls(authority.path, *server, *client)
+
+
+@pytest.fixture(scope="session")
+def shared_etcd():
+    """One node for every test that leaves it as healthy as it was."""
+    with EtcdCluster(arguments=["--max-request-bytes=16777216"]) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def etcd(shared_etcd):
+    """An empty single node."""
+    shared_etcd.clear()
+    return shared_etcd
+
+
+@pytest.fixture
+def connect(tmp_path):
+    """connect(cluster, **options): a backend that is closed after the test, and leaves no thread behind."""
+    before = set(threading.enumerate())
+    backends = []
+
+    def connect(cluster=None, **options):
+        if cluster is not None:
+            options = {"endpoints": cluster.endpoints, **options}
+        backend = EtcdBackend.open(EtcdOptions(**options), tmp_path)
+        backends.append(backend)
+        return backend
+
+    yield connect
+    for backend in backends:
+        backend.close()
+    wait_until(lambda: set(threading.enumerate()) <= before, "no thread is left", 5)
+
+
+@pytest.fixture
+def within():
+    """within(seconds, call, *arguments): what the call returns or raises; TimeoutError if it takes longer."""
+    with ThreadPoolExecutor() as pool:
+        yield lambda seconds, call, *arguments: pool.submit(call, *arguments).result(seconds)
+
+
+class Follower:
+    """Reads, watches, applies every delta, in a thread of its own; `trees` is what it believes."""
+
+    def __init__(self, backend, prefixes, check=None):
+        reading = backend.read(prefixes)
+        self.trees = {asked: dict(tree) for asked, tree in reading.trees.items()}
+        self.revision = reading.revision
+        self.deltas = 0
+        self.error = None
+        self._check = check
+        self.watch = backend.watch(prefixes, reading)
+        self._thread = threading.Thread(target=self._run, name="follower")
+        self._thread.start()
+
+    def values(self, asked):
+        return {path: entry.value for path, entry in dict(self.trees[asked]).items()}
+
+    def stop(self):
+        self.watch.close()
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+
+    def _run(self):
+        try:
+            for delta in self.watch:
+                self._apply(delta)
+                if self._check is not None:
+                    self._check(self)
+        except Exception as error:
+            self.error = error
+
+    def _apply(self, delta):
+        assert delta.revision > self.revision
+        assert delta.puts or delta.deletes
+        for asked, paths in delta.deletes.items():
+            for path in paths:
+                self.trees[asked].pop(path, None)
+        for asked, entries in delta.puts.items():
+            assert all(self.revision < entry.revision <= delta.revision for entry in entries.values())
+            self.trees[asked].update(entries)
+        self.revision = delta.revision
+        self.deltas += 1
+
+
+@pytest.fixture
+def follow(connect):
+    """follow(backend, prefixes): a Follower that is stopped after the test."""
+    followers = []
+
+    def follow(backend, prefixes, check=None):
+        followers.append(Follower(backend, prefixes, check))
+        return followers[-1]
+
+    yield follow
+    for follower in followers:
+        follower.stop()
