@@ -1,60 +1,31 @@
-"""What a sink does: look at a target, stage what is wanted beside it, make it visible at once, take it back, remove it.
+"""What a sink does: look at a target, stage what is wanted beside it, show it at once, take it back, remove it.
 
-A sink knows nothing of templates, plans or the ledger. It raises `SinkError`, never logs, and never leaves a half-made
-target: until `Staged.commit` a reader sees the old content, after it the new, and nothing in between.
+A sink knows nothing of templates, plans or the ledger. It raises `SinkError`, never logs, and never leaves a
+half-made target: until `Staged.commit` a reader sees the old content, after it the new, nothing in between.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from confsync.config.models import DirectoryTarget, FileTarget
+from confsync.target import Actual, Content, Desired, TargetSpec
 
-TargetSpec = FileTarget | DirectoryTarget
-
-Content = bytes | Mapping[str, bytes]
-"""A file's bytes, or a directory's file names -> bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """One target as it should be.
-
-    Attributes:
-        spec: the target's model with its path final: absolute, nothing left to render.
-        content: all of it.
-        sensitive: whether it depends on a sensitive value.
-    """
-
-    spec: TargetSpec
-    content: Content
-    sensitive: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Actual:
-    """One target as it is.
-
-    Attributes:
-        content: what a reader gets, or None where there is nothing.
-        attributes: what else must agree, as people write it: mode ("0644"), owner, group.
-        problem: why it cannot be written as it stands (a FIFO, a symlink that is refused…), or None.
-    """
-
-    content: Content | None
-    attributes: Mapping[str, str]
-    problem: str | None = None
-
-    @property
-    def exists(self) -> bool:
-        return self.content is not None
+__all__ = ["Actual", "Content", "Desired", "Sink", "Staged", "TargetSpec"]
 
 
 class Staged(ABC):
-    """New content, complete and checked for space, that no reader of the target sees yet."""
+    """New content, complete and checked for space, that no reader of the target sees yet.
+
+    The order is `commit`, perhaps `rollback`, and always `close`; one thread at a time.
+
+    Attributes:
+        notes: what did not fail and should still be told: an owner that could not be kept, a write in place.
+            Final after `commit`; free of sensitive values.
+    """
+
+    notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -67,7 +38,10 @@ class Staged(ABC):
 
     @abstractmethod
     def rollback(self) -> None:
-        """After `commit`: put back what was there before. Raises `SinkError`."""
+        """After `commit`: put back what was there before.
+
+        Raises `SinkError`, also where the old was not kept because it was staged as not undoable.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -81,27 +55,39 @@ class Sink(ABC):
 
     @abstractmethod
     def locate(self, spec: TargetSpec) -> str:
-        """The target's identity within this kind: its absolute, normalised path."""
+        """The target's identity within this kind: its absolute, normalised path.
+
+        Raises `SinkError` for a path that cannot be one: relative, `/`, with a NUL.
+        """
 
     @abstractmethod
     def observe(self, spec: TargetSpec) -> Actual:
-        """Look, changing nothing. Raises `SinkError` where it cannot be read."""
+        """Look, changing nothing and waiting for nobody. Raises `SinkError` where it cannot be read."""
 
     @abstractmethod
     def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
         """The attributes `desired` should have, given what is there; comparable with `Actual.attributes`.
 
-        Raises `SinkError` for an owner or group that does not exist.
+        They agree when the two mappings are equal; where nothing is there yet, only what is decided is named.
+        Raises `SinkError` for an owner or group that does not exist, or something foreign that is in the way.
         """
 
     @abstractmethod
-    def stage(self, desired: Desired) -> Staged:
-        """Write everything that can fail before the target is touched. Raises `SinkError`, leaving nothing behind."""
+    def stage(self, desired: Desired, *, undoable: bool = True) -> Staged:
+        """Do everything that can fail before the target is touched. Raises `SinkError`, leaving nothing behind.
+
+        Args:
+            desired: the target as it should be.
+            undoable: whether `rollback` may be asked for; without it `commit` need not keep the old.
+        """
 
     @abstractmethod
     def remove(self, spec: TargetSpec) -> None:
         """Remove the target durably; it is no error if it is gone. Raises `SinkError`."""
 
     @abstractmethod
-    def sweep(self, spec: TargetSpec) -> None:
-        """Remove what a crash may have left beside the target: stale staging files of ours, nothing else."""
+    def sweep(self, specs: Iterable[TargetSpec]) -> None:
+        """Remove what a crash may have left beside these targets: stale staging files of ours, nothing else.
+
+        Call it while none of them is being staged. What cannot be removed stays; never raises for it.
+        """
