@@ -22,7 +22,7 @@ def sink_for(spec: TargetSpec) -> Sink:
 
 
 def target_id(spec: TargetSpec) -> str:
-    """The target's identity everywhere, `file:/etc/app.conf`. Raises `SinkError` where `path` cannot be one."""
+    """A target's identity everywhere: `file:/etc/app.conf`. Raises `SinkError` if `path` cannot be one."""
     kind = "file" if isinstance(spec, FileTarget) else "directory"
     return f"{kind}:{locate(kind, spec.path)}"
 

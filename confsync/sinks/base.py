@@ -1,4 +1,4 @@
-"""What a sink does: look at a target, stage what is wanted beside it, show it at once, take it back, remove it.
+"""What a sink does: look at a target, stage what is wanted, show it at once, take it back, remove it.
 
 A sink knows nothing of templates, plans or the ledger. It raises `SinkError`, never logs, and never leaves a
 half-made target: until `Staged.commit` a reader sees the old content, after it the new, nothing in between.
@@ -74,7 +74,7 @@ class Sink(ABC):
 
     @abstractmethod
     def stage(self, desired: Desired, *, undoable: bool = True) -> Staged:
-        """Do everything that can fail before the target is touched. Raises `SinkError`, leaving nothing behind.
+        """Do all that can fail before the target is touched. Raises `SinkError`, leaving nothing behind.
 
         Args:
             desired: the target as it should be.

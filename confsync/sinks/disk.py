@@ -110,7 +110,7 @@ def keep(path: str) -> str | None:
 
 
 def copy(path: str, to: str, mask: int) -> None:
-    """Copy a file or link, its owner where that is permitted, its mode cut down to `mask`. Raises `OSError`."""
+    """Copy a file or link, its owner where permitted, its mode cut down to `mask`. Raises `OSError`."""
     try:
         os.symlink(os.readlink(path), to)
     except OSError as exc:
@@ -133,7 +133,7 @@ def copy(path: str, to: str, mask: int) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Make the directory's entries durable, as far as the filesystem and our permissions can. Raises `OSError`."""
+    """Make the directory's entries durable, as far as they can be made so. Raises `OSError`."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -145,8 +145,8 @@ def sync_directory(path: str) -> None:
             raise
 
 
-def make_directories(path: str) -> list[str]:
-    """Create `path` and its missing parents, each 0755 whatever the umask, durably.
+def make_directories(path: str, *, parents: bool = True) -> list[str]:
+    """Create `path` and, with `parents`, what is missing above it, each 0755 whatever the umask, durably.
 
     Returns:
         Those that were created, outermost first.
@@ -157,6 +157,8 @@ def make_directories(path: str) -> list[str]:
     missing: list[str] = []
     while not os.path.isdir(path) and path != "/":
         missing.append(path)
+        if not parents:
+            break
         path = os.path.dirname(path)
     created: list[str] = []
     try:

@@ -102,10 +102,10 @@ class FileSink(Sink):
         target = target_name(self.kind, path)
         try:
             place = _find(_file(spec), path)
-            if place.problem is not None:
-                raise SinkError(target, f"not removed: {place.problem}")
             if place.found is None:
                 return
+            if place.problem is not None:
+                raise SinkError(target, f"not removed: {place.problem}")
             os.unlink(place.path)
             sync_directory(os.path.dirname(place.path))
         except FileNotFoundError:
@@ -135,15 +135,9 @@ def _find(spec: FileTarget, path: str) -> _Place:
     """Look at `path` itself, and behind it where links are followed. Opens nothing. Raises `OSError`."""
     try:
         found = os.lstat(path)
-    except FileNotFoundError:
-        return _Place(path, None)
-    except NotADirectoryError:
-        return _Place(
-            path, None, "a part of its path is not a directory; correct `path`, or move that file away"
-        )
     except OSError as exc:
-        if exc.errno == errno.ELOOP:
-            return _Place(path, None, "symbolic links in its path form a loop; mend the links")
+        if exc.errno in _NOWHERE:
+            return _Place(path, None, _NOWHERE[exc.errno])
         raise
     if stat.S_ISREG(found.st_mode):
         return _Place(path, found)
@@ -173,8 +167,8 @@ def _special(path: str, found: os.stat_result) -> str:
     """Why what was found there is not written; reads on after the target's name."""
     if stat.S_ISLNK(found.st_mode):
         return (
-            f"is a symbolic link to {printable(os.readlink(path))}; set `symlink: follow` to write the file it"
-            " points to, or `symlink: replace` to put a file in the link's place"
+            f"is a symbolic link to {printable(os.readlink(path))}; set `symlink: follow` to write the file"
+            " it points to, or `symlink: replace` to put a file in the link's place"
         )
     for test, noun in _SPECIAL:
         if test(found.st_mode):

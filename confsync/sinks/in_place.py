@@ -1,7 +1,7 @@
 """Writing into an existing file, for where rename cannot work: a file that is a mount point of its own.
 
-A reader may see half of the new content while this runs, and a crash may leave it so until the next reconcile:
-it is the one exception to "whole or not at all", and `in_place: never` refuses it.
+A reader may see half of the new content while this runs, and a crash may leave it so until the next
+reconcile: it is the one exception to "whole or not at all", and `in_place: never` refuses it.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def overwrite(
 ) -> tuple[bytes, os.stat_result, tuple[str, ...]]:
     """Write `content` into the existing regular file at `path`, durably.
 
-    Bits the new mode lacks are taken away before, those it adds are given after: no content is ever seen by more
-    people than both modes allow.
+    Bits the new mode lacks are taken away before, those it adds are given after: nobody sees content who may
+    not see both.
 
     Returns:
         The old content and status, and notes on what could not be kept.

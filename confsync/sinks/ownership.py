@@ -226,9 +226,7 @@ def _identity(
         if asked.isascii() and asked.isdigit():
             return _checked(target, what, int(asked))
         hint = f"create it, or write another{did_you_mean(asked, everyone())}"
-        raise SinkError(
-            target, f"there is no {what} {printable(asked)!r} on this machine", hint=hint
-        ) from exc
+        raise SinkError(target, nobody, hint=hint) from exc
 
 
 def _checked(target: str, what: str, number: int) -> int:
