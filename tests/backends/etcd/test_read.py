@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -181,23 +179,3 @@ def test_a_closed_backend_says_so(etcd, connect):
 
     with pytest.raises(Unavailable, match="closed"):
         backend.read(["/prod"])
-
-
-def test_grpc_writes_nothing_to_stderr_and_leaves_no_variable_behind(tmp_path):
-    program = """
-import os, pathlib, sys
-from confsync.errors import Unavailable
-from confsync_backends.etcd import EtcdBackend, EtcdOptions
-for url in ("http://127.0.0.1:1", "https://127.0.0.1:1"):
-    backend = EtcdBackend.open(EtcdOptions(endpoints=url, timeout="1s"), pathlib.Path("."))
-    try:
-        backend.read(["/"])
-    except Unavailable as error:
-        assert "connection refused" in str(error), error
-    backend.close()
-assert "GRPC_VERBOSITY" not in os.environ
-"""
-    environment = {key: value for key, value in os.environ.items() if key != "GRPC_VERBOSITY"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-
-    assert (done.returncode, done.stderr) == (0, "")
