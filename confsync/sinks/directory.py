@@ -32,8 +32,8 @@ from confsync.sinks.staged_directory import StagedDirectory
 class DirectorySink(Sink):
     """Writes `DirectoryTarget`s.
 
-    `mode` is for the files; a version's directory can be entered by whoever may read them. The directory itself is
-    made 0755 where it is missing, and left as it is where it is not. Foreign files in it are left alone.
+    `mode` is for the files; a version's directory can be entered by whoever may read them. The directory
+    itself is made 0755 where it is missing, and left as it is where it is not. Foreign files are left alone.
     """
 
     kind: ClassVar[str] = "directory"
@@ -67,7 +67,7 @@ class DirectorySink(Sink):
             return dict(actual.attributes)
         return attributes_wanted(target, spec, desired.sensitive, actual.attributes)
 
-    def stage(self, desired: Desired, *, undoable: bool = True) -> StagedDirectory:
+    def stage(self, desired: Desired, *, undoable: bool = True) -> StagedDirectory:  # noqa: ARG002
         # The old version stays until `close` in any case, so that `undoable` changes nothing here.
         spec = _directory(desired.spec)
         path = locate(self.kind, spec.path)
@@ -140,7 +140,7 @@ def _read(path: str, layout: Layout) -> dict[str, tuple[bytes, os.stat_result]] 
 
 
 def _common(found: Iterable[os.stat_result]) -> dict[str, str]:
-    """The attributes of all files: one value where they agree, else all values, which never count as right."""
+    """The attributes of all files: one value where they agree, else all of them, which is never right."""
     together: dict[str, set[str]] = {}
     for one in found:
         for name, value in attributes_of(one).items():

@@ -1,6 +1,6 @@
 """How a directory target looks on disk: kubelet's scheme, in which one rename switches every file.
 
-PATH/tls.crt          -> ..data/tls.crt        what programs open; such links are made and removed, never changed
+PATH/tls.crt          -> ..data/tls.crt        what programs open; made and removed, never changed
 PATH/..data           -> ..confsync-5f3a…      the switch
 PATH/..confsync-5f3a…/tls.crt                  one version of the content, never changed once it is complete
 """
@@ -120,7 +120,7 @@ def switch(path: str, version: str | None) -> None:
 
 
 def set_links(path: str, have: Iterable[str], want: Iterable[str]) -> None:
-    """Make the links of `want` and remove the others of `have`, as durably as all before. Raises `OSError`."""
+    """Make the links of `want` and remove the others of `have`, durably. Raises `OSError`."""
     now, then = frozenset(have), frozenset(want)
     for name in sorted(then - now):
         os.symlink(f"{DATA}/{name}", f"{path}/{name}")
