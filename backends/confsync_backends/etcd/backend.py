@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyetcd.etcdrpc import rpc_pb2
-
 from confsync.driver import Backend, Entry, Reading
 from confsync.errors import Invalid, Unavailable
 from confsync_backends.etcd.connection import Connection
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions
 from confsync_backends.etcd.ranges import Cover, covers, fill
+from confsync_backends.etcd.stubs import rpc_pb2
 from confsync_backends.etcd.watch import EtcdWatch, Place
 
 _RESTARTS = 3  # of a read whose revision was compacted while it went on

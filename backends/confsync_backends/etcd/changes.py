@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from pyetcd.etcdrpc import kv_pb2, rpc_pb2
-
 from confsync.driver import Delta, Entry, Reading
 from confsync_backends.etcd.ranges import Cover, decode, encode, same_path, twin
+from confsync_backends.etcd.stubs import kv_pb2, rpc_pb2
 
 Changed = dict[bytes, Any]
 """Raw key -> the KeyValue it has now, or None where it is gone."""

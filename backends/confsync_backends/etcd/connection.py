@@ -7,21 +7,18 @@ at once.
 
 from __future__ import annotations
 
-import os
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
-from pyetcd.etcdrpc import rpc_pb2_grpc
-
 from confsync.errors import Invalid
 from confsync_backends.etcd.endpoints import Endpoint, discover, parse_endpoint
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions, Tls
 from confsync_backends.etcd.session import Session
+from confsync_backends.etcd.stubs import grpc, rpc_pb2_grpc
 
 T = TypeVar("T")
 
@@ -182,8 +179,7 @@ class Connection:
             raise CallFailed(Kind.UNAVAILABLE, "this backend is closed")
 
     def _open(self, endpoint: Endpoint) -> Link:
-        channel = _quietly(lambda: self._channel(endpoint))
-        return Link(endpoint, channel, self.session)
+        return Link(endpoint, self._channel(endpoint), self.session)
 
     def _channel(self, endpoint: Endpoint) -> Any:
         arguments: list[tuple[str, Any]] = [
@@ -236,22 +232,3 @@ def _all_failed(failures: list[tuple[Endpoint, CallFailed]]) -> CallFailed:
         hint=next((failed.hint for _, failed in failures if failed.hint), None),
         connected=any(failed.connected for _, failed in failures),
     )
-
-
-_quiet = threading.Event()
-
-
-def _quietly(make: Callable[[], T]) -> T:
-    """Make a channel; the first one while gRPC is told not to write to our stderr, unless the user has a say.
-
-    gRPC reads GRPC_VERBOSITY when the first channel is made. It must not stay set: commands we run would
-    inherit it.
-    """
-    if _quiet.is_set() or "GRPC_VERBOSITY" in os.environ:
-        return make()
-    os.environ["GRPC_VERBOSITY"] = "NONE"
-    try:
-        return make()
-    finally:
-        os.environ.pop("GRPC_VERBOSITY", None)
-        _quiet.set()

@@ -6,9 +6,8 @@ import re
 from enum import Enum, auto
 from typing import Any
 
-import grpc
-
 from confsync.errors import Denied, Gap, Invalid, SourceError, Unavailable
+from confsync_backends.etcd.stubs import grpc
 
 
 class Kind(Enum):

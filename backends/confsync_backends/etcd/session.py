@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from pyetcd.etcdrpc import rpc_pb2
-
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions, reveal
+from confsync_backends.etcd.stubs import grpc, rpc_pb2
 
 if TYPE_CHECKING:
     from confsync_backends.etcd.connection import Link

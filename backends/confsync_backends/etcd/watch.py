@@ -11,9 +11,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import grpc
-from pyetcd.etcdrpc import rpc_pb2
-
 from confsync.driver import Delta, Reading, Watch
 from confsync.errors import Gap, SourceError, Unavailable
 from confsync_backends.etcd.changes import Changes
@@ -21,6 +18,7 @@ from confsync_backends.etcd.connection import Connection, Link
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.mailbox import Mailbox
 from confsync_backends.etcd.ranges import Cover
+from confsync_backends.etcd.stubs import grpc, rpc_pb2
 
 
 class Place(NamedTuple):

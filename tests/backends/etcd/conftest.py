@@ -189,3 +189,8 @@ def follow(connect):
     yield follow
     for follower in followers:
         follower.stop()
+
+
+@pytest.fixture(scope="session")
+def other_authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("other-pki"), "other-ca")

@@ -75,7 +75,9 @@ def test_a_key_that_moves_between_prefixes_is_always_in_exactly_one(etcd, connec
     assert (follower.error, wrong) == (None, [])
 
 
-def test_whatever_is_written_a_follower_of_three_prefixes_agrees_with_a_fresh_read(etcd, connect, follow, writing):
+def test_whatever_is_written_a_follower_of_three_prefixes_agrees_with_a_fresh_read(
+    etcd, connect, follow, writing
+):
     start, end = writing
     chance = random.Random(7)
     prefixes = ["/a", "/b", "/c", "/b/sub"]

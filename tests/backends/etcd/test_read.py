@@ -13,7 +13,9 @@ def values(tree):
 
 
 def test_a_prefix_ends_at_a_path_boundary(etcd, connect):
-    etcd.transact({"/prod/shop/db/host": "db1", "/prod/shop": "itself", "/prod/shopping/a": "no", "prod/shop/b": "no"})
+    etcd.transact(
+        {"/prod/shop/db/host": "db1", "/prod/shop": "itself", "/prod/shopping/a": "no", "prod/shop/b": "no"}
+    )
 
     reading = connect(etcd).read(["/prod/shop"])
 
@@ -58,7 +60,10 @@ def test_an_entry_has_the_revision_it_was_written_at(etcd, connect):
 
     reading = connect(etcd).read(["/prod"])
 
-    assert {path: entry.revision for path, entry in reading.trees["/prod"].items()} == {"a": first, "b": second}
+    assert {path: entry.revision for path, entry in reading.trees["/prod"].items()} == {
+        "a": first,
+        "b": second,
+    }
     assert reading.revision == second
 
 
@@ -70,7 +75,15 @@ def test_two_keys_with_one_path_at_the_root_are_refused_by_name(etcd, connect):
 
 
 def test_odd_keys_survive(etcd, connect):
-    for key in (b"/p/\xff\xfe", "/p/ключ".encode(), b"/p/with space", b"/p/a=b", b"/p/new\nline", b"/p//twice", b"/p/"):
+    for key in (
+        b"/p/\xff\xfe",
+        "/p/ключ".encode(),
+        b"/p/with space",
+        b"/p/a=b",
+        b"/p/new\nline",
+        b"/p//twice",
+        b"/p/",
+    ):
         etcd.put(key, b"\x00\xff")
 
     tree = connect(etcd).read(["/p"]).trees["/p"]

@@ -77,7 +77,9 @@ def test_the_last_of_several_changes_counts(etcd, connect, within):
         while trees != follower_sees:
             delta = within(5, next, watch)
             trees.update({path: entry.value for path, entry in delta.puts.get("/prod", {}).items()})
-            trees = {path: value for path, value in trees.items() if path not in delta.deletes.get("/prod", ())}
+            trees = {
+                path: value for path, value in trees.items() if path not in delta.deletes.get("/prod", ())
+            }
 
 
 def test_overlapping_prefixes_each_get_their_part(etcd, connect, within):
@@ -197,7 +199,9 @@ def _received(etcd):
     """Messages the server has received from clients, by service and method."""
     with urllib.request.urlopen(f"{etcd.endpoints[0]}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    labels = re.compile(r'grpc_server_msg_received_total{grpc_method="(\w+)",grpc_service="etcdserverpb\.(\w+)"')
+    labels = re.compile(
+        r'grpc_server_msg_received_total{grpc_method="(\w+)",grpc_service="etcdserverpb\.(\w+)"'
+    )
     found = ((labels.match(line), line) for line in lines)
     return {f"{match[2]}.{match[1]}": float(line.split()[-1]) for match, line in found if match}
 
@@ -217,7 +221,9 @@ def test_a_quiet_watch_stays_alive_by_asking_for_progress(etcd, connect, follow)
     follower = follow(connect(etcd, keepalive="50ms"), ["/prod"])
     before = _received(etcd)["Watch.Watch"]
 
-    wait_until(lambda: follower.error or _received(etcd)["Watch.Watch"] >= before + 4, "it asks for signs of life")
+    wait_until(
+        lambda: follower.error or _received(etcd)["Watch.Watch"] >= before + 4, "it asks for signs of life"
+    )
     assert follower.error is None
     etcd.put("/prod/a", "")
     wait_until(lambda: follower.deltas == 1, "it still delivers")
