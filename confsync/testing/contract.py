@@ -9,8 +9,9 @@
         @pytest.fixture
         def harness(self): return ShopHarness()
 
-A driver whose `watches` is false, or whose store a test cannot change, writes `mutable = False` in its test class;
-the tests of watches are then not even collected. What a driver does beyond the contract needs tests of its own.
+A driver whose `watches` is false, or whose store a test cannot change, writes `mutable = False` in its test
+class; the tests of watches are then not even collected. What a driver does beyond the contract needs tests of
+its own.
 """
 
 from __future__ import annotations
@@ -382,7 +383,8 @@ class BackendContract(_ReadContract, _WatchContract):
     """Inherit it in a class that pytest collects, with a fixture `harness` that gives a `Harness`.
 
     Class attributes:
-        mutable: whether the store can be changed while it is watched. Where it is false, no test of watches is collected.
+        mutable: whether the store can be changed while it is watched; if not, no test of watches is
+            collected.
     """
 
     mutable: ClassVar[bool] = True
