@@ -25,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from confsync.testing.etcd_store import EtcdStore
+
 _FAST_ELECTION = ("--heartbeat-interval=50", "--election-timeout=500")
 _pause = threading.Event()
 
@@ -208,7 +210,7 @@ class EtcdMember:
             channel.close()
 
 
-class EtcdCluster:
+class EtcdCluster(EtcdStore):
     """`size` etcd members on 127.0.0.1. A context manager: starts healthy, leaves nothing behind.
 
     Args:
@@ -218,12 +220,11 @@ class EtcdCluster:
     """
 
     def __init__(self, size: int = 1, *, tls: EtcdTls | None = None, arguments: Sequence[str] = ()) -> None:
+        super().__init__()
         find_etcd()
         self.tls = tls
         self.directory = Path(tempfile.mkdtemp(prefix="confsync-etcd-"))
         self.arguments = [*_tls_arguments(tls), *arguments]
-        self.metadata: list[tuple[str, str]] = []
-        self._root: str | None = None
         self.members = [EtcdMember(self, f"etcd{number}", self.directory) for number in range(size)]
 
     @property
@@ -291,98 +292,6 @@ class EtcdCluster:
         leader = self.leader()
         return [member for member in self.members if member is not leader]
 
-    def put(self, key: str | bytes, value: str | bytes = "", *, lease: int = 0) -> int:
-        """Write one key; gives the revision."""
-        from pyetcd import etcdrpc
-
-        request = etcdrpc.PutRequest(key=_bytes(key), value=_bytes(value), lease=lease)
-        return self._revision("Put", request)
-
-    def delete(self, key: str | bytes, *, prefix: bool = False) -> int:
-        """Remove one key, or everything that begins with it; gives the revision."""
-        from pyetcd import etcdrpc
-
-        end = _after(_bytes(key)) if prefix else b""
-        return self._revision("DeleteRange", etcdrpc.DeleteRangeRequest(key=_bytes(key), range_end=end))
-
-    def clear(self) -> int:
-        """Remove every key; gives the revision."""
-        from pyetcd import etcdrpc
-
-        return self._revision("DeleteRange", etcdrpc.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
-
-    def transact(self, puts: dict[str, str] | None = None, deletes: Sequence[str] = ()) -> int:
-        """Write and remove keys in one transaction; gives the revision."""
-        from pyetcd import etcdrpc
-
-        writes = [
-            etcdrpc.RequestOp(request_put=etcdrpc.PutRequest(key=_bytes(key), value=_bytes(value)))
-            for key, value in (puts or {}).items()
-        ]
-        removes = [
-            etcdrpc.RequestOp(request_delete_range=etcdrpc.DeleteRangeRequest(key=_bytes(key)))
-            for key in deletes
-        ]
-        return self._revision("Txn", etcdrpc.TxnRequest(success=[*writes, *removes]))
-
-    def compact(self, revision: int) -> None:
-        """Forget the history before `revision`."""
-        from pyetcd import etcdrpc
-
-        self._revision("Compact", etcdrpc.CompactionRequest(revision=revision, physical=True))
-
-    def lease(self, seconds: int) -> int:
-        """A lease that expires after `seconds`; gives its id."""
-        from pyetcd import etcdrpc
-
-        request = etcdrpc.LeaseGrantRequest(TTL=seconds)
-        return int(self._stub("Lease").LeaseGrant(request, timeout=5, metadata=self.metadata).ID)
-
-    def enable_auth(self, root_password: str = "root") -> None:  # noqa: S107 - a test server's
-        """Create the user root and turn authentication on; this helper goes on as root."""
-        from pyetcd import etcdrpc
-
-        auth = self._stub("Auth")
-        auth.UserAdd(etcdrpc.AuthUserAddRequest(name="root", password=root_password), timeout=5)
-        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name="root"), timeout=5)
-        auth.UserGrantRole(etcdrpc.AuthUserGrantRoleRequest(user="root", role="root"), timeout=5)
-        auth.AuthEnable(etcdrpc.AuthEnableRequest(), timeout=5)
-        self._root = root_password
-        self.login()
-
-    def login(self) -> None:
-        """Get a fresh root token, after the old one expired or was lost in a restart."""
-        from pyetcd import etcdrpc
-
-        assert self._root is not None, "enable_auth first"
-        request = etcdrpc.AuthenticateRequest(name="root", password=self._root)
-        self.metadata = [("token", self._stub("Auth").Authenticate(request, timeout=5).token)]
-
-    def add_user(self, name: str, password: str, *reads: str) -> None:
-        """Create a user that may read everything that begins with one of `reads`."""
-        from pyetcd import etcdrpc
-
-        auth = self._stub("Auth")
-        auth.UserAdd(
-            etcdrpc.AuthUserAddRequest(name=name, password=password), timeout=5, metadata=self.metadata
-        )
-        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name=name), timeout=5, metadata=self.metadata)
-        auth.UserGrantRole(
-            etcdrpc.AuthUserGrantRoleRequest(user=name, role=name), timeout=5, metadata=self.metadata
-        )
-        for prefix in reads:
-            self.grant(name, prefix)
-
-    def grant(self, role: str, prefix: str) -> None:
-        """Let a role read everything that begins with `prefix`."""
-        from pyetcd import etcdrpc
-        from pyetcd.etcdrpc import auth_pb2
-
-        key = _bytes(prefix)
-        permission = auth_pb2.Permission(permType=auth_pb2.Permission.READ, key=key, range_end=_after(key))
-        request = etcdrpc.AuthRoleGrantPermissionRequest(name=role, perm=permission)
-        self._stub("Auth").RoleGrantPermission(request, timeout=5, metadata=self.metadata)
-
     def open_channel(self, member: EtcdMember) -> Any:
         """A gRPC channel to the member, with the client certificate where there is TLS."""
         import grpc
@@ -395,15 +304,9 @@ class EtcdCluster:
         )
         return grpc.secure_channel(target, credentials)
 
-    def _revision(self, method: str, request: Any) -> int:
-        answer = getattr(self._stub("KV"), method)(
-            request, timeout=5, metadata=self.metadata, wait_for_ready=True
-        )
-        return int(answer.header.revision)
-
-    def _stub(self, name: str) -> Any:
-        running = next(member for member in self.members if member.running)
-        return running.stub(name)
+    def stub(self, name: str) -> Any:
+        """A gRPC stub of the first member that runs."""
+        return next(member for member in self.members if member.running).stub(name)
 
 
 def _tls_arguments(tls: EtcdTls | None) -> list[str]:
@@ -417,13 +320,3 @@ def _accepts(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def _after(prefix: bytes) -> bytes:
-    """The end of the range of everything that begins with `prefix`."""
-    head = prefix.rstrip(b"\xff")
-    return head[:-1] + bytes([head[-1] + 1]) if head else b"\0"

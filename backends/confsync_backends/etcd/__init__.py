@@ -1,10 +1,11 @@
 """etcd v3: everything under a prefix at one revision, then kept up to date by one watch stream.
 
-options.py     what a user writes                 endpoints.py   URLs, SRV discovery
-connection.py  channels and failover              session.py     login and its token
-faults.py      which error means what             ranges.py      prefixes as byte ranges
-backend.py     read                               watch.py       the stream, its end and its sign of life
-                                                  changes.py     responses -> deltas at one revision
+options.py     what a user writes              endpoints.py   URLs, SRV discovery
+connection.py  channels and failover           session.py     login and its token
+faults.py      which error means what          ranges.py      prefixes as byte ranges
+backend.py     read                            watch.py       the stream, its end, its sign of life
+changes.py     responses -> deltas             mailbox.py     from the receiving thread to the reader
+stubs.py       gRPC and etcd's stubs, imported quietly
 """
 
 from __future__ import annotations

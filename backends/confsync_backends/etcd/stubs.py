@@ -1,7 +1,8 @@
 """gRPC and etcd's stubs, imported so that gRPC does not write to our stderr, unless the user wants it to.
 
-What gRPC would write there is in the errors it gives us. It looks at GRPC_VERBOSITY while it is imported and when it
-starts with the first channel; after that the variable must go, or the commands we run would inherit it.
+What gRPC would write there is in the errors it gives us. It looks at GRPC_VERBOSITY while it is imported
+and when it starts with the first channel; after that the variable must go, or the commands we run would
+inherit it.
 """
 
 from __future__ import annotations

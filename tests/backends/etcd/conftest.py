@@ -161,7 +161,7 @@ class Follower:
                 self._apply(delta)
                 if self._check is not None:
                     self._check(self)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the test looks at it
             self.error = error
 
     def _apply(self, delta):

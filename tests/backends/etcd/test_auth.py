@@ -12,7 +12,7 @@ PASSWORD = "correct-horse"
 
 @pytest.fixture(scope="module")
 def guarded():
-    """A node with auth, tokens that live for a second, and a user `shop` who may read /prod/shop/ and /common/."""
+    """A node with auth, tokens that live for a second, and a user who may read /prod/shop/ and /common/."""
     with EtcdCluster(arguments=["--auth-token=simple", "--auth-token-ttl=1", "--bcrypt-cost=4"]) as cluster:
         cluster.enable_auth()
         cluster.add_user("shop", PASSWORD, "/prod/shop/", "/common/")

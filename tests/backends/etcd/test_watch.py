@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import re
 import threading
 import time
-import urllib.request
 
 import pytest
 
@@ -195,34 +193,23 @@ def test_a_watch_that_nobody_reads_can_be_closed(etcd, connect):
     assert time.monotonic() - began < 1
 
 
-def _received(etcd):
-    """Messages the server has received from clients, by service and method."""
-    with urllib.request.urlopen(f"{etcd.endpoints[0]}/metrics") as answer:
-        lines = answer.read().decode().splitlines()
-    labels = re.compile(
-        r'grpc_server_msg_received_total{grpc_method="(\w+)",grpc_service="etcdserverpb\.(\w+)"'
-    )
-    found = ((labels.match(line), line) for line in lines)
-    return {f"{match[2]}.{match[1]}": float(line.split()[-1]) for match, line in found if match}
-
-
 def test_an_idle_watch_makes_no_calls_but_its_sign_of_life(etcd, connect, follow):
     follower = follow(connect(etcd, keepalive="10s"), ["/prod", "/common"])
     etcd.put("/prod/a", "")
     wait_until(lambda: follower.deltas == 1, "the watch is at work")
 
-    before = _received(etcd)
+    before = etcd.calls()
     threading.Event().wait(1)
 
-    assert _received(etcd) == before
+    assert etcd.calls() == before
 
 
 def test_a_quiet_watch_stays_alive_by_asking_for_progress(etcd, connect, follow):
     follower = follow(connect(etcd, keepalive="50ms"), ["/prod"])
-    before = _received(etcd)["Watch.Watch"]
+    before = etcd.calls()["Watch.Watch"]
 
     wait_until(
-        lambda: follower.error or _received(etcd)["Watch.Watch"] >= before + 4, "it asks for signs of life"
+        lambda: follower.error or etcd.calls()["Watch.Watch"] >= before + 4, "it asks for signs of life"
     )
     assert follower.error is None
     etcd.put("/prod/a", "")
