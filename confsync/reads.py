@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+
 class KeyRead(NamedTuple):
     """One key a render read.
 

@@ -12,7 +12,9 @@ DOTS = "••••••"
 
 def redactor(secrets: Iterable[str | bytes]) -> Callable[[str], str]:
     """A function that replaces every known secret in a text, in plain, base64, hex, JSON and URL form."""
-    forms = sorted({form for secret in secrets for form in _forms(secret) if form.strip()}, key=len, reverse=True)
+    forms = sorted(
+        {form for secret in secrets for form in _forms(secret) if form.strip()}, key=len, reverse=True
+    )
     if not forms:
         return lambda text: text
 

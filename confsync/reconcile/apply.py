@@ -49,7 +49,9 @@ class Applier:
     def apply(self, assessment: Assessment) -> Outcome:
         """Make the world as the assessment says, or leave it as it is and say why."""
         if assessment.error is not None:
-            return Outcome(self._record(assessment, assessment.state, assessment.detail), error=assessment.error)
+            return Outcome(
+                self._record(assessment, assessment.state, assessment.detail), error=assessment.error
+            )
         redact = redactor(assessment.secrets)
         try:
             changes = self._carry_out(assessment, redact)
@@ -61,7 +63,9 @@ class Applier:
         return Outcome(record, tuple(changes))
 
     def _carry_out(self, assessment: Assessment, redact: Callable[[str], str]) -> list[Change]:
-        writes = [step for step in assessment.steps if step.desired is not None and step.change.action.is_change]
+        writes = [
+            step for step in assessment.steps if step.desired is not None and step.change.action.is_change
+        ]
         with ExitStack() as stack:
             staged: list[Staged] = []
             for step in writes:
@@ -76,11 +80,15 @@ class Applier:
             removed = self._remove(assessment)
         return [step.change for step in writes] + [step.change for step in removed]
 
-    def _check(self, assessment: Assessment, step: Step, staged: Staged, redact: Callable[[str], str]) -> None:
+    def _check(
+        self, assessment: Assessment, step: Step, staged: Staged, redact: Callable[[str], str]
+    ) -> None:
         if not step.change.action.writes_content:
             return
         for check in assessment.sync.check:
-            run_check(check, staged=staged.path, path=step.spec.path, redact=redact, cancelled=self._cancelled)
+            run_check(
+                check, staged=staged.path, path=step.spec.path, redact=redact, cancelled=self._cancelled
+            )
 
     def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> None:
         """Note durably what is about to be written, and that its reloads will be owed."""
@@ -97,13 +105,17 @@ class Applier:
         if not any(step.change.action.writes_content for step in steps):
             return
         for reload in assessment.sync.reload:
-            self._core.ledger.owe_reload(OwedReload(assessment.name, reload_identity(reload), self._core.clock.now()))
+            self._core.ledger.owe_reload(
+                OwedReload(assessment.name, reload_identity(reload), self._core.clock.now())
+            )
 
     def _target(self, sync: str, step: Step) -> TargetRecord:
         """The row of a target as it is when its step is done."""
         before, change = step.record, step.change
         created = before.created if before is not None else change.action is Action.CREATE
-        written = self._core.clock.now() if change.action.is_change else (before.written_at if before else None)
+        written = (
+            self._core.clock.now() if change.action.is_change else (before.written_at if before else None)
+        )
         return TargetRecord(
             change.target, sync, step.spec.model_dump_json(), change.after, change.attributes or {}, created,
             bool(step.desired and step.desired.sensitive), written,
@@ -118,7 +130,9 @@ class Applier:
         except SinkError as exc:
             self._take_back(exc, writes, done)
 
-    def _take_back(self, error: SinkError, writes: Sequence[Step], done: Sequence[tuple[Step, Staged]]) -> None:
+    def _take_back(
+        self, error: SinkError, writes: Sequence[Step], done: Sequence[tuple[Step, Staged]]
+    ) -> None:
         """Undo what was committed before `error`, newest first, and raise it; what cannot be undone stays intended."""
         stuck: list[str] = []
         for step, one in reversed(done):
@@ -136,7 +150,9 @@ class Applier:
                 else:
                     ledger.put_target(step.record)
         note = f"; {'; '.join(stuck)}" if stuck else ""
-        raise SinkError(error.target, error.message.removeprefix(f"{error.target}: ") + note, hint=error.hint) from error
+        raise SinkError(
+            error.target, error.message.removeprefix(f"{error.target}: ") + note, hint=error.hint
+        ) from error
 
     def _remove(self, assessment: Assessment) -> list[Step]:
         """Remove what is no longer wanted, after everything wanted is in place."""
@@ -156,7 +172,12 @@ class Applier:
             else:
                 ledger.forget_target(step.change.target)
             if step.change.action is not Action.NONE:
-                ledger.note(assessment.name, step.change.target, event(step.change), "; ".join(step.change.reasons[:5]))
+                ledger.note(
+                    assessment.name,
+                    step.change.target,
+                    event(step.change),
+                    "; ".join(step.change.reasons[:5]),
+                )
 
     def _record(self, assessment: Assessment, state: State, detail: str, *, done: bool = False) -> SyncRecord:
         """Write how the sync stands, if that is news."""

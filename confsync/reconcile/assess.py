@@ -72,12 +72,19 @@ class Assessor:
         with_diffs: whether to compute diffs, for people to look at.
     """
 
-    def __init__(self, core: Core, *, with_diffs: bool = False, allow_mass_delete: bool = False) -> None:
+    def __init__(self, core: Core, *, with_diffs: bool = False) -> None:
         self._core = core
         self._with_diffs = with_diffs
-        self._allow_mass_delete = allow_mass_delete
 
-    def assess(self, name: str, record: SyncRecord | None, targets: Mapping[str, TargetRecord], claims: Mapping[str, str]) -> Assessment:
+    def assess(
+        self,
+        name: str,
+        record: SyncRecord | None,
+        targets: Mapping[str, TargetRecord],
+        claims: Mapping[str, str],
+        *,
+        allow_mass_delete: bool = False,
+    ) -> Assessment:
         """Find out what has to happen for the sync `name`.
 
         Args:
@@ -95,15 +102,22 @@ class Assessor:
             return Assessment(
                 name, sync, spec, record, (), state, detail, since, None, record.reads, record.identity, targets=tuple(targets)
             )  # fmt: skip
-        return self._rendered(name, sync, spec, record, targets, claims, views)
+        return self._rendered(name, sync, spec, record, targets, claims, views, allow_mass_delete)
 
     def _unchanged(
-        self, record: SyncRecord, spec: str, views: Mapping[str, SourceView], targets: Mapping[str, TargetRecord]
+        self,
+        record: SyncRecord,
+        spec: str,
+        views: Mapping[str, SourceView],
+        targets: Mapping[str, TargetRecord],
     ) -> bool:
         """Whether a render would give what the last one gave, and every target still has it."""
         if record.identity is None or record.spec != spec:
             return False
-        if identity(spec, record.reads, views, self._core.renderer.files, self._core.hasher) != record.identity:
+        if (
+            identity(spec, record.reads, views, self._core.renderer.files, self._core.hasher)
+            != record.identity
+        ):
             return False
         return all(self._as_recorded(target) for target in targets.values())
 
@@ -117,7 +131,10 @@ class Assessor:
             return False
         if actual.content is None or actual.problem is not None:
             return False
-        return actual.attributes == record.attributes and self._core.hasher.content(actual.content) == record.digest
+        return (
+            actual.attributes == record.attributes
+            and self._core.hasher.content(actual.content) == record.digest
+        )
 
     def _staleness(self, reads: Reads) -> tuple[State, str, float | None] | None:
         """How a sync stands whose sources cannot all be read now."""
@@ -137,6 +154,7 @@ class Assessor:
         targets: Mapping[str, TargetRecord],
         claims: Mapping[str, str],
         views: Mapping[str, SourceView],
+        allow_mass_delete: bool,
     ) -> Assessment:
         core = self._core
         before = record.reads.keys if record else {}
@@ -146,9 +164,12 @@ class Assessor:
             return self._failed(name, sync, spec, record, exc.error, exc.reads, tuple(targets))
         try:
             steps = self._steps(name, sync, spec, record, targets, claims, rendering)
-            self._guard(name, record, rendering.reads, targets, steps, views)
+            if not allow_mass_delete:
+                self._guard(name, record, rendering.reads, targets, steps, views)
         except ConfsyncError as exc:
-            return self._failed(name, sync, spec, record, exc, rendering.reads, tuple(targets), rendering.secrets)
+            return self._failed(
+                name, sync, spec, record, exc, rendering.reads, tuple(targets), rendering.secrets
+            )
         state, detail, since = self._staleness(rendering.reads) or (State.OK, "", None)
         inputs = identity(spec, rendering.reads, views, core.renderer.files, core.hasher)
         return Assessment(
@@ -195,9 +216,16 @@ class Assessor:
             target = target_id(desired.spec)
             wanted.add(target)
             if claims.get(target, name) != name:
-                raise SinkError(target, f"sync {claims[target]!r} writes it too; a target belongs to one sync")
+                raise SinkError(
+                    target, f"sync {claims[target]!r} writes it too; a target belongs to one sync"
+                )
             step = self._write_step(name, target, desired, targets.get(target), why, rendering.literals)
-            if step.change.action is not Action.NONE or step.record is None or step.record.intended or _stamp(step) != _recorded(step):
+            if (
+                step.change.action is not Action.NONE
+                or step.record is None
+                or step.record.intended
+                or _stamp(step) != _recorded(step)
+            ):
                 steps.append(step)
         for target, kept in targets.items():
             if target not in wanted and not self._was_replaced(target, wanted):
@@ -211,7 +239,13 @@ class Assessor:
         return any(other.partition(":")[2] == path for other in wanted)
 
     def _write_step(
-        self, name: str, target: str, desired: Desired, record: TargetRecord | None, why: tuple[str, ...], literals: tuple[str, ...]
+        self,
+        name: str,
+        target: str,
+        desired: Desired,
+        record: TargetRecord | None,
+        why: tuple[str, ...],
+        literals: tuple[str, ...],
     ) -> Step:
         hasher = self._core.hasher
         sink = sink_for(desired.spec)
@@ -250,7 +284,11 @@ class Assessor:
         return Step(change, None, spec, record)
 
     def _print(self, actual: Actual) -> Print | None:
-        return Print(self._core.hasher.content(actual.content), actual.attributes) if actual.content is not None else None
+        return (
+            Print(self._core.hasher.content(actual.content), actual.attributes)
+            if actual.content is not None
+            else None
+        )
 
     def _guard(
         self,
@@ -262,18 +300,28 @@ class Assessor:
         views: Mapping[str, SourceView],
     ) -> None:
         """Hold what would lose suspiciously much at once."""
-        if self._allow_mass_delete:
-            return
         limit = self._core.loaded.config.mass_delete
         confirm = "confirm it with: confsync apply --allow-mass-delete"
         deleting = sum(1 for step in steps if step.change.action is Action.DELETE)
         if limit.exceeded(deleting, len(targets)):
-            raise Held(f"{deleting} of the {plural(len(targets), 'target')} of sync {name!r} would be deleted at once", hint=confirm)
+            raise Held(
+                f"{deleting} of the {plural(len(targets), 'target')} of sync {name!r} would be deleted at once",
+                hint=confirm,
+            )
         if record is None or not record.reads.keys:
             return
-        gone = [read for read in record.reads.keys if read not in reads.keys and read.source in views and views[read.source].view.find(read.path) is None]
+        gone = [
+            read
+            for read in record.reads.keys
+            if read not in reads.keys
+            and read.source in views
+            and views[read.source].view.find(read.path) is None
+        ]
         if limit.exceeded(len(gone), len(record.reads.keys)):
-            raise Held(f"{len(gone)} of the {plural(len(record.reads.keys), 'key')} sync {name!r} read last time are gone", hint=confirm)
+            raise Held(
+                f"{len(gone)} of the {plural(len(record.reads.keys), 'key')} sync {name!r} read last time are gone",
+                hint=confirm,
+            )
 
 
 def _known(record: TargetRecord | None) -> Known | None:
@@ -281,7 +329,12 @@ def _known(record: TargetRecord | None) -> Known | None:
 
 
 def _stamp(step: Step) -> tuple[object, ...]:
-    return (step.change.after, dict(step.change.attributes or {}), step.spec.model_dump_json(), step.desired is not None and step.desired.sensitive)
+    return (
+        step.change.after,
+        dict(step.change.attributes or {}),
+        step.spec.model_dump_json(),
+        step.desired is not None and step.desired.sensitive,
+    )
 
 
 def _recorded(step: Step) -> tuple[object, ...] | None:
@@ -289,12 +342,21 @@ def _recorded(step: Step) -> tuple[object, ...] | None:
     return (record.digest, dict(record.attributes), record.spec, record.sensitive) if record else None
 
 
-def _causes(decision: Decision, why: tuple[str, ...], actual: Actual, attributes: Mapping[str, str]) -> tuple[str, ...]:
+def _causes(
+    decision: Decision, why: tuple[str, ...], actual: Actual, attributes: Mapping[str, str]
+) -> tuple[str, ...]:
     if decision.action is Action.PERMISSIONS:
-        differing = [f"{name} is {actual.attributes.get(name)}, should be {value}" for name, value in attributes.items() if actual.attributes.get(name) != value]
+        differing = [
+            f"{name} is {actual.attributes.get(name)}, should be {value}"
+            for name, value in attributes.items()
+            if actual.attributes.get(name) != value
+        ]
         return (*differing,)
     if decision.drift:
-        return ("deleted by someone else" if actual.content is None else "changed by someone else", *(w for w in why if w != "first time"))
+        return (
+            "deleted by someone else" if actual.content is None else "changed by someone else",
+            *(w for w in why if w != "first time"),
+        )
     return why
 
 
@@ -304,5 +366,3 @@ def _removal_cause(decision: Decision, known: Known, why: str) -> str:
     if not known.created:
         return f"{why}; left, since confsync did not create it"
     return f"{why}; left, since someone else changed it" if decision.drift else f"{why}; left"
-
-

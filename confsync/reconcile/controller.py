@@ -37,11 +37,17 @@ class Controller:
     """
 
     def __init__(
-        self, core: Core, queue: WorkQueue, clock: Clock, cancelled: threading.Event, on_applied: Callable[[Assessment, Outcome], None]
+        self,
+        core: Core,
+        queue: WorkQueue,
+        clock: Clock,
+        cancelled: threading.Event,
+        on_applied: Callable[[Assessment, Outcome], None],
     ) -> None:
         self.core = core
         self.dependencies = Dependencies()
         self.reconciler = Reconciler(core, cancelled=cancelled)
+        self._allowed: set[str] = set()
         self._queue = queue
         self._clock = clock
         self._on_applied = on_applied
@@ -58,6 +64,12 @@ class Controller:
                 self.dependencies.put(name, record.reads)
         if self.core.ledger.owed_reloads():
             self.want_reloads()
+        self.resync()
+
+    def allow_mass_delete(self) -> None:
+        """Believe the next mass deletion, once for each sync and source."""
+        self._allowed |= {*self.core.loaded.config.syncs, PRUNE}
+        self.core.hub.allow_mass_delete()
         self.resync()
 
     def resync(self, interval: float | None = None) -> None:
@@ -81,7 +93,9 @@ class Controller:
             # A sync that never rendered may want any source; the others want those they read.
             concerned = self.dependencies.of_source(event.source) | self._first_pass | set(self._failures)
         else:
-            concerned = set().union(*(self.dependencies.reading(event.source, paths) for paths in event.changes.values()))
+            concerned = set().union(
+                *(self.dependencies.reading(event.source, paths) for paths in event.changes.values())
+            )
         for name in concerned:
             sync = config.syncs.get(name)
             if sync is not None:
@@ -109,9 +123,11 @@ class Controller:
             self._reconcile(item)
 
     def _reconcile(self, name: str) -> None:
-        assessment, outcome = self.reconciler.reconcile(name)
+        assessment, outcome = self.reconciler.reconcile(name, allow_mass_delete=name in self._allowed)
         self.dependencies.put(name, assessment.reads)
         self._first_pass.discard(name)
+        if outcome.error is None:
+            self._allowed.discard(name)
         self._report(name, assessment, outcome)
         if any(change.action.writes_content for change in outcome.changes) and assessment.sync.reload:
             self.want_reloads()
@@ -126,12 +142,19 @@ class Controller:
         for change in outcome.changes:
             level = logging.WARNING if change.drift else logging.INFO
             why = "; ".join(change.reasons[:5])
-            log.log(level, "target " + event(change), extra={"sync": name, "target": change.target, "why": why})
+            log.log(
+                level, "target " + event(change), extra={"sync": name, "target": change.target, "why": why}
+            )
         before = assessment.record
-        if before is not None and (before.state, before.detail) == (outcome.record.state, outcome.record.detail):
+        if before is not None and (before.state, before.detail) == (
+            outcome.record.state,
+            outcome.record.detail,
+        ):
             return
         if outcome.record.state in (State.FAILED, State.HELD):
-            log.error("sync " + outcome.record.state.value, extra={"sync": name, "error": outcome.record.detail})
+            log.error(
+                "sync " + outcome.record.state.value, extra={"sync": name, "error": outcome.record.detail}
+            )
         elif outcome.record.state is State.STALE:
             log.warning("sync is stale", extra={"sync": name, "error": outcome.record.detail})
 
@@ -148,7 +171,10 @@ class Controller:
                 log.info("reloaded", extra={"reload": result.description, "syncs": ", ".join(result.syncs)})
             else:
                 failed = True
-                log.error("reload failed; it stays owed", extra={"reload": result.description, "error": str(result.error)})
+                log.error(
+                    "reload failed; it stays owed",
+                    extra={"reload": result.description, "error": str(result.error)},
+                )
             self._settle_owed(result.syncs, result.error)
         failures = self._failures.get(RELOADS, 0) + 1 if failed else 0
         self._failures.pop(RELOADS, None)
@@ -169,9 +195,13 @@ class Controller:
 
     def _prune(self) -> None:
         try:
-            for change in self.reconciler.prune():
-                log.info("target deleted", extra={"sync": change.sync, "target": change.target, "why": "; ".join(change.reasons)})
+            for change in self.reconciler.prune(allow_mass_delete=PRUNE in self._allowed):
+                log.info(
+                    "target deleted",
+                    extra={"sync": change.sync, "target": change.target, "why": "; ".join(change.reasons)},
+                )
             self._failures.pop(PRUNE, None)
+            self._allowed.discard(PRUNE)
         except ConfsyncError as exc:
             first = PRUNE not in self._failures
             failures = self._failures[PRUNE] = self._failures.get(PRUNE, 0) + 1

@@ -47,11 +47,13 @@ class Core:
         clock: Clock | None = None,
         notify: Callable[[Event], None] = lambda _: None,
         environments: tuple[str | None, ...] | None = None,
+        reuse: SourceHub | None = None,
     ) -> Self:
         """Open the sources and the renderer; no I/O on any store yet.
 
         Args:
             environments: which environments to read, by default those the syncs use.
+            reuse: the sources of the configuration before; those that are still the same run on.
 
         Raises:
             ConfigError: a source's backend or options are wrong.
@@ -59,9 +61,15 @@ class Core:
         clock = clock or SystemClock()
         hasher = Hasher(ledger.key)
         default = environment or loaded.config.defaults.environment
-        used = environments if environments is not None else (default, *(s.environment or default for s in loaded.config.syncs.values()))
-        hub = SourceHub(loaded, used, clock, known=ledger.key_counts, notify=notify)
-        renderer = Renderer(TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode)
+        used = (
+            environments
+            if environments is not None
+            else (default, *(s.environment or default for s in loaded.config.syncs.values()))
+        )
+        hub = SourceHub(loaded, used, clock, known=ledger.key_counts, notify=notify, reuse=reuse)
+        renderer = Renderer(
+            TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode
+        )
         return cls(loaded, ledger, hub, renderer, hasher, clock, environment)
 
     def environment_of(self, sync: Sync) -> str | None:
@@ -75,14 +83,16 @@ class Core:
     def views(self, environment: str | None) -> Mapping[str, SourceView]:
         """Each source as `environment` shows it now, each at one revision."""
         return {
-            name: SourceView(name, self.hub.view(name, environment), self.hub.is_sensitive(name)) for name in self.hub.sources
+            name: SourceView(name, self.hub.view(name, environment), self.hub.is_sensitive(name))
+            for name in self.hub.sources
         }
 
     def spec_digest(self, sync: Sync) -> str:
         """The digest of everything but values and templates that decides a sync's result."""
         environment = self.environment_of(sync)
         sources = [
-            f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}" for name in self.hub.sources
+            f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}"
+            for name in self.hub.sources
         ]
         return self.hasher.parts("spec", __version__, str(self.loaded.base), sync.model_dump_json(), *sources)
 

@@ -61,7 +61,11 @@ class Dependencies:
     def of_source(self, source: str) -> set[str]:
         """The syncs that read anything of `source`."""
         with self._lock:
-            return {sync for sync, reads in self._reads.items() if any(p.source == source for p in (*reads.keys, *reads.missed, *reads.listed))}
+            return {
+                sync
+                for sync, reads in self._reads.items()
+                if any(p.source == source for p in (*reads.keys, *reads.missed, *reads.listed))
+            }
 
     def using_template(self, changed: Iterable[str]) -> set[str]:
         """The syncs whose templates include one of these."""

@@ -11,7 +11,9 @@ from confsync.render.library import TemplateFiles
 from confsync.render.recorder import SourceView
 
 
-def identity(spec: str, reads: Reads, views: Mapping[str, SourceView], files: TemplateFiles, hasher: Hasher) -> str | None:
+def identity(
+    spec: str, reads: Reads, views: Mapping[str, SourceView], files: TemplateFiles, hasher: Hasher
+) -> str | None:
     """The digest of what a render with these `reads` would see now, or None where it cannot be told.
 
     Values themselves are hashed, not revisions: a store restored from a backup may give old revisions new values.

@@ -56,20 +56,21 @@ class Reconciler:
     """Reconciles with one configuration. `reconcile` may run in several threads, each for another sync."""
 
     def __init__(
-        self, core: Core, *, with_diffs: bool = False, allow_mass_delete: bool = False, cancelled: threading.Event | None = None
+        self, core: Core, *, with_diffs: bool = False, cancelled: threading.Event | None = None
     ) -> None:
         self.core = core
         self.reloads = Reloads(core, cancelled)
-        self._allow_mass_delete = allow_mass_delete
-        self._assessor = Assessor(core, with_diffs=with_diffs, allow_mass_delete=allow_mass_delete)
+        self._assessor = Assessor(core, with_diffs=with_diffs)
         self._applier = Applier(core, cancelled)
         self._cancelled = cancelled or threading.Event()
         self._claims: dict[str, str] = {}
 
-    def assess(self, name: str) -> Assessment:
+    def assess(self, name: str, *, allow_mass_delete: bool = False) -> Assessment:
         """What has to happen for one sync; changes nothing."""
         ledger = self.core.ledger
-        assessment = self._assessor.assess(name, ledger.sync(name), ledger.targets(name), self._claims)
+        assessment = self._assessor.assess(
+            name, ledger.sync(name), ledger.targets(name), self._claims, allow_mass_delete=allow_mass_delete
+        )  # fmt: skip
         self._claim(name, assessment)
         return assessment
 
@@ -77,12 +78,18 @@ class Reconciler:
         for target in assessment.targets:
             self._claims.setdefault(target, name)
 
-    def reconcile(self, name: str) -> tuple[Assessment, Outcome]:
+    def reconcile(self, name: str, *, allow_mass_delete: bool = False) -> tuple[Assessment, Outcome]:
         """Make one sync agree, or leave its targets as they are and say why."""
-        assessment = self.assess(name)
+        assessment = self.assess(name, allow_mass_delete=allow_mass_delete)
         return assessment, self._applier.apply(assessment)
 
-    def run_once(self, names: Sequence[str] | None = None, progress: Callable[[str], None] = lambda _: None) -> Report:
+    def run_once(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        allow_mass_delete: bool = False,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Report:
         """Reconcile these syncs once (all, and what was removed, where none are named), then do the reloads owed.
 
         Args:
@@ -91,9 +98,9 @@ class Reconciler:
         report = Report()
         wanted = list(self.core.loaded.config.syncs) if names is None else list(names)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as writers:
-            self._apply_all(wanted, writers, report, progress)
+            self._apply_all(wanted, writers, report, progress, allow_mass_delete)
         if names is None and not self._cancelled.is_set():
-            self._prune_into(report)
+            self._prune_into(report, allow_mass_delete)
         if not self._cancelled.is_set():
             report.reloads = self.reloads.run()
             self.note_owed(report)
@@ -103,14 +110,19 @@ class Reconciler:
         return report
 
     def _apply_all(
-        self, names: Iterable[str], writers: ThreadPoolExecutor, report: Report, progress: Callable[[str], None]
+        self,
+        names: Iterable[str],
+        writers: ThreadPoolExecutor,
+        report: Report,
+        progress: Callable[[str], None],
+        allow: bool,
     ) -> None:
         """Assess one after the other; let the writers overlap what has something to write."""
         waiting: dict[str, Future[Outcome]] = {}
         for name in names:
             if self._cancelled.is_set():
                 break
-            assessment = self.assess(name)
+            assessment = self.assess(name, allow_mass_delete=allow)
             if assessment.changes:
                 waiting[name] = writers.submit(self._applier.apply, assessment)
                 report.outcomes[name] = _PLACEHOLDER
@@ -136,12 +148,17 @@ class Reconciler:
             for name in result.syncs:
                 if result.error is not None and name in report.outcomes:
                     outcome = report.outcomes[name]
-                    report.outcomes[name] = replace(outcome, record=self.mark_owed(outcome.record, str(result.error)), error=result.error)
+                    report.outcomes[name] = replace(
+                        outcome, record=self.mark_owed(outcome.record, str(result.error)), error=result.error
+                    )
 
     def mark_owed(self, record: SyncRecord, error: str) -> SyncRecord:
         """Record that everything is written and a reload is owed."""
         detail = f"reload owed: {error}"
-        if record.state not in (State.OK, State.OWED) or (record.state, record.detail) == (State.OWED, detail):
+        if record.state not in (State.OK, State.OWED) or (record.state, record.detail) == (
+            State.OWED,
+            detail,
+        ):
             return record
         since = record.since if record.state is State.OWED else self.core.clock.now()
         owed = replace(record, state=State.OWED, detail=detail, since=since)
@@ -157,7 +174,9 @@ class Reconciler:
         for name in self.removed_syncs():
             for record in ledger.targets(name).values():
                 if record.id not in self._claims and record.id not in self._static_targets():
-                    steps.append(self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed"))
+                    steps.append(
+                        self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed")
+                    )
         return steps
 
     def removed_syncs(self) -> list[str]:
@@ -169,10 +188,29 @@ class Reconciler:
         from confsync.render.paths import final_path
 
         base = str(self.core.loaded.base)
-        specs = [target.spec for sync in self.core.loaded.config.syncs.values() for target in sync.to if "{" not in target.spec.path]
-        return {target_id(spec.model_copy(update={"path": final_path(spec.path, base, "")})) for spec in specs}
+        specs = [
+            target.spec
+            for sync in self.core.loaded.config.syncs.values()
+            for target in sync.to
+            if "{" not in target.spec.path
+        ]
+        return {
+            target_id(spec.model_copy(update={"path": final_path(spec.path, base, "")})) for spec in specs
+        }
 
-    def prune(self) -> list[Change]:
+    def planned_removals(self) -> list[Step]:
+        """What `prune` would do; changes nothing.
+
+        Raises:
+            Held: as `prune`.
+        """
+        steps = self.removals()
+        self._guard_removals(steps)
+        if steps:
+            self._wait_for_unknown()
+        return steps
+
+    def prune(self, *, allow_mass_delete: bool = False) -> list[Change]:
         """Remove what confsync created for syncs that are not configured any more.
 
         Raises:
@@ -183,7 +221,8 @@ class Reconciler:
         if not removed:
             return []
         steps = self.removals()
-        self._guard_removals(steps)
+        if not allow_mass_delete:
+            self._guard_removals(steps)
         self._wait_for_unknown()
         done: list[Change] = []
         ledger = self.core.ledger
@@ -193,7 +232,9 @@ class Reconciler:
                 done.append(step.change)
             with ledger.transaction():
                 ledger.forget_target(step.change.target)
-                ledger.note(step.change.sync, step.change.target, event(step.change), "; ".join(step.change.reasons))
+                ledger.note(
+                    step.change.sync, step.change.target, event(step.change), "; ".join(step.change.reasons)
+                )
         for name in removed:
             ledger.forget_sync(name)
         return done
@@ -201,7 +242,7 @@ class Reconciler:
     def _guard_removals(self, steps: Sequence[Step]) -> None:
         deleting = sum(1 for step in steps if step.change.action is Action.DELETE)
         total = len(self.core.ledger.targets())
-        if not self._allow_mass_delete and self.core.loaded.config.mass_delete.exceeded(deleting, total):
+        if self.core.loaded.config.mass_delete.exceeded(deleting, total):
             raise Held(
                 f"{deleting} of {plural(total, 'target')} would be deleted at once, since their syncs were removed",
                 hint="confirm it with: confsync apply --allow-mass-delete",
@@ -216,9 +257,9 @@ class Reconciler:
             if record is None or record.applied_at is None:
                 raise Held(f"removed syncs are not cleaned up until sync {name!r} has been rendered once")
 
-    def _prune_into(self, report: Report) -> None:
+    def _prune_into(self, report: Report, allow: bool) -> None:
         try:
-            report.removed = self.prune()
+            report.removed = self.prune(allow_mass_delete=allow)
         except Held as exc:
             report.held = exc
             self.mark_removed(State.HELD, exc)
@@ -231,7 +272,9 @@ class Reconciler:
         for name in self.removed_syncs():
             record = self.core.ledger.sync(name)
             if record is not None and (record.state, record.detail) != (state, str(error)):
-                self.core.ledger.put_sync(replace(record, state=state, detail=str(error), since=self.core.clock.now()))
+                self.core.ledger.put_sync(
+                    replace(record, state=state, detail=str(error), since=self.core.clock.now())
+                )
 
 
 _PLACEHOLDER = Outcome(SyncRecord(""))

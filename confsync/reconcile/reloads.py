@@ -63,7 +63,9 @@ class Reloads:
 
     def run(self) -> list[ReloadResult]:
         """Try everything that is owed, once each."""
-        return [self._run_one(self._definition(identity, debts), debts) for identity, debts in self.owed().items()]
+        return [
+            self._run_one(self._definition(identity, debts), debts) for identity, debts in self.owed().items()
+        ]
 
     def _definition(self, identity: str, debts: list[OwedReload]) -> Reload:
         reloads = self._core.loaded.config.syncs[debts[0].sync].reload

@@ -1,0 +1,150 @@
+"""`confsync apply`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from confsync.cli.options import Options, complete_syncs, given, global_options
+
+
+@click.command(short_help="Make every target agree with its source, once.")
+@click.argument("syncs", nargs=-1, metavar="[SYNC]...", shell_complete=complete_syncs)
+@click.option("--plan", "plan_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Apply exactly this saved plan, or refuse if the world has moved since.")  # fmt: skip
+@click.option(
+    "--allow-mass-delete", is_flag=True, help="Believe that many keys or targets are really to go, this once."
+)
+@global_options
+@click.pass_context
+def apply(
+    context: click.Context, syncs: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool
+) -> int:
+    """Make every target agree with its source, once.
+
+    Without names every sync is reconciled, and what confsync created for syncs that are no longer configured is removed.
+    Where something fails, its targets stay as they were and the others are done all the same.
+
+    Exit status: 0 everything agrees, 1 something failed, 3 the configuration is invalid.
+    """
+    from confsync.cli.session import setup_logs, writing
+    from confsync.errors import LedgerLocked
+
+    options = given(context)
+    setup_logs(options)
+    try:
+        with writing(options, "apply") as session:
+            return _apply(session, syncs, plan_file, allow_mass_delete)
+    except LedgerLocked:
+        if allow_mass_delete and _tell_daemon(options):
+            return 0
+        raise
+
+
+def _apply(session: object, names: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool) -> int:
+    from confsync.cli.session import Session, known_syncs
+    from confsync.reconcile.reconciler import Reconciler
+
+    assert isinstance(session, Session)  # noqa: S101 - typed late, to import late
+    wanted = known_syncs(session.loaded, names)
+    cancelled = threading.Event()
+    _cancel_on_interrupt(cancelled)
+    with session.core() as core:
+        if allow_mass_delete:
+            core.hub.allow_mass_delete()
+        core.hub.refresh()
+        if plan_file is not None:
+            _verify(core, wanted, plan_file)
+        reconciler = Reconciler(core, cancelled=cancelled)
+        from confsync.cli.printing import progress
+
+        total = len(wanted or core.loaded.config.syncs)
+        report = reconciler.run_once(wanted, allow_mass_delete=allow_mass_delete, progress=progress(total))
+        return _show(session.options, report, cancelled)
+
+
+def _cancel_on_interrupt(cancelled: threading.Event) -> None:
+    """The first Ctrl-C or SIGTERM lets what was begun end; the second ends at once, as it would without us."""
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        if cancelled.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        cancelled.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, caught)
+
+
+def _verify(core: object, wanted: list[str] | None, plan_file: str) -> None:
+    from confsync.cli.plan import key_fingerprint, planned
+    from confsync.plan import saved
+    from confsync.reconcile.core import Core
+
+    assert isinstance(core, Core)  # noqa: S101 - typed late, to import late
+    changes, _ = planned(core, wanted, with_diffs=False)
+    saved.verify(Path(plan_file).read_text(encoding="utf-8"), changes, key_fingerprint=key_fingerprint(core))
+
+
+def _show(options: Options, report: object, cancelled: threading.Event) -> int:
+    from confsync.cli.printing import as_json, complain, path_of, print_json
+    from confsync.reconcile.apply import event
+    from confsync.reconcile.reconciler import Report
+
+    assert isinstance(report, Report)  # noqa: S101 - typed late, to import late
+    failed = {
+        name: outcome for name, outcome in report.outcomes.items() if outcome.record.state.value != "ok"
+    }
+    good = report.in_agreement and not cancelled.is_set()
+    if options.as_json:
+        print_json({
+            "in_agreement": good,
+            "changes": [as_json(change) for change in report.changes],
+            "failed": {name: {"state": o.record.state.value, "detail": o.record.detail} for name, o in failed.items()},
+            "reloads": [{"reload": r.description, "syncs": r.syncs, "error": str(r.error) if r.error else None} for r in report.reloads],
+            "held": str(report.held) if report.held else None,
+        })  # fmt: skip
+        return 0 if good else 1
+    for change in report.changes:
+        why = f"  ({'; '.join(change.reasons[:3])})" if change.reasons else ""
+        click.echo(f"{click.style(event(change), fg='green')} {path_of(change.target)}  [{change.sync}]{why}")
+    for result in report.reloads:
+        if result.error is None:
+            click.echo(
+                f"{click.style('reloaded', fg='green')} {result.description}  [{', '.join(result.syncs)}]"
+            )
+    for name, outcome in failed.items():
+        complain(f"sync {name!r} is {outcome.record.state.value}: {outcome.record.detail}")
+    if report.held:
+        complain(str(report.held))
+    if cancelled.is_set():
+        complain("interrupted; what was begun is whole, the rest is as it was")
+    agreeing = len(report.outcomes) - len(failed)
+    click.echo(f"{agreeing} of {len(report.outcomes)} syncs in agreement, {len(report.changes)} changes")
+    return 130 if cancelled.is_set() else 0 if good else 1
+
+
+def _tell_daemon(options: Options) -> bool:
+    """Leave the confirmation for the daemon that holds the state directory; whether there is one."""
+    from confsync.cli.session import state_directory
+    from confsync.clock import SystemClock
+    from confsync.config.loading import find_config, load_config
+    from confsync.ledger.ledger import open_ledger
+    from confsync.ledger.state_dir import Lock
+
+    directory = state_directory(options, load_config(find_config(options.config)))
+    daemon = Lock(directory / "lock").daemon() if directory else None
+    if directory is None or daemon is None:
+        return False
+    ledger = open_ledger(directory, SystemClock())
+    ledger.put_flag("allow-mass-delete", str(time.time()))
+    ledger.close()
+    os.kill(daemon, signal.SIGHUP)
+    click.echo(f"the daemon (process {daemon}) was told to go ahead; see: confsync status")
+    return True

@@ -1,0 +1,155 @@
+"""`confsync check`, `schema`, `init` and `completion`: what one needs while writing a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from confsync.cli.options import given, global_options
+
+
+@click.command(short_help="Validate the configuration and its templates, offline.")
+@global_options
+@click.pass_context
+def check(context: click.Context) -> int:
+    """Validate the configuration and its templates, offline.
+
+    Every problem is shown with file, line and what to write instead. No store is asked and nothing is written.
+
+    Exit status: 0 valid, 3 invalid.
+    """
+    from confsync.cli.printing import complain, print_json
+    from confsync.cli.session import reading, setup_logs
+    from confsync.errors import ConfigError
+    from confsync.source.registry import validate_source
+    from confsync.text import plural
+
+    options = given(context)
+    setup_logs(options)
+    problems: list[str] = []
+    with reading(options) as session:
+        config = session.loaded.config
+        for name in config.sources:
+            try:
+                validate_source(session.loaded, name)
+            except ConfigError as exc:
+                problems += str(exc).splitlines()
+        if not problems:
+            with session.core() as core:
+                for name, sync in config.syncs.items():
+                    where = session.loaded.where(("syncs", name), of_key=True)
+                    problems += [
+                        f"{where}: sync {name!r}: {error}" for error in core.renderer.check_syntax(name, sync)
+                    ]
+    if options.as_json:
+        print_json({"valid": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            complain(problem)
+        if not problems:
+            click.echo(
+                f"{session.loaded.path} is valid: {plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
+            )
+    return 3 if problems else 0
+
+
+@click.command(short_help="Print the configuration's JSON Schema.")
+def schema() -> int:
+    """Print the configuration's JSON Schema, the options of every installed backend included.
+
+    \b
+    Editors check as you type with a first line such as
+    # yaml-language-server: $schema=confsync.schema.json
+    """
+    from confsync.cli.printing import print_json
+    from confsync.source.registry import config_schema
+
+    print_json(config_schema())
+    return 0
+
+
+_CONFIG = """\
+# confsync: values.yaml -> templates/app.conf.j2 -> app.conf
+sources:
+  values: {backend: file, path: values.yaml}
+  # etcd: {backend: etcd, endpoints: ["http://127.0.0.1:2379"]}
+environments:
+  dev: {values: dev}
+  prod: {values: prod}
+defaults: {environment: dev, interval: 60s}
+syncs:
+  app:
+    template: app.conf.j2
+    to: {file: {path: app.conf, mode: "0644"}}
+    # reload: [systemctl, reload, app]
+"""
+_TEMPLATE = """\
+# written by confsync from templates/app.conf.j2; change values.yaml instead
+listen = {{ values("app/port", default="8080") }}
+database = {{ values("db/host") }}
+{% for name, address in values.children("upstream") %}
+upstream {{ name }} = {{ address }}
+{% endfor %}
+"""
+_VALUES = """\
+dev:
+  app: {port: 8080}
+  db: {host: localhost}
+  upstream: {one: 127.0.0.1:9001}
+prod:
+  app: {port: 80}
+  db: {host: db.example.com}
+  upstream: {one: 10.0.0.1:9000, two: 10.0.0.2:9000}
+"""
+
+
+@click.command(short_help="Write a small configuration that works, to start from.")
+@click.argument("directory", default=".", type=click.Path(file_okay=False, path_type=Path))
+@global_options
+def init(directory: Path) -> int:
+    """Write a small configuration that works at once, with the file source, into DIRECTORY.
+
+    Nothing that exists is overwritten.
+    """
+    from confsync.errors import ConfsyncError
+
+    files = {"confsync.yaml": _CONFIG, "templates/app.conf.j2": _TEMPLATE, "values.yaml": _VALUES}
+    existing = [name for name in files if (directory / name).exists()]
+    if existing:
+        raise ConfsyncError(
+            f"{directory / existing[0]} exists already; nothing was written", hint="name another directory"
+        )
+    for name, text in files.items():
+        path = directory / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise ConfsyncError(f"{path} cannot be written: {exc.strerror}") from exc
+        click.echo(f"wrote {path}")
+    go = f"cd {directory} && " if str(directory) != "." else ""
+    click.echo(f"try: {go}confsync plan; confsync apply; confsync run", err=True)
+    return 0
+
+
+@click.command(short_help="Print the completion script of a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of a shell.
+
+    \b
+    bash   source <(confsync completion bash)
+    zsh    source <(confsync completion zsh)
+    fish   confsync completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    from confsync.cli.main import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - the choice above
+    # Not `.source()`: that would check the version of the bash it runs, which may be another than the reader's.
+    script = kind(cli, {}, "confsync", "_CONFSYNC_COMPLETE")
+    click.echo(script.source_template % script.source_vars())
+    return 0

@@ -1,0 +1,237 @@
+"""`confsync explain`: which value is live, where, and why."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from confsync.cli.options import given, global_options
+
+if TYPE_CHECKING:
+    from confsync.cli.session import Session
+    from confsync.ledger.records import TargetRecord
+    from confsync.reconcile.core import Core
+
+
+@click.command(short_help="Show where a target's content comes from, or where a key goes.")
+@click.argument("what", metavar="TARGET|SYNC|[SOURCE:]KEY")
+@global_options
+@click.pass_context
+def explain(context: click.Context, what: str) -> int:
+    """Show where a target's content comes from, or where a key goes.
+
+    For a target (its path) or a sync: each key it was made from, with source, revision and when that revision was first
+    seen; when and why it was last written. For a key: its revision, which prefix has it and which lose to it, and
+    every target it reaches.
+
+    Exit status: 0, 1 nothing is known of it, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import print_json
+    from confsync.cli.session import reading, setup_logs
+
+    options = given(context)
+    setup_logs(options)
+    with reading(options) as session:
+        targets = _targets(session, what)
+        if targets:
+            facts = [_target_facts(session, target) for target in targets]
+            if options.as_json:
+                print_json(facts)
+            else:
+                for fact in facts:
+                    _print_target(fact)
+            return 0
+        with session.core() as core:
+            core.hub.refresh()
+            keys = _key_facts(session, core, what)
+    if options.as_json:
+        print_json(keys)
+    else:
+        for key in keys:
+            _print_key(key)
+    return 0
+
+
+def _targets(session: Session, what: str) -> list[TargetRecord]:
+    known = session.ledger.targets()
+    if what in session.loaded.config.syncs:
+        return [record for record in known.values() if record.sync == what]
+    candidates = {what, *(f"{kind}:{os.path.abspath(what)}" for kind in ("file", "directory"))}
+    return [record for target, record in known.items() if target in candidates]
+
+
+def _when(at: float | None) -> str | None:
+    return (
+        datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+    )
+
+
+def _target_facts(session: Session, target: TargetRecord) -> dict[str, Any]:
+    from confsync.snapshot import full_key
+
+    record = session.ledger.sync(target.sync)
+    reads = record.reads if record else None
+    return {
+        "target": target.id,
+        "sync": target.sync,
+        "state": record.state.value if record else "pending",
+        "detail": record.detail if record else "",
+        "written": _when(target.written_at),
+        "created_by_confsync": target.created,
+        "sensitive": target.sensitive,
+        "attributes": dict(target.attributes),
+        "keys": [
+            {
+                "source": path.source,
+                "key": full_key(read.prefix, path.path),
+                "revision": read.revision,
+                "since": _when(read.seen),
+            }
+            for path, read in (reads.keys.items() if reads else ())
+        ],
+        "missing": [f"{path.source}:{path.path}" for path in sorted(reads.missed)] if reads else [],
+        "listed": [f"{path.source}:{path.path}" for path in sorted(reads.listed)] if reads else [],
+        "templates": sorted(reads.templates) if reads else [],
+        "history": [
+            {"at": _when(entry.at), "event": entry.event, "why": entry.detail}
+            for entry in session.ledger.history(target.id, limit=5)
+        ],
+    }
+
+
+def _print_target(facts: dict[str, Any]) -> None:
+    from confsync.cli.printing import path_of, table
+    from confsync.text import printable
+
+    mode = facts["attributes"].get("mode", "?")
+    owner = f"{facts['attributes'].get('owner', '?')}:{facts['attributes'].get('group', '?')}"
+    secret = ", sensitive" if facts["sensitive"] else ""
+    click.echo(click.style(path_of(facts["target"]), bold=True) + f"  ({mode} {owner}{secret})")
+    click.echo(
+        f"  sync      {facts['sync']}: {facts['state']}{': ' + facts['detail'] if facts['detail'] else ''}"
+    )
+    click.echo(f"  written   {facts['written'] or 'never: it was right when confsync found it'}")
+    click.echo(
+        f"  owner     {'created by confsync' if facts['created_by_confsync'] else 'adopted: never deleted by confsync'}"
+    )
+    if facts["templates"]:
+        click.echo(f"  made by   {', '.join(facts['templates'])}")
+    click.echo("  made from")
+    table(
+        [
+            (
+                "   ",
+                printable(f"{key['source']}:{key['key']}"),
+                f"revision {key['revision']}",
+                f"since {key['since']}",
+            )
+            for key in facts["keys"]
+        ]
+    )
+    for name in facts["listed"]:
+        click.echo(f"    everything below {printable(name)}")
+    for name in facts["missing"]:
+        click.echo(f"    {printable(name)} was looked for and does not exist")
+    for entry in facts["history"]:
+        click.echo(
+            f"  {entry['at']}  {entry['event']}{': ' + printable(entry['why']) if entry['why'] else ''}"
+        )
+
+
+def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
+    from confsync.cli.look import shown_value
+    from confsync.cli.session import split_key
+    from confsync.errors import ConfsyncError
+    from confsync.snapshot import full_key
+    from confsync.text import nearest
+
+    source, path = split_key(session.loaded, what)
+    environment = core.environment or session.loaded.config.defaults.environment
+    facts: list[dict[str, Any]] = []
+    known: list[str] = []
+    for name in [source] if source else core.hub.sources:
+        readers = _readers(session, name, path)
+        view = core.hub.view(name, environment)
+        found = _find_quietly(view, path)
+        known += _paths_quietly(view)
+        if found is None and not readers:
+            continue
+        facts.append({
+            "source": name,
+            "key": full_key(found.prefix, path) if found else path,
+            "environment": environment,
+            "exists": found is not None,
+            "revision": found.entry.revision if found else None,
+            "value": shown_value(core, name, path, found.entry) if found else None,
+            "shadows": [full_key(prefix, path) for prefix in view.shadowed(path)] if found else [],
+            "goes_to": readers,
+        })  # fmt: skip
+    if not facts:
+        near = nearest(path, known)
+        hint = (
+            f"did you mean {near!r}?"
+            if near
+            else "list keys with: confsync ls; targets with: confsync status"
+        )
+        raise ConfsyncError(f"{what!r} is no target, sync or key that confsync knows", hint=hint)
+    return facts
+
+
+def _find_quietly(view: Any, path: str) -> Any:
+    from confsync.errors import SourceError
+
+    try:
+        return view.find(path)
+    except SourceError:
+        return None
+
+
+def _paths_quietly(view: Any) -> list[str]:
+    from confsync.errors import SourceError
+
+    try:
+        return list(view.paths())
+    except SourceError:
+        return []
+
+
+def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
+    """The targets made with this key, by the ledger."""
+    from confsync.reads import PathRead
+
+    wanted = PathRead(source, path)
+    readers = {}
+    for name, record in session.ledger.syncs().items():
+        read = record.reads.keys.get(wanted)
+        if read is not None or wanted in record.reads.missed:
+            readers[name] = read
+    return [
+        {"target": target.id, "sync": target.sync, "revision": read.revision if (read := readers[target.sync]) else None,
+         "written": _when(target.written_at)}
+        for target in session.ledger.targets().values() if target.sync in readers
+    ]  # fmt: skip
+
+
+def _print_key(facts: dict[str, Any]) -> None:
+    from confsync.cli.printing import path_of
+    from confsync.text import printable
+
+    click.echo(click.style(printable(f"{facts['source']}:{facts['key']}"), bold=True))
+    if facts["exists"]:
+        click.echo(f"  value     {facts['value']}  (revision {facts['revision']})")
+    else:
+        click.echo("  value     it does not exist")
+    if facts["environment"]:
+        click.echo(f"  seen in   environment {facts['environment']}")
+    for shadow in facts["shadows"]:
+        click.echo(f"  hides     {printable(shadow)}")
+    for reader in facts["goes_to"]:
+        revision = f"with revision {reader['revision']}, " if reader["revision"] is not None else ""
+        click.echo(
+            f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {revision}written {reader['written'] or 'never'}"
+        )
+    if not facts["goes_to"]:
+        click.echo("  goes to   no target")

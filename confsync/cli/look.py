@@ -1,0 +1,172 @@
+"""`confsync get`, `ls` and `diff`: look into the sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from confsync.cli.options import complete_environments, given, global_options
+
+if TYPE_CHECKING:
+    from confsync.driver import Entry
+    from confsync.reconcile.core import Core
+
+DOTS = "••••••"
+
+
+@click.command(short_help="Print the value of one key.")
+@click.argument("key", metavar="[SOURCE:]PATH")
+@click.option("--reveal", is_flag=True, help="Print a sensitive value in clear.")
+@global_options
+@click.pass_context
+def get(context: click.Context, key: str, reveal: bool) -> int:
+    """Print the value of one key, as the environment shows it.
+
+    Without a source, the first one in the configuration that has the key is asked.
+
+    Exit status: 0 found, 1 not found or not readable, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import print_json
+    from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
+    from confsync.errors import ConfsyncError
+    from confsync.snapshot import full_key
+    from confsync.text import nearest
+
+    options = given(context)
+    setup_logs(options)
+    with reading(options) as session:
+        source, path = split_key(session.loaded, key)
+        environment = options.environment or session.loaded.config.defaults.environment
+        with session.core((environment,)) as core:
+            refresh_or_raise(core, source)
+            views = {
+                name: core.hub.view(name, environment) for name in ([source] if source else core.hub.sources)
+            }
+            holder = next((name for name, view in views.items() if view.find(path)), None)
+            if holder is None:
+                near = nearest(path, (p for view in views.values() for p in view.paths()))
+                hint = f"did you mean {near!r}?" if near else "list the keys with: confsync ls"
+                raise ConfsyncError(f"there is no key {path!r} in {', '.join(views)}", hint=hint)
+            found = views[holder].find(path)
+            assert found is not None  # noqa: S101 - it was found a line above
+            shown = reveal or not core.hub.is_sensitive(holder)(path)
+            if options.as_json:
+                value = found.entry.value.decode("utf-8", "replace") if shown else None
+                print_json(
+                    {
+                        "source": holder,
+                        "key": full_key(found.prefix, path),
+                        "revision": found.entry.revision,
+                        "value": value,
+                    }
+                )
+            else:
+                click.get_binary_stream("stdout").write(
+                    (found.entry.value if shown else DOTS.encode()) + b"\n"
+                )
+                if not shown:
+                    click.echo("confsync: the value is sensitive; print it with --reveal", err=True)
+    return 0
+
+
+@click.command(short_help="List the keys of a source.")
+@click.argument("prefix", metavar="[SOURCE:]PREFIX", default="")
+@click.option("--values", is_flag=True, help="Show values too; sensitive ones are masked.")
+@global_options
+@click.pass_context
+def ls(context: click.Context, prefix: str, values: bool) -> int:
+    """List the keys of the sources, or those below PREFIX, with their revisions.
+
+    Exit status: 0, 1 a source cannot be read, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import print_json, table
+    from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
+    from confsync.snapshot import full_key
+    from confsync.text import printable
+
+    options = given(context)
+    setup_logs(options)
+    with reading(options) as session:
+        source, path = split_key(session.loaded, prefix)
+        environment = options.environment or session.loaded.config.defaults.environment
+        rows = []
+        with session.core((environment,)) as core:
+            refresh_or_raise(core, source)
+            for name in [source] if source else core.hub.sources:
+                view = core.hub.view(name, environment)
+                for one in [path, *view.under(path)] if path else view.under(""):
+                    found = view.find(one)
+                    if found is not None:
+                        value = shown_value(core, name, one, found.entry) if values else ""
+                        rows.append(
+                            (f"{name}:{one}", full_key(found.prefix, one), found.entry.revision, value)
+                        )
+    if options.as_json:
+        names = ("key", "stored_as", "revision", *(("value",) if values else ()))
+        print_json([dict(zip(names, row, strict=False)) for row in rows])
+    else:
+        table([(printable(key), f"revision {revision}", value) for key, _, revision, value in rows])
+    return 0
+
+
+def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
+    """A value for a line of output: masked, escaped, not too long."""
+    from confsync.text import printable
+
+    if core.hub.is_sensitive(source)(path):
+        return DOTS
+    text = printable(entry.value.decode("utf-8", "backslashreplace"))
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+@click.command(short_help="Show how two environments differ.")
+@click.argument("left", metavar="ENV", shell_complete=lambda c, p, i: complete_environments(c, i))
+@click.argument("right", metavar="ENV", shell_complete=lambda c, p, i: complete_environments(c, i))
+@global_options
+@click.pass_context
+def diff(context: click.Context, left: str, right: str) -> int:
+    """Show the keys and values that differ between two environments; sensitive values are masked.
+
+    Exit status: 0 the same, 1 a source cannot be read, 2 they differ, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import print_json, table
+    from confsync.cli.session import reading, refresh_or_raise, setup_logs
+    from confsync.text import plural, printable
+
+    options = given(context)
+    setup_logs(options)
+    rows: list[tuple[str, str, str, str]] = []
+    with reading(options) as session, session.core((left, right)) as core:
+        refresh_or_raise(core)
+        for source in core.hub.sources:
+            one, other = core.hub.view(source, left), core.hub.view(source, right)
+            for path in sorted({*one.paths(), *other.paths()}):
+                a, b = one.find(path), other.find(path)
+                if a is not None and b is not None and a.entry.value == b.entry.value:
+                    continue
+                sign = "~" if a and b else "-" if a else "+"
+                old = shown_value(core, source, path, a.entry) if a else ""
+                new = shown_value(core, source, path, b.entry) if b else ""
+                rows.append((sign, f"{source}:{path}", old, new))
+    if options.as_json:
+        print_json([{"key": key, left: old, right: new, "difference": sign} for sign, key, old, new in rows])
+    else:
+        colours = {"~": "yellow", "-": "red", "+": "green"}
+        table(
+            [
+                (
+                    click.style(sign, fg=colours[sign]),
+                    printable(key),
+                    old or "(none)",
+                    "→ " + (new or "(none)"),
+                )
+                for sign, key, old, new in rows
+            ]
+        )
+        click.echo(
+            f"{plural(len(rows), 'key')} differ between {left} and {right}"
+            if rows
+            else f"{left} and {right} are the same"
+        )
+    return 2 if rows else 0

@@ -1,0 +1,106 @@
+"""The `confsync` command: finds the subcommand, imports only that, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from confsync import __version__
+from confsync.cli.options import global_options
+
+COMMANDS = {
+    "apply": ("apply", "Make every target agree with its source, once."),
+    "plan": ("plan", "Show what apply would change, and why; change nothing."),
+    "run": ("run", "Keep every target in agreement, for ever: the daemon."),
+    "status": ("status", "Show how every sync stands."),
+    "explain": ("explain", "Show where a target's content comes from, or where a key goes."),
+    "get": ("look", "Print the value of one key."),
+    "ls": ("look", "List the keys of a source."),
+    "diff": ("diff", "Show how two environments differ."),
+    "check": ("author", "Validate the configuration and its templates, offline."),
+    "schema": ("author", "Print the configuration's JSON Schema."),
+    "init": ("author", "Write a small configuration that works, to start from."),
+    "demo": ("demo", "Watch confsync work, in a scratch directory, without any server."),
+    "completion": ("author", "Print the completion script of a shell."),
+}
+"""Command -> (module under confsync.cli, one-line help). The help stands here so that --help imports nothing else."""
+
+EXIT_FAILED = 1
+EXIT_INVALID = 3
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"confsync.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from confsync.text import did_you_mean
+
+            ctx.fail(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
+        kwargs["standalone_mode"] = False
+        try:
+            status = super().main(*args, **kwargs)
+        except Exception as exc:  # noqa: BLE001 - sorted out there
+            sys.exit(_status_of(exc))
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status_of(error: Exception) -> int:
+    from confsync.errors import ConfigError, ConfsyncError
+
+    if isinstance(error, click.Abort):
+        click.echo("confsync: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return EXIT_INVALID
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the output has gone (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    if isinstance(error, ConfsyncError):
+        for line in str(error).splitlines():
+            click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True)
+        return EXIT_INVALID if isinstance(error, ConfigError) else EXIT_FAILED
+    raise error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with: confsync demo, then: confsync init.  Exit status: 0 all agrees, 1 something failed, "
+    "2 there are changes or differences (plan, diff, status), 3 the configuration or the call is invalid.",
+)
+@click.version_option(__version__, prog_name="confsync")
+@global_options
+def cli() -> None:
+    """Keep files in agreement with the values in etcd, Vault and their like.
+
+    confsync reads keys from the sources in its configuration, renders templates, and writes files whole or not at all;
+    it checks before, reloads after, heals what others change, and can say of every line where it came from.
+    """

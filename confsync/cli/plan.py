@@ -1,0 +1,101 @@
+"""`confsync plan`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from confsync.cli.options import complete_syncs, given, global_options
+
+if TYPE_CHECKING:
+    from confsync.plan.change import Change
+    from confsync.reconcile.core import Core
+
+
+@click.command(short_help="Show what apply would change, and why; change nothing.")
+@click.argument("syncs", nargs=-1, metavar="[SYNC]...", shell_complete=complete_syncs)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Save the plan, for: confsync apply --plan FILE.",
+)
+@global_options
+@click.pass_context
+def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int:
+    """Show what apply would change, and why; change nothing.
+
+    Each change is shown as a unified diff with the keys that caused it. Files that depend on a sensitive value are
+    masked: only what the templates say themselves is shown.
+
+    Exit status: 0 nothing to do, 1 something cannot be planned, 2 there are changes, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import as_json, complain, print_change, print_json
+    from confsync.cli.session import known_syncs, reading, setup_logs
+    from confsync.errors import ConfigError
+    from confsync.plan import saved
+
+    options = given(context)
+    setup_logs(options)
+    with reading(options) as session:
+        if out is not None and (session.directory is None or not (session.directory / "ledger.db").exists()):
+            raise ConfigError(
+                "a plan can be saved once there is a state directory",
+                hint="run confsync apply first, without --state-dir memory",
+            )
+        with session.core() as core:
+            core.hub.refresh()
+            changes, problems = planned(core, known_syncs(session.loaded, syncs), with_diffs=True)
+            if out is not None and not problems:
+                _save(Path(out), saved.dump(changes, key_fingerprint=key_fingerprint(core)))
+    if options.as_json:
+        print_json({"changes": [as_json(change) for change in changes], "problems": problems})
+    else:
+        for change in changes:
+            print_change(change)
+        for name, problem in problems.items():
+            complain(f"sync {name!r}: {problem}" if name else problem)
+        click.echo(
+            f"{len(changes)} changes"
+            if changes
+            else "nothing to do"
+            if not problems
+            else "nothing else to do"
+        )
+    return 1 if problems else 2 if changes else 0
+
+
+def planned(core: Core, names: list[str] | None, *, with_diffs: bool) -> tuple[list[Change], dict[str, str]]:
+    """What apply would change now, and what it could not, by sync ("" for what concerns none)."""
+    from confsync.errors import ConfsyncError
+    from confsync.reconcile.reconciler import Reconciler
+
+    reconciler = Reconciler(core, with_diffs=with_diffs)
+    changes: list[Change] = []
+    problems: dict[str, str] = {}
+    for name in names if names is not None else core.loaded.config.syncs:
+        assessment = reconciler.assess(name)
+        changes += assessment.changes
+        if assessment.error is not None or assessment.detail:
+            problems[name] = assessment.detail
+    if names is None:
+        try:
+            changes += [step.change for step in reconciler.planned_removals() if step.change.action.is_change]
+        except ConfsyncError as exc:
+            problems[""] = str(exc)
+    return changes, problems
+
+
+def key_fingerprint(core: Core) -> str:
+    """Tells which ledger's key the digests were made with, without telling the key."""
+    return hashlib.blake2b(core.ledger.key, digest_size=8, person=b"confsync-plan").hexdigest()
+
+
+def _save(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

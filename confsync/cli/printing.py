@@ -1,0 +1,81 @@
+"""How results look: for people with colour where there is a terminal, for programs as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from confsync.plan.change import Action, Change
+from confsync.text import printable
+
+_SIGNS = {
+    Action.CREATE: ("+", "green"), Action.UPDATE: ("~", "yellow"), Action.PERMISSIONS: ("~", "yellow"), Action.DELETE: ("-", "red"),
+    Action.RELEASE: ("·", "cyan"), Action.ADOPT: ("=", "cyan"), Action.NONE: (" ", "white"),
+}  # fmt: skip
+
+
+def path_of(target: str) -> str:
+    """The path in a target's id."""
+    return printable(target.partition(":")[2])
+
+
+def print_change(change: Change) -> None:
+    """A plan's line for one target, and its diff."""
+    sign, colour = _SIGNS[change.action]
+    drift = click.style(" (drift)", fg="magenta") if change.drift else ""
+    click.echo(
+        f"{click.style(f'{sign} {change.action.value}', fg=colour)} {path_of(change.target)}  [{change.sync}]{drift}"
+    )
+    for reason in change.reasons:
+        click.echo(f"    because {printable(reason)}")
+    for line in change.diff:
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        click.echo("    " + (click.style(line, fg=colour) if colour else line))
+
+
+def as_json(change: Change) -> dict[str, Any]:
+    """A change for programs."""
+    return {
+        "sync": change.sync, "target": change.target, "action": change.action.value, "drift": change.drift,
+        "sensitive": change.sensitive, "reasons": list(change.reasons), "diff": list(change.diff),
+    }  # fmt: skip
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def complain(text: str) -> None:
+    """A problem, on stderr."""
+    for line in text.splitlines():
+        click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True)
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns, aligned; the last is as long as it likes."""
+    if not rows:
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[-1]]).rstrip())
+
+
+def progress(total: int) -> Callable[[str], None]:
+    """Counts on a terminal's stderr while long work is done; says nothing elsewhere or when there is little to do."""
+    stream = click.get_text_stream("stderr")
+    if total < 50 or not stream.isatty():
+        return lambda _: None
+    count = 0
+
+    def step(_: str) -> None:
+        nonlocal count
+        count += 1
+        if count % 25 == 0 or count == total:
+            click.echo(f"\r{count}/{total} syncs", nl=count == total, err=True)
+
+    return step

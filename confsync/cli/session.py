@@ -1,0 +1,142 @@
+"""Opens what a command needs: configuration, state directory, ledger, sources; and closes it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confsync.cli.options import Options
+from confsync.clock import SystemClock
+from confsync.config.loading import LoadedConfig, find_config, load_config
+from confsync.errors import ConfigError, ConfsyncError
+from confsync.ledger import state_dir
+from confsync.ledger.ledger import Ledger, memory_ledger, open_ledger, read_ledger
+from confsync.logs import configure
+from confsync.reconcile.core import Core
+from confsync.text import did_you_mean
+
+MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A loaded configuration and its ledger.
+
+    Attributes:
+        directory: the state directory, or None for a ledger in memory.
+        writes: whether the ledger was opened for writing, its lock held.
+    """
+
+    options: Options
+    loaded: LoadedConfig
+    ledger: Ledger
+    directory: Path | None
+    writes: bool
+
+    @contextmanager
+    def core(self, environments: tuple[str | None, ...] | None = None) -> Iterator[Core]:
+        """The configuration's services; closed at the end."""
+        core = Core.open(
+            self.loaded, self.ledger, environment=self.options.environment, bytecode=self.bytecode, environments=environments
+        )  # fmt: skip
+        try:
+            yield core
+        finally:
+            core.close()
+
+    @property
+    def bytecode(self) -> Path | None:
+        """Where compiled templates are kept; nowhere for a command that only looks."""
+        return self.directory / "bytecode" if self.directory is not None and self.writes else None
+
+
+def setup_logs(options: Options, level: str = "warning") -> None:
+    """Begin logging as the options say."""
+    configure("json" if options.log_format == "json" else "text", options.log_level or level)
+
+
+def state_directory(options: Options, loaded: LoadedConfig) -> Path | None:
+    """Where state lives, or None to keep it in memory."""
+    said = options.state_dir or loaded.config.state_dir
+    if said == MEMORY:
+        return None
+    if options.state_dir:
+        return Path(options.state_dir).absolute()
+    if loaded.config.state_dir:
+        return loaded.base / loaded.config.state_dir
+    return state_dir.default_state_dir(loaded.path)
+
+
+@contextmanager
+def reading(options: Options) -> Iterator[Session]:
+    """For commands that only look: no lock, nothing written."""
+    loaded = load_config(find_config(options.config))
+    directory = state_directory(options, loaded)
+    clock = SystemClock()
+    ledger = memory_ledger(clock) if directory is None else read_ledger(directory, clock)
+    try:
+        yield Session(options, loaded, ledger, directory, writes=False)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def writing(options: Options, purpose: str) -> Iterator[Session]:
+    """For commands that write: holds the state directory's lock.
+
+    Raises:
+        LedgerLocked: another confsync holds it.
+    """
+    loaded = load_config(find_config(options.config))
+    directory = state_directory(options, loaded)
+    clock = SystemClock()
+    if directory is None:
+        ledger = memory_ledger(clock)
+        yield Session(options, loaded, ledger, None, writes=True)
+        ledger.close()
+        return
+    state_dir.prepare(directory)
+    with state_dir.Lock(directory / "lock").acquire(purpose):
+        ledger = open_ledger(directory, clock)
+        try:
+            yield Session(options, loaded, ledger, directory, writes=True)
+        finally:
+            ledger.close()
+
+
+def known_syncs(loaded: LoadedConfig, names: tuple[str, ...]) -> list[str] | None:
+    """The syncs named, or None for all.
+
+    Raises:
+        ConfigError: one does not exist.
+    """
+    for name in names:
+        if name not in loaded.config.syncs:
+            raise ConfigError(f"there is no sync {name!r}{did_you_mean(name, loaded.config.syncs)}")
+    return list(dict.fromkeys(names)) or None
+
+
+def split_key(loaded: LoadedConfig, text: str) -> tuple[str | None, str]:
+    """`source:path` as (source, path); (None, path) where no source is named.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
+    source, colon, path = text.partition(":")
+    if not colon:
+        return None, text.strip("/")
+    if source not in loaded.config.sources:
+        raise ConfigError(f"there is no source {source!r}{did_you_mean(source, loaded.config.sources)}")
+    return source, path.strip("/")
+
+
+def refresh_or_raise(core: Core, source: str | None = None) -> None:
+    """Read the sources, or only `source`, and raise the first failure."""
+    if source is not None:
+        core.hub.sources[source].refresh()
+        return
+    failed: dict[str, ConfsyncError] = dict(core.hub.refresh())
+    for error in failed.values():
+        raise error

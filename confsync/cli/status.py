@@ -1,0 +1,74 @@
+"""`confsync status`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from confsync.cli.options import given, global_options
+
+_COLOURS = {
+    "ok": "green",
+    "stale": "yellow",
+    "held": "magenta",
+    "owed": "yellow",
+    "failed": "red",
+    "pending": "cyan",
+}
+
+
+@click.command(short_help="Show how every sync stands.")
+@global_options
+@click.pass_context
+def status(context: click.Context) -> int:
+    """Show how every sync stands, as the last reconcile left it, and whether its targets are still so.
+
+    \b
+    ok       its targets agree with its sources
+    stale    its targets are the last known good ones; a source cannot be read
+    held     so much would vanish at once that confsync waits for --allow-mass-delete
+    owed     everything is written; a reload has not succeeded yet
+    failed   something must be mended; its targets are as they were
+    pending  it was never reconciled
+
+    Exit status: 0 everything agrees, 2 something does not, 1 the ledger cannot be read, 3 the configuration is invalid.
+    """
+    from confsync.cli.printing import complain, path_of, print_json
+    from confsync.cli.session import reading, setup_logs
+    from confsync.ledger.state_dir import Lock
+    from confsync.reconcile.status import describe, drifted, statuses
+
+    options = given(context)
+    setup_logs(options)
+    with reading(options) as session:
+        found = statuses(session.ledger, list(session.loaded.config.syncs))
+        drift = drifted(session.ledger)
+        invalid = session.ledger.flag("config-error")
+        daemon = Lock(session.directory / "lock").daemon() if session.directory else None
+    agrees = all(one.agrees for one in found) and not drift and not invalid
+    if options.as_json:
+        print_json({
+            "in_agreement": agrees, "daemon": daemon, "drifted": drift, "config_error": invalid,
+            "syncs": [
+                {"sync": s.record.name, "state": s.record.state.value, "since": s.record.since, "detail": s.record.detail,
+                 "targets": s.targets, "reloads_owed": len(s.owed), "removed": s.removed} for s in found
+            ],
+        })  # fmt: skip
+        return 0 if agrees else 2
+    now = time.time()
+    for one in found:
+        name, _, rest = describe(one, now).partition(" ")
+        state, space, more = rest.partition(" ")
+        click.echo(f"{name}  {click.style(state, fg=_COLOURS.get(one.record.state.value, ''))}{space}{more}")
+    for target in drift:
+        click.echo(f"{click.style('drift', fg='magenta')}  {path_of(target)} was changed by someone else")
+    if invalid:
+        complain(f"the daemon keeps its old configuration; the new one is invalid: {invalid}")
+    click.echo(
+        f"the daemon runs as process {daemon}"
+        if daemon
+        else "no daemon is running with this state directory",
+        err=True,
+    )
+    return 0 if agrees else 2

@@ -1,0 +1,241 @@
+"""The daemon's life: lock, configuration, controller, workers, timers, watches; and an orderly end.
+
+A new configuration is loaded whole and only then replaces the old one. Sources that stay the same keep running, with
+what they know; a configuration that is wrong changes nothing, and says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from confsync import __version__
+from confsync.clock import Clock, SystemClock
+from confsync.config.loading import config_files, load_config
+from confsync.daemon.file_watch import FileWatch
+from confsync.daemon.signals import Signals, Wish
+from confsync.daemon.timers import Timers
+from confsync.errors import ConfsyncError
+from confsync.ledger.ledger import Ledger
+from confsync.reconcile.apply import Outcome
+from confsync.reconcile.assess import Assessment
+from confsync.reconcile.controller import WORKERS, Controller, work
+from confsync.reconcile.core import Core
+from confsync.reconcile.queue import WorkQueue
+from confsync.reconcile.status import status_lines
+from confsync.source.source import Event
+from confsync.text import plural
+from confsync.units import format_duration
+
+log = logging.getLogger(__name__)
+
+CONFIG = "@config"
+_SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run.
+
+    Attributes:
+        config: the configuration file.
+        environment: overrides `defaults.environment`, or None.
+        bytecode: directory for compiled templates, or None.
+        deadline: seconds that work under way may take to end after SIGTERM.
+        allow_mass_delete: believe mass losses, once.
+    """
+
+    config: Path
+    environment: str | None = None
+    bytecode: Path | None = None
+    deadline: float = 30.0
+    allow_mass_delete: bool = False
+
+
+class Daemon:
+    """Made, run once, gone. The ledger belongs to the caller, who holds its lock."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock or SystemClock()
+        self._queue = WorkQueue(self._clock)
+        self._cancelled = threading.Event()
+        self._files = FileWatch(self._on_target, self._on_tree)
+        self._timers = Timers(self._on_timer)
+        self._swap = threading.RLock()
+        self._controller = self._build(None)
+        self._owners: dict[str, str] = {}
+        self._config_texts = self._texts()
+
+    @property
+    def controller(self) -> Controller:
+        """The one that is in charge now."""
+        return self._controller
+
+    def run(self, signals: Signals) -> int:
+        """Work until told to stop.
+
+        Returns:
+            0 after an orderly end, 1 when work had to be abandoned.
+        """
+        workers = [
+            threading.Thread(target=work, args=(self._queue, self._handle), name=f"worker-{i}", daemon=True)
+            for i in range(WORKERS)
+        ]
+        self._files.start()
+        self._timers.start()
+        self._begin()
+        for worker in workers:
+            worker.start()
+        log.info(
+            "confsync is running",
+            extra={"version": __version__, "syncs": len(self._controller.core.loaded.config.syncs)},
+        )
+        while (wish := signals.wait()) is not Wish.STOP:
+            if wish is Wish.RELOAD:
+                self._reload(forced=True)
+            else:
+                self._dump()
+        return self._end(signals, workers)
+
+    def _end(self, signals: Signals, workers: Sequence[threading.Thread]) -> int:
+        log.info(
+            "stopping; work under way is finished first",
+            extra={"deadline": format_duration(self._settings.deadline)},
+        )
+        self._timers.stop()
+        self._queue.shut_down()
+        deadline = self._clock.monotonic() + self._settings.deadline
+        while any(worker.is_alive() for worker in workers) and self._clock.monotonic() < deadline:
+            if signals.wait(timeout=0.05) is Wish.STOP:
+                log.warning("told to stop again: abandoning work under way")
+                break
+        self._cancelled.set()
+        for worker in workers:
+            worker.join(timeout=2)
+        self._files.stop()
+        self._keep_counts()
+        self._controller.core.close()
+        if any(worker.is_alive() for worker in workers):
+            log.error("stopped with work abandoned; what was begun is finished at the next start")
+            return 1
+        log.info("stopped")
+        return 0
+
+    # Configuration
+
+    def _build(self, old: Controller | None) -> Controller:
+        loaded = load_config(self._settings.config)
+        core = Core.open(
+            loaded, self._ledger, environment=self._settings.environment, bytecode=self._settings.bytecode,
+            clock=self._clock, notify=self._on_source, reuse=old.core.hub if old else None,
+        )  # fmt: skip
+        return Controller(core, self._queue, self._clock, self._cancelled, self._on_applied)
+
+    def _begin(self) -> None:
+        """Set the present controller to work."""
+        core = self._controller.core
+        self._files.watch_tree(core.loaded.base / "conf.d")
+        self._files.watch_path(str(core.loaded.path))
+        for directory in core.loaded.template_directories():
+            self._files.watch_tree(directory)
+        for name in core.loaded.config.syncs:
+            for record in self._ledger.targets(name).values():
+                self._watch_target(record.id, name)
+        self._timers.set_intervals(self._controller.intervals())
+        if self._settings.allow_mass_delete or self._ledger.take_flag("allow-mass-delete"):
+            log.warning("mass deletions are allowed once")
+            self._settings = replace(self._settings, allow_mass_delete=False)
+            self._controller.allow_mass_delete()
+        self._controller.start()
+        core.hub.follow()
+
+    def _reload(self, *, forced: bool) -> None:
+        """Take up the configuration as it is now; where it is wrong keep the old one and say why."""
+        with self._swap:
+            texts = self._texts()
+            if not forced and texts == self._config_texts:
+                return
+            self._config_texts = texts
+            try:
+                new = self._build(self._controller)
+            except ConfsyncError as exc:
+                for line in str(exc).splitlines():
+                    log.error("the new configuration is invalid; the old one stays", extra={"error": line})
+                self._ledger.put_flag("config-error", str(exc))
+                self._controller.resync()
+                return
+            old, self._controller = self._controller, new
+            old.core.hub.close(keep=new.core.hub)
+        self._ledger.put_flag("config-error", None)
+        log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
+        self._begin()
+
+    def _texts(self) -> tuple[tuple[str, bytes], ...]:
+        found = []
+        for path in config_files(self._settings.config):
+            try:
+                found.append((str(path), path.read_bytes()))
+            except OSError:
+                found.append((str(path), b""))
+        return tuple(found)
+
+    # Events, each of which only enqueues
+
+    def _on_source(self, event: Event) -> None:
+        self._controller.on_source(event)
+
+    def _on_timer(self, interval: float) -> None:
+        controller = self._controller
+        controller.core.hub.refresh_unwatched()
+        controller.resync(interval)
+        self._keep_counts()
+
+    def _on_target(self, path: str) -> None:
+        if path == str(self._settings.config):
+            self._queue.settle(CONFIG, _SETTLE, 1.0)
+            return
+        owner = self._owners.get(path)
+        if owner is not None:
+            self._queue.add(owner)
+
+    def _on_tree(self, directory: str, path: str) -> None:
+        if directory.endswith("/conf.d"):
+            self._queue.settle(CONFIG, _SETTLE, 1.0)
+            return
+        self._controller.on_templates({path.removeprefix(directory).lstrip("/")})
+
+    def _on_applied(self, assessment: Assessment, outcome: Outcome) -> None:
+        for target in assessment.targets:
+            self._watch_target(target, assessment.name)
+        for step in assessment.steps:
+            if step.desired is None:
+                self._owners.pop(step.spec.path, None)
+                self._files.forget_path(step.spec.path)
+
+    def _watch_target(self, target: str, sync: str) -> None:
+        path = target.partition(":")[2]
+        self._owners[path] = sync
+        self._files.watch_path(path)
+
+    def _handle(self, item: str) -> None:
+        if item == CONFIG:
+            self._reload(forced=False)
+        else:
+            self._controller.handle(item)
+
+    def _keep_counts(self) -> None:
+        for name, source in self._controller.core.hub.sources.items():
+            if (counts := source.key_counts()) and not source.held:
+                self._ledger.put_key_counts(name, counts)
+
+    def _dump(self) -> None:
+        for line in status_lines(self._controller.core):
+            log.info("status", extra={"line": line})
+        log.info(
+            "status ends", extra={"syncs": plural(len(self._controller.core.loaded.config.syncs), "sync")}
+        )

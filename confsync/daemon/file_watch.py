@@ -1,0 +1,132 @@
+"""Watches files for what the daemon must notice: the configuration, the templates, and targets changed by someone else.
+
+Events only say where to look again. One watch serves each directory, whatever is interesting in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import FileClosedNoWriteEvent, FileOpenedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
+
+log = logging.getLogger(__name__)
+
+
+class FileWatch:
+    """Calls back when something below a directory, or one path in it, changed. Thread-safe.
+
+    Args:
+        on_path: called with a path registered by `watch_path` that changed, from a thread of the watcher.
+        on_tree: called with a directory registered by `watch_tree` and the path below it that changed.
+    """
+
+    def __init__(self, on_path: Callable[[str], None], on_tree: Callable[[str, str], None]) -> None:
+        self._on_path = on_path
+        self._on_tree = on_tree
+        self._observer = Observer()
+        self._lock = threading.Lock()
+        self._paths: dict[str, set[str]] = {}
+        self._watches: dict[tuple[str, bool], ObservedWatch] = {}
+        self._warned = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._observer.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(timeout=5)
+
+    def watch_path(self, path: str) -> None:
+        """Notice when `path` is changed, replaced or removed, or, for a directory, anything directly in it. Idempotent."""
+        directory = os.path.dirname(path)
+        with self._lock:
+            known = self._paths.setdefault(directory, set())
+            if path in known:
+                return
+            known.add(path)
+        self._schedule(directory, recursive=False)
+        if os.path.isdir(path):
+            with self._lock:
+                self._paths.setdefault(path, set()).add(path)
+            self._schedule(path, recursive=False)
+
+    def forget_path(self, path: str) -> None:
+        """Stop noticing `path`. Idempotent."""
+        with self._lock:
+            for directory in (os.path.dirname(path), path):
+                known = self._paths.get(directory, set())
+                known.discard(path)
+                if known or (directory, False) not in self._watches:
+                    continue
+                self._paths.pop(directory, None)
+                watch = self._watches.pop((directory, False))
+                try:
+                    self._observer.unschedule(watch)
+                except (KeyError, OSError):  # the directory went away, and its watch with it
+                    continue
+
+    def watch_tree(self, directory: Path) -> None:
+        """Notice any change below `directory`. Idempotent; a directory that does not exist is not watched."""
+        if directory.is_dir():
+            self._schedule(str(directory), recursive=True)
+
+    def _schedule(self, directory: str, *, recursive: bool) -> None:
+        with self._lock:
+            if (directory, recursive) in self._watches:
+                return
+            try:
+                handler = _Handler(self, directory, recursive=recursive)
+                self._watches[directory, recursive] = self._observer.schedule(
+                    handler, directory, recursive=recursive
+                )
+            except OSError as exc:
+                self._warn(directory, exc)
+
+    def _warn(self, directory: str, error: OSError) -> None:
+        # The resync finds drift too, only later: worth one line, not one for each directory.
+        if not self._warned:
+            log.warning(
+                "cannot watch for changes; the resync will find them",
+                extra={"directory": directory, "error": str(error)},
+            )
+            self._warned = True
+
+    def dispatch(self, directory: str, recursive: bool, event: FileSystemEvent) -> None:
+        """Find out whom an event concerns."""
+        touched = {os.fsdecode(path) for path in (event.src_path, event.dest_path) if path}
+        if recursive:
+            for path in touched:
+                self._on_tree(directory, path)
+            return
+        with self._lock:
+            known = self._paths.get(directory, set())
+            concerned = {path for path in known if path in touched or path == directory}
+            if (
+                directory in touched
+            ):  # it was removed or moved itself: its watch is gone, and everything in it
+                concerned |= known
+                self._watches.pop((directory, False), None)
+                self._paths.pop(directory, None)
+        for path in concerned:
+            self._on_path(path)
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, watch: FileWatch, directory: str, *, recursive: bool) -> None:
+        self._watch = watch
+        self._directory = directory
+        self._recursive = recursive
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, FileOpenedEvent | FileClosedNoWriteEvent):
+            return  # somebody looked
+        self._watch.dispatch(self._directory, self._recursive, event)
