@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 
-from confsync_backends.file.leaves import Leaf, empty_key, join, line_column, malformed, written_twice
+from confsync.errors import Invalid
+from confsync_backends.file.leaves import Leaf, Lines, empty_key, join, malformed, written_twice
 
 _BLANK = re.compile(r"[ \t\r\n\f\v]*(?:#[^\n]*(?:\n|\Z)[ \t\r\n\f\v]*)*")
 _KEY = re.compile(r"(?:export[ \t]+)?(?P<key>[^\s='\"#]+)[ \t]*")
-_PLAIN = re.compile(r"[^\n]*")
 _COMMENT = re.compile(r"(?:\A|[ \t])#.*")
 _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
@@ -30,53 +30,67 @@ def parse(text: str, name: str) -> list[Leaf]:
     Raises:
         Invalid: a line that is none of the above, or a name given twice; says where, never what.
     """
-    seen: dict[str, Leaf] = {}
-    position = _blank(text, 0)
-    while position < len(text):
-        leaf, position = _variable(text, position, name)
-        if leaf.path in seen:
-            first = seen[leaf.path]
-            raise written_twice(name, leaf.path, (first.line, first.column), (leaf.line, leaf.column))
-        seen[leaf.path] = leaf
-        position = _blank(text, position)
-    return list(seen.values())
+    return list(_Parser(text, name).variables().values())
 
 
-def _variable(text: str, start: int, name: str) -> tuple[Leaf, int]:
-    found = _KEY.match(text, start)
-    line, column = line_column(text, start)
-    if found is None or text[found.end() : found.end() + 1] != "=":
-        raise malformed(name, line, column, "not a variable", hint="write NAME=value, or # before a comment")
-    path = join("", found["key"])
-    if path is None:
-        raise empty_key(name, line, column)
-    value, end = _value(text, found.end() + 1, name)
-    return Leaf(path, value.encode(), line, column), end
+class _Parser:
+    def __init__(self, text: str, name: str) -> None:
+        self._text = text
+        self._name = name
+        self._lines = Lines(text)
 
+    def variables(self) -> dict[str, Leaf]:
+        found: dict[str, Leaf] = {}
+        position = self._blank(0)
+        while position < len(self._text):
+            leaf, position = self._variable(position)
+            first = found.setdefault(leaf.path, leaf)
+            if first is not leaf:
+                places = [(one.line, one.column) for one in (first, leaf)]
+                raise written_twice(self._name, leaf.path, places[0], places[1])
+            position = self._blank(position)
+        return found
 
-def _value(text: str, start: int, name: str) -> tuple[str, int]:
-    while text[start : start + 1] in {" ", "\t"}:
-        start += 1
-    quote = text[start : start + 1]
-    if quote not in {"'", '"'}:
-        found = _PLAIN.match(text, start)
-        assert found is not None  # noqa: S101 - it matches anything
-        return _COMMENT.sub("", found[0]).strip(), found.end()
-    found = (_SINGLE if quote == "'" else _DOUBLE).match(text, start)
-    if found is None:
-        raise malformed(name, *line_column(text, start), f"the quote {quote} is never closed")
-    rest = _REST.match(text, found.end())
-    if rest is None:
-        raise malformed(
-            name, *line_column(text, found.end()), "text after the closing quote", hint="quote all of it"
-        )
-    return (found[1] if quote == "'" else _ESCAPE.sub(_unescape, found[1])), rest.end()
+    def _blank(self, position: int) -> int:
+        found = _BLANK.match(self._text, position)
+        return found.end() if found else position
+
+    def _variable(self, start: int) -> tuple[Leaf, int]:
+        found = _KEY.match(self._text, start)
+        line, column = self._lines.at(start)
+        if found is None or self._text[found.end() : found.end() + 1] != "=":
+            hint = "write NAME=value, or # before a comment"
+            raise malformed(self._name, line, column, "not a variable", hint=hint)
+        path = join("", found["key"])
+        if path is None:
+            raise empty_key(self._name, line, column)
+        value, end = self._value(found.end() + 1)
+        return Leaf(path, value.encode(), line, column), end
+
+    def _value(self, start: int) -> tuple[str, int]:
+        while self._text[start : start + 1] in {" ", "\t"}:
+            start += 1
+        quote = self._text[start : start + 1]
+        if quote in {"'", '"'}:
+            return self._quoted(quote, start)
+        end = self._text.find("\n", start)
+        end = len(self._text) if end < 0 else end
+        return _COMMENT.sub("", self._text[start:end]).strip(), end
+
+    def _quoted(self, quote: str, start: int) -> tuple[str, int]:
+        found = (_SINGLE if quote == "'" else _DOUBLE).match(self._text, start)
+        if found is None:
+            raise self._malformed(
+                start, f"the quote {quote} is never closed", "close it, or quote all of the value"
+            )
+        rest = _REST.match(self._text, found.end())
+        if rest is None:
+            raise self._malformed(found.end(), "text after the closing quote", "quote all of the value")
+        return (found[1] if quote == "'" else _ESCAPE.sub(_unescape, found[1])), rest.end()
+
+    def _malformed(self, offset: int, problem: str, hint: str) -> Invalid:
+        return malformed(self._name, *self._lines.at(offset), problem, hint=hint)
 
 
 def _unescape(found: re.Match[str]) -> str:
     return _MEANS.get(found[1], found[0])
-
-
-def _blank(text: str, position: int) -> int:
-    found = _BLANK.match(text, position)
-    return found.end() if found else position

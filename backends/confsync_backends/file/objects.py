@@ -13,10 +13,10 @@ from confsync.errors import Invalid
 from confsync_backends.file.leaves import (
     DEPTH,
     Leaf,
+    Lines,
     Literal,
     empty_key,
     join,
-    line_column,
     malformed,
     written_twice,
 )
@@ -66,7 +66,7 @@ def parse_toml(text: str, name: str) -> list[Leaf]:
     except tomllib.TOMLDecodeError as exc:
         found = _TOML_PLACE.search(str(exc))
         line, column = (
-            line_column(text, len(text)) if not found or not found[1] else (int(found[1]), int(found[2]))
+            Lines(text).at(len(text)) if not found or not found[1] else (int(found[1]), int(found[2]))
         )
         problem = _TOML_PLACE.sub("", str(exc))
         raise malformed(name, line, column, f"not valid TOML: {problem}") from exc
@@ -183,7 +183,7 @@ def _locate(text: str, name: str, path: str) -> Invalid:
 
 
 def _twice_at(text: str, name: str, path: str, offsets: Sequence[int]) -> Invalid:
-    places = [line_column(text, offset) for offset in offsets]
+    places = [Lines(text).at(offset) for offset in offsets]
     return (
         written_twice(name, path, places[0], places[1])
         if len(places) > 1

@@ -40,9 +40,10 @@ class Found:
 
 @dataclass(slots=True)
 class Scan:
-    """All files of the source, in order of path, and the symbolic links met in its directories."""
+    """All files of the source, in order of path; its directories, itself first; and the symbolic links in them."""
 
     files: list[Found] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
 
 
@@ -62,7 +63,7 @@ def scan(path: str, format_: str | None) -> Scan:
                 f"{path}: is a directory, but a format is given", hint="leave out format: each name tells"
             )
         found = Scan()
-        for file in _directory(path, "", [(status.st_dev, status.st_ino)], found.links):
+        for file in _directory(path, "", [(status.st_dev, status.st_ino)], found):
             found.files.append(file)
             if len(found.files) > _MOST_FILES:
                 raise Invalid(
@@ -114,17 +115,18 @@ def source_error(path: str, error: OSError) -> SourceError:
     return Unavailable(f"{path}: cannot be read: {error.strerror or error}")
 
 
-def _directory(path: str, key: str, above: list[tuple[int, int]], links: list[str]) -> Iterator[Found]:
+def _directory(path: str, key: str, above: list[tuple[int, int]], found: Scan) -> Iterator[Found]:
+    found.directories.append(path)
     with translated(path):
         names = sorted(os.listdir(path))
     for name in names:
         if not ignored(name):
-            yield from _entry(f"{path}/{name}", f"{key}/{name}" if key else name, above, links)
+            yield from _entry(f"{path}/{name}", f"{key}/{name}" if key else name, above, found)
 
 
-def _entry(path: str, key: str, above: list[tuple[int, int]], links: list[str]) -> Iterator[Found]:
+def _entry(path: str, key: str, above: list[tuple[int, int]], found: Scan) -> Iterator[Found]:
     if os.path.islink(path):
-        links.append(path)
+        found.links.append(path)
     try:
         status = os.stat(path)
     except FileNotFoundError:  # it has just gone, or is a link to nothing
@@ -135,7 +137,7 @@ def _entry(path: str, key: str, above: list[tuple[int, int]], links: list[str]) 
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             raise Invalid(f"{path}: leads back to a directory above it", hint="remove the symbolic link")
-        yield from _directory(path, key, [*above, identity], links)
+        yield from _directory(path, key, [*above, identity], found)
     elif stat.S_ISREG(status.st_mode):
         told = format_of(os.path.basename(path))
         yield Found(path, os.path.splitext(key)[0] if told else key, told, _stamp(status))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from confsync.driver import Delta, Reading, Tree, Watch
 from confsync.errors import SourceError
 from confsync_backends.file.contents import Contents, Loader, tree
-from confsync_backends.file.observe import Observation, Pulse
+from confsync_backends.file.observe import observe
 from confsync_backends.file.places import places
 
 _QUIET = 0.02  # without events for so long a save is over
@@ -22,7 +22,7 @@ _GRACE = 0.25  # the time a file has to become whole again
 
 
 class FileWatch(Watch):
-    """See `Watch`. Without `poll` it holds watchdog's threads while `__next__` is used, until `close`.
+    """See `Watch`. Has no thread of its own.
 
     Args:
         loader: reads the files.
@@ -44,68 +44,68 @@ class FileWatch(Watch):
         self._known: dict[str, Tree] = {prefix: dict(since.trees.get(prefix, {})) for prefix in prefixes}
         self._revision = since.revision
         self._number = number
-        self._poll = poll
-        self._pulse = Pulse()
-        self._observation = Observation(self._pulse)
+        self._observation = observe(poll, loader.stamps)
         self._empty: frozenset[str] = frozenset()
         self._failure: SourceError | None = None
-        self._begun = False
-        self._stamps: object = None
+        self._looked = False
 
     def __next__(self) -> Delta:
+        if self._failure is not None and not self._observation.closed:
+            raise self._failure
+        try:
+            return self._next()
+        except SourceError as exc:
+            self._failure = exc
+            raise
+
+    def close(self) -> None:
+        self._observation.close()
+
+    def _next(self) -> Delta:
         while True:
-            self._await()
-            if self._failure is not None:
-                raise self._failure
-            try:
-                contents = self._settled()
-            except SourceError as exc:
-                self._failure = exc
-                self._observation.close()
-                raise
+            # The first time there is reason to look without any event: what changed since the reading.
+            if self._looked and self._observation.wait(None):
+                self._settle()
+            self._looked = True
+            contents = self._whole()
+            if self._observation.closed:
+                raise StopIteration
             delta = self._difference(contents)
             if delta is not None:
                 return delta
 
-    def close(self) -> None:
-        self._pulse.close()
-        self._observation.close()
+    def _settle(self) -> None:
+        """Wait for the end of a storm of events: one save is many."""
+        end = time.monotonic() + _STORM
+        while self._observation.wait(_QUIET) and time.monotonic() < end:
+            pass
 
-    def _await(self) -> None:
-        """Wait until there is a reason to look. The first time there is: what changed since the reading."""
-        while self._begun and self._failure is None and not self._pulse.closed:
-            if self._pulse.wait(self._poll):
-                self._pulse.settle(_QUIET, _STORM)
-                break
-            if self._poll is not None and self._loader.stamps() != self._stamps:
-                break
-        self._begun = True
-        if self._pulse.closed:
-            raise StopIteration
-
-    def _settled(self) -> Contents:
+    def _whole(self) -> Contents:
+        """What is there; what is malformed, missing or newly empty only if it stays so."""
         end = time.monotonic() + _GRACE
         while True:
-            last = time.monotonic() >= end or self._pulse.closed
+            if self._observation.closed:
+                raise StopIteration
+            last = time.monotonic() >= end
             try:
                 contents = self._load()
-                if last or not self._loses_to_emptiness(contents):
-                    self._empty = contents.empty
-                    return contents
             except SourceError:
                 if last:
                     raise
-            self._pulse.wait(max(0.0, min(end - time.monotonic(), _GRACE / 2)))
+            else:
+                if last or not self._newly_empty(contents):
+                    self._empty = contents.empty
+                    return contents
+            self._observation.wait(max(0.0, end - time.monotonic()))
 
-    def _loses_to_emptiness(self, contents: Contents) -> bool:
+    def _newly_empty(self, contents: Contents) -> bool:
         return bool(contents.empty - self._empty) and any(self._known.values())
 
     def _load(self) -> Contents:
         # First observe, then read: whatever changes after the reading is noticed. A directory that came to be
         # observed only now may hold links that lead elsewhere, changed before it was, hence the loop.
-        while self._poll is None and self._observation.cover(places(self._loader.path, self._loader.format)):
+        while self._observation.cover(places(self._loader.path, self._loader.format)):
             pass
-        self._stamps = self._loader.stamps()
         return self._loader.load()
 
     def _difference(self, contents: Contents) -> Delta | None:

@@ -21,10 +21,10 @@ from confsync_backends.file.leaves import (
     DEPTH,
     LARGEST,
     Leaf,
+    Lines,
     Literal,
     empty_key,
     join,
-    line_column,
     malformed,
     written_twice,
 )
@@ -76,7 +76,7 @@ def parse(text: str, name: str) -> list[Leaf]:
         mark = exc.problem_mark or exc.context_mark
         raise _at(name, mark, f"not valid YAML: {exc.problem or exc.context}") from exc
     except yaml.reader.ReaderError as exc:
-        line, column = line_column(text, exc.position) if isinstance(exc.position, int) else (0, 0)
+        line, column = Lines(text).at(exc.position) if isinstance(exc.position, int) else (0, 0)
         raise malformed(name, line, column, f"not valid YAML: {exc.reason}") from exc
     except yaml.YAMLError as exc:
         raise malformed(name, 0, 0, f"not valid YAML: {str(exc).splitlines()[0]}") from exc
@@ -237,7 +237,8 @@ class _Flattener:
                 raise _at(self._name, one.mark, "<< takes a mapping, or a list of mappings")
             for key, value in self._merged(one):
                 self._count(key)
-                if own.setdefault(key.text, key) is key:
+                if key.text not in own:  # not by identity: an alias brings in the same key again
+                    own[key.text] = key
                     pairs.append((key, value))
 
     def _duplicate(self, first: _Scalar, second: _Scalar) -> Invalid:
