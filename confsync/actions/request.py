@@ -252,7 +252,7 @@ _MEANING: tuple[tuple[type[Exception], str, str], ...] = (
     (
         ssl.SSLCertVerificationError,
         "the server's certificate is not trusted",
-        "name the host as the certificate does, trust its authority with `ca`, or (unsafe) set `verify: false`",
+        "name the host as the certificate does, trust its issuer with `ca`, or (unsafe) set `verify: false`",
     ),
     (ConnectionRefusedError, "nothing listens there", "start the program, or correct `url`"),
     (socket.gaierror, "its host name cannot be resolved", "correct `url`, or look at DNS"),

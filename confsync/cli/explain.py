@@ -104,7 +104,7 @@ def _target_facts(session: Session, target: TargetRecord) -> dict[str, Any]:
 
 def _print_target(facts: dict[str, Any]) -> None:
     from confsync.cli.printing import path_of, table
-    from confsync.text import printable
+    from confsync.text import printable, revision_text
 
     mode = facts["attributes"].get("mode", "?")
     owner = f"{facts['attributes'].get('owner', '?')}:{facts['attributes'].get('group', '?')}"
@@ -125,7 +125,7 @@ def _print_target(facts: dict[str, Any]) -> None:
             (
                 "   ",
                 printable(f"{key['source']}:{key['key']}"),
-                f"revision {key['revision']}",
+                f"revision {revision_text(key['revision'])}",
                 f"since {key['since']}",
             )
             for key in facts["keys"]
@@ -217,11 +217,11 @@ def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
 
 def _print_key(facts: dict[str, Any]) -> None:
     from confsync.cli.printing import path_of
-    from confsync.text import printable
+    from confsync.text import printable, revision_text
 
     click.echo(click.style(printable(f"{facts['source']}:{facts['key']}"), bold=True))
     if facts["exists"]:
-        click.echo(f"  value     {facts['value']}  (revision {facts['revision']})")
+        click.echo(f"  value     {facts['value']}  (revision {revision_text(facts['revision'])})")
     else:
         click.echo("  value     it does not exist")
     if facts["environment"]:
@@ -229,7 +229,7 @@ def _print_key(facts: dict[str, Any]) -> None:
     for shadow in facts["shadows"]:
         click.echo(f"  hides     {printable(shadow)}")
     for reader in facts["goes_to"]:
-        revision = f"with revision {reader['revision']}, " if reader["revision"] is not None else ""
+        revision = f"with revision {revision_text(reader['revision'])}, " if reader["revision"] is not None else ""
         click.echo(
             f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {revision}written {reader['written'] or 'never'}"
         )

@@ -83,7 +83,7 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
     from confsync.cli.printing import print_json, table
     from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
     from confsync.snapshot import full_key
-    from confsync.text import printable
+    from confsync.text import printable, revision_text
 
     options = given(context)
     setup_logs(options)
@@ -106,7 +106,7 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
         names = ("key", "stored_as", "revision", *(("value",) if values else ()))
         print_json([dict(zip(names, row, strict=False)) for row in rows])
     else:
-        table([(printable(key), f"revision {revision}", value) for key, _, revision, value in rows])
+        table([(printable(key), f"revision {revision_text(revision)}", value) for key, _, revision, value in rows])
     return 0
 
 

@@ -77,7 +77,10 @@ def find_config(explicit: str | None) -> Path:
         if path.exists():
             return path
     places = ", ".join(("$CONFSYNC_CONFIG", *STANDARD_PLACES))
-    raise ConfigError(f"found no configuration (looked at {places})", hint="name one with --config, or make one with: confsync init")
+    raise ConfigError(
+        f"found no configuration (looked at {places})",
+        hint="name one with --config, or make one with: confsync init",
+    )
 
 
 def load_config(path: Path) -> LoadedConfig:
@@ -128,16 +131,22 @@ def _merge(files: Sequence[File]) -> dict[str, Any]:
     for file in files:
         for section, content in file.document.items():
             if section not in merged:
-                merged[section] = dict(content) if section in _MERGED and isinstance(content, dict) else content
+                merged[section] = (
+                    dict(content) if section in _MERGED and isinstance(content, dict) else content
+                )
             elif section in _MERGED and isinstance(content, dict) and isinstance(merged[section], dict):
                 _merge_section(merged[section], section, content, file, files)
             else:
                 first = locate(files, (section,), of_key=True)
-                raise ConfigError(f"{section!r} was already given at {first}", where=locate([file], (section,), of_key=True))
+                raise ConfigError(
+                    f"{section!r} was already given at {first}", where=locate([file], (section,), of_key=True)
+                )
     return merged
 
 
-def _merge_section(into: dict[str, Any], section: str, content: Mapping[str, Any], file: File, files: Sequence[File]) -> None:
+def _merge_section(
+    into: dict[str, Any], section: str, content: Mapping[str, Any], file: File, files: Sequence[File]
+) -> None:
     for name in content:
         if name in into:
             first = locate(files, (section, name), of_key=True)
@@ -185,7 +194,9 @@ def _message(kind: str, path: tuple[str | int, ...], detail: Any) -> str:
         text = str(detail["msg"]).removeprefix("Value error, ")
         return f"{name}: {text}" if name else text
     if "[key]" in detail["loc"]:
-        return f"{path[-1]!r} is not a legal name: letters, digits and _ (in a sync or environment also . and -)"
+        return (
+            f"{path[-1]!r} is not a legal name: letters, digits and _ (in a sync or environment also . and -)"
+        )
     return f"{name}: {_lower_first(str(detail['msg']))}" if name else _lower_first(str(detail["msg"]))
 
 
@@ -211,7 +222,10 @@ def _resolve(node: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
 def _expand(node: dict[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A node and the alternatives in it: `anyOf`, or a list's items where one item stands for the list."""
     found = [node]
-    for alternative in (*node.get("anyOf", []), *([node["items"]] if isinstance(node.get("items"), dict) else [])):
+    for alternative in (
+        *node.get("anyOf", []),
+        *([node["items"]] if isinstance(node.get("items"), dict) else []),
+    ):
         found += _expand(_resolve(alternative, schema), schema)
     return found
 

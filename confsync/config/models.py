@@ -38,7 +38,9 @@ class HttpRequest(Model):
         list[int] | None, Field(description="Status codes that mean success; by default any 2xx.")
     ] = None
     verify: Annotated[bool, Field(description="Verify the server's TLS certificate.")] = True
-    ca: Annotated[str | None, Field(description="File of CA certificates to trust instead of the system's.")] = None
+    ca: Annotated[
+        str | None, Field(description="File of CA certificates to trust instead of the system's.")
+    ] = None
 
 
 def _action_shorthand(value: object) -> object:
@@ -50,7 +52,9 @@ class _Action(Model):
         list[str] | None,
         Field(min_length=1, description="The program and its arguments; no shell sees them."),
     ] = None
-    shell: Annotated[str | None, Field(description="A line for /bin/sh, where a shell is really wanted.")] = None
+    shell: Annotated[str | None, Field(description="A line for /bin/sh, where a shell is really wanted.")] = (
+        None
+    )
 
     def kinds(self) -> list[str]:
         """Which of the exclusive fields are set."""
@@ -60,7 +64,9 @@ class _Action(Model):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if len(self.kinds()) != 1:
-            allowed = [kind for kind in ("command", "shell", "signal", "systemd", "http") if hasattr(self, kind)]
+            allowed = [
+                kind for kind in ("command", "shell", "signal", "systemd", "http") if hasattr(self, kind)
+            ]
             raise ValueError(f"give exactly one of {', '.join(allowed)}")
         return self
 
@@ -79,10 +85,13 @@ class Reload(_Action):
     """Runs after targets changed, is owed until it succeeds, and runs once however many targets changed."""
 
     signal: Annotated[
-        str | None, Field(pattern=r"^(SIG)?[A-Z0-9]+$", description="A signal to send, such as HUP; needs pid_file.")
+        str | None,
+        Field(pattern=r"^(SIG)?[A-Z0-9]+$", description="A signal to send, such as HUP; needs pid_file."),
     ] = None
     pid_file: Annotated[str | None, Field(description="File that holds the process id to signal.")] = None
-    systemd: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", description="A unit to reload-or-restart.")] = None
+    systemd: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", description="A unit to reload-or-restart.")
+    ] = None
     http: Annotated[HttpRequest | None, Field(description="An HTTP request to send.")] = None
     timeout: Annotated[Duration, Field(description="After this the process group is killed.")] = 60.0
 
@@ -105,38 +114,64 @@ class Ownership(Model):
         Field(description='Permission bits, such as "0640". Without it 0600 where a sensitive value was read; '
                           "else what an existing file has, else 0644."),
     ] = None  # fmt: skip
-    owner: Annotated[int | str | None, Field(description="User name or id. Without it what an existing file has.")] = None
-    group: Annotated[int | str | None, Field(description="Group name or id. Without it what an existing file has.")] = None
+    owner: Annotated[
+        int | str | None, Field(description="User name or id. Without it what an existing file has.")
+    ] = None
+    group: Annotated[
+        int | str | None, Field(description="Group name or id. Without it what an existing file has.")
+    ] = None
     parents: Annotated[bool, Field(description="Create missing parent directories (0755).")] = False
 
 
 class FileTarget(Ownership):
     """One file, replaced whole by rename."""
 
-    path: Annotated[str, Field(min_length=1, description="Absolute, or relative to the configuration. Under for_each a template: `{{ each.key }}`.")]
-    format: Annotated[Format | None, Field(description="How a data map is written; by default told by the path's ending.")] = None
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Absolute, or relative to the configuration. Under for_each a template: `{{ each.key }}`.",
+        ),
+    ]
+    format: Annotated[
+        Format | None, Field(description="How a data map is written; by default told by the path's ending.")
+    ] = None
     backup: Annotated[bool, Field(description="Keep the previous content as PATH.bak.")] = False
     symlink: Annotated[
         Literal["refuse", "follow", "replace"],
-        Field(description="What to do where PATH is a symbolic link: refuse, write the file it points to, or replace the link."),
+        Field(
+            description="What to do where PATH is a symbolic link: refuse, write the file it points to, or replace the link."
+        ),
     ] = "refuse"
     in_place: Annotated[
         Literal["fallback", "never"],
-        Field(description="Where rename cannot work (a bind-mounted single file): write in place, which a reader can see half-way, or fail."),
+        Field(
+            description="Where rename cannot work (a bind-mounted single file): write in place, which a reader can see half-way, or fail."
+        ),
     ] = "fallback"
 
 
 class DirectoryTarget(Ownership):
     """Several files switched at once by one symlink swap, as kubelet does for volumes."""
 
-    path: Annotated[str, Field(min_length=1, description="The directory; every entry in it is a link through `..data`.")]
+    path: Annotated[
+        str, Field(min_length=1, description="The directory; every entry in it is a link through `..data`.")
+    ]
 
 
 class Target(Model):
     """Exactly one sink and what it writes."""
 
-    file: Annotated[FileTarget, BeforeValidator(_path_shorthand, json_schema_input_type=FileTarget | str)] | None = None
-    directory: Annotated[DirectoryTarget, BeforeValidator(_path_shorthand, json_schema_input_type=DirectoryTarget | str)] | None = None
+    file: (
+        Annotated[FileTarget, BeforeValidator(_path_shorthand, json_schema_input_type=FileTarget | str)]
+        | None
+    ) = None
+    directory: (
+        Annotated[
+            DirectoryTarget, BeforeValidator(_path_shorthand, json_schema_input_type=DirectoryTarget | str)
+        ]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -167,7 +202,9 @@ class Literally(Model):
 class Composed(Model):
     """A value in a data map made by a template."""
 
-    template: Annotated[str, Field(description="A Jinja2 expression or text, such as postgres://{{ etcd('db/host') }}/shop.")]
+    template: Annotated[
+        str, Field(description="A Jinja2 expression or text, such as postgres://{{ etcd('db/host') }}/shop.")
+    ]
 
 
 DataValue = str | int | float | bool | Literally | Composed
@@ -190,7 +227,9 @@ class Limits(Model):
     """What one render may use."""
 
     time: Annotated[Duration, Field(description="The longest a render may take.")] = 10.0
-    memory: Annotated[Size, Field(description="The most a render may build up: its output, or any one value in it.")] = 64 * 1024**2
+    memory: Annotated[
+        Size, Field(description="The most a render may build up: its output, or any one value in it.")
+    ] = 64 * 1024**2
 
 
 def _one_or_many(value: object) -> object:
@@ -214,23 +253,63 @@ def _actions(value: object) -> object:
 class Sync(Model):
     """One desired binding: a template or data map, and the targets it keeps in agreement."""
 
-    template: Annotated[str | InlineTemplate | None, Field(description="A file in the template directories, or {inline: text}.")] = None
-    templates: Annotated[dict[str, str | InlineTemplate] | None, Field(description="File name -> template, for a directory.")] = None
+    template: Annotated[
+        str | InlineTemplate | None,
+        Field(description="A file in the template directories, or {inline: text}."),
+    ] = None
+    templates: Annotated[
+        dict[str, str | InlineTemplate] | None, Field(description="File name -> template, for a directory.")
+    ] = None
     data: Annotated[
         dict[str, DataValue] | None,
-        Field(description="Name -> `source:path`, a number or boolean, {value: literal} or {template: text}."),
+        Field(
+            description="Name -> `source:path`, a number or boolean, {value: literal} or {template: text}."
+        ),
     ] = None
-    vars: Annotated[dict[str, Any], Field(description="Constants, available to the templates as `vars`.")] = Field(default_factory=dict)
-    for_each: Annotated[str | None, Field(description="An expression such as etcd.dirs('tenants'): one set of targets for each item, as `each.key` and `each.value`.")] = None
-    to: Annotated[list[Target], BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target | str), Field(min_length=1, description="The targets: one, or a list that succeeds or fails together.")]
-    environment: Annotated[str | None, Field(description="The environment to read; by default defaults.environment.")] = None
-    check: Annotated[list[Check], BeforeValidator(_actions, json_schema_input_type=list[str] | Check | list[Check]), Field(description="Commands that must accept what is staged.")] = Field(default_factory=list)
-    reload: Annotated[list[Reload], BeforeValidator(_actions, json_schema_input_type=list[str] | Reload | list[Reload]), Field(description="What to do after a change.")] = Field(default_factory=list)
-    interval: Annotated[Duration | None, Field(description="How often to look whether the world agrees; by default defaults.interval.")] = None
-    wait: Annotated[Wait | None, Field(description="How to coalesce bursts of changes; by default defaults.wait.")] = None
-    limits: Annotated[Limits | None, Field(description="What a render may use; by default defaults.limits.")] = None
+    vars: Annotated[dict[str, Any], Field(description="Constants, available to the templates as `vars`.")] = (
+        Field(default_factory=dict)
+    )
+    for_each: Annotated[
+        str | None,
+        Field(
+            description="An expression such as etcd.dirs('tenants'): one set of targets for each item, as `each.key` and `each.value`."
+        ),
+    ] = None
+    to: Annotated[
+        list[Target],
+        BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target | str),
+        Field(min_length=1, description="The targets: one, or a list that succeeds or fails together."),
+    ]
+    environment: Annotated[
+        str | None, Field(description="The environment to read; by default defaults.environment.")
+    ] = None
+    check: Annotated[
+        list[Check],
+        BeforeValidator(_actions, json_schema_input_type=list[str] | Check | list[Check]),
+        Field(description="Commands that must accept what is staged."),
+    ] = Field(default_factory=list)
+    reload: Annotated[
+        list[Reload],
+        BeforeValidator(_actions, json_schema_input_type=list[str] | Reload | list[Reload]),
+        Field(description="What to do after a change."),
+    ] = Field(default_factory=list)
+    interval: Annotated[
+        Duration | None,
+        Field(description="How often to look whether the world agrees; by default defaults.interval."),
+    ] = None
+    wait: Annotated[
+        Wait | None, Field(description="How to coalesce bursts of changes; by default defaults.wait.")
+    ] = None
+    limits: Annotated[
+        Limits | None, Field(description="What a render may use; by default defaults.limits.")
+    ] = None
     sensitive: Annotated[bool, Field(description="Treat the result as sensitive whatever was read.")] = False
-    retain: Annotated[bool, Field(description="Leave targets that are no longer wanted instead of deleting what confsync created.")] = False
+    retain: Annotated[
+        bool,
+        Field(
+            description="Leave targets that are no longer wanted instead of deleting what confsync created."
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _one_content(self) -> Self:
@@ -248,7 +327,9 @@ class Defaults(Model):
     """What syncs use that do not say otherwise."""
 
     environment: Annotated[str | None, Field(description="The environment to read.")] = None
-    interval: Annotated[Duration, Field(gt=0, description="How often to look whether the world agrees.")] = 60.0
+    interval: Annotated[Duration, Field(gt=0, description="How often to look whether the world agrees.")] = (
+        60.0
+    )
     wait: Annotated[Wait, Field(description="How to coalesce bursts of changes.")] = Wait()
     limits: Annotated[Limits, Field(description="What a render may use.")] = Limits()
 
@@ -256,7 +337,9 @@ class Defaults(Model):
 class MassDelete(Model):
     """The guard against a mass deletion: beyond both limits nothing is deleted until --allow-mass-delete."""
 
-    percent: Annotated[float, Field(ge=0, le=100, description="Hold when more than this share would go.")] = 50.0
+    percent: Annotated[float, Field(ge=0, le=100, description="Hold when more than this share would go.")] = (
+        50.0
+    )
     count: Annotated[int, Field(ge=0, description="And more than this many.")] = 3
 
     def exceeded(self, going: int, of: int) -> bool:
@@ -272,7 +355,9 @@ class Source(BaseModel):
     backend: Annotated[str, Field(description="The kind of store: a driver's name.")]
     sensitive: Annotated[
         bool | list[str] | None,
-        Field(description="Whether its values are secrets: true, false, or a list of globs of paths; by default what the backend says."),
+        Field(
+            description="Whether its values are secrets: true, false, or a list of globs of paths; by default what the backend says."
+        ),
     ] = None
 
     @property
@@ -281,19 +366,36 @@ class Source(BaseModel):
         return dict(self.model_extra or {})
 
 
-Prefixes = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]), Field(min_length=1)]
+Prefixes = Annotated[
+    list[str],
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=str | list[str]
+    ),
+    Field(min_length=1),
+]
 
 
 class Config(Model):
     """A whole configuration."""
 
-    sources: Annotated[dict[Annotated[str, Field(pattern=IDENTIFIER)], Source], Field(description="Name -> a configured backend.")] = Field(default_factory=dict)
+    sources: Annotated[
+        dict[Annotated[str, Field(pattern=IDENTIFIER)], Source],
+        Field(description="Name -> a configured backend."),
+    ] = Field(default_factory=dict)
     environments: Annotated[
         dict[Annotated[str, Field(pattern=NAME)], dict[str, Prefixes]],
         Field(description="Name -> source -> the prefix to read, or a list looked through in order."),
     ] = Field(default_factory=dict)
     defaults: Annotated[Defaults, Field(description="What syncs use that do not say otherwise.")] = Defaults()
-    templates: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(description="Directories to look for templates in; the stock library comes last.")] = Field(default_factory=lambda: ["templates"])
+    templates: Annotated[
+        list[str],
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+        Field(description="Directories to look for templates in; the stock library comes last."),
+    ] = Field(default_factory=lambda: ["templates"])
     mass_delete: Annotated[MassDelete, Field(description="The guard against mass deletion.")] = MassDelete()
-    state_dir: Annotated[str | None, Field(description="Where the ledger and caches live; `memory` keeps nothing.")] = None
-    syncs: Annotated[dict[Annotated[str, Field(pattern=NAME)], Sync], Field(description="Name -> sync.")] = Field(default_factory=dict)
+    state_dir: Annotated[
+        str | None, Field(description="Where the ledger and caches live; `memory` keeps nothing.")
+    ] = None
+    syncs: Annotated[dict[Annotated[str, Field(pattern=NAME)], Sync], Field(description="Name -> sync.")] = (
+        Field(default_factory=dict)
+    )

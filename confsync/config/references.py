@@ -55,7 +55,11 @@ def problems(config: Config) -> Iterator[Problem]:
 def _source_problems(config: Config) -> Iterator[Problem]:
     for name in config.sources:
         if name in RESERVED:
-            yield ("sources", name), True, f"a source cannot be called {name!r}: templates use that name for something else"
+            yield (
+                ("sources", name),
+                True,
+                f"a source cannot be called {name!r}: templates use that name for something else",
+            )
 
 
 def _environment_problems(config: Config) -> Iterator[Problem]:
@@ -84,14 +88,22 @@ def _sync_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:
             continue
         if source not in config.sources:
             known = did_you_mean(source, config.sources)
-            yield ("syncs", name, "data", key), False, f"there is no source {source!r}{known}; for a constant write {{value: …}}"
+            yield (
+                ("syncs", name, "data", key),
+                False,
+                f"there is no source {source!r}{known}; for a constant write {{value: …}}",
+            )
 
 
 def _path_problems(name: str, sync: Sync, paths: dict[str, str]) -> Iterator[Problem]:
     for index, target in enumerate(sync.to):
         path = target.spec.path
         if sync.for_each is not None and "{{" not in path:
-            yield ("syncs", name, "to", index), False, f"{path}: under for_each each item needs a path of its own, with {{{{ each.key }}}}"
+            yield (
+                ("syncs", name, "to", index),
+                False,
+                f"{path}: under for_each each item needs a path of its own, with {{{{ each.key }}}}",
+            )
         if "{{" in path:
             continue
         owner = paths.setdefault(path, name)

@@ -165,7 +165,13 @@ class Ledger:
 
     def owe_reload(self, reload: OwedReload) -> None:
         """Insert or replace."""
-        self._write("INSERT OR REPLACE INTO reloads VALUES (?, ?, ?, ?)", reload.sync, reload.identity, reload.since, reload.error)
+        self._write(
+            "INSERT OR REPLACE INTO reloads VALUES (?, ?, ?, ?)",
+            reload.sync,
+            reload.identity,
+            reload.since,
+            reload.error,
+        )
 
     def settle_reload(self, sync: str, identity: str) -> None:
         """It was done, or is not wanted any more."""
@@ -180,7 +186,9 @@ class Ledger:
                 "INSERT INTO history (at, sync, target, event, detail) VALUES (?, ?, ?, ?, ?)",
                 (self._clock.now(), sync, target, event, detail),
             )
-            self._connection.execute("DELETE FROM history WHERE id <= ?", ((cursor.lastrowid or 0) - _HISTORY_KEPT,))
+            self._connection.execute(
+                "DELETE FROM history WHERE id <= ?", ((cursor.lastrowid or 0) - _HISTORY_KEPT,)
+            )
 
     def history(self, target: str | None = None, limit: int = 20) -> list[HistoryEntry]:
         """The newest first."""
@@ -219,6 +227,13 @@ class Ledger:
         else:
             self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
+    def take_flag(self, name: str) -> bool:
+        """Remove a note; whether it was there."""
+        there = self.flag(name) is not None
+        if there:
+            self.put_flag(name, None)
+        return there
+
     def distrust_digests(self) -> None:
         """The key of the hashes was lost: keep what is owned, forget what was hashed."""
         with self.transaction():
@@ -243,7 +258,10 @@ def open_ledger(directory: Path, clock: Clock) -> Ledger:
         path.rename(aside)
         for leftover in ("ledger.db-wal", "ledger.db-shm"):
             path.with_name(leftover).unlink(missing_ok=True)
-        log.warning("the ledger was damaged and is begun anew; nothing is deleted", extra={"error": str(exc), "kept_as": str(aside)})
+        log.warning(
+            "the ledger was damaged and is begun anew; nothing is deleted",
+            extra={"error": str(exc), "kept_as": str(aside)},
+        )
         connection = _connect(path)
     ledger = Ledger(connection, key, clock)
     fingerprint = hashlib.blake2b(key, digest_size=8, person=b"confsync-key").hexdigest()
@@ -263,7 +281,9 @@ def read_ledger(directory: Path, clock: Clock) -> Ledger:
     if not path.exists():
         return memory_ledger(clock)
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+        )
         connection.execute("PRAGMA query_only = 1")
         connection.execute("SELECT count(*) FROM meta").fetchone()
     except sqlite3.Error as exc:
@@ -298,13 +318,20 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _dump_reads(reads: Reads) -> str:
     keys = [[*path, *read] for path, read in reads.keys.items()]
-    return json.dumps([keys, sorted(reads.missed), sorted(reads.listed), dict(reads.templates), reads.impure], separators=(",", ":"))
+    return json.dumps(
+        [keys, sorted(reads.missed), sorted(reads.listed), dict(reads.templates), reads.impure],
+        separators=(",", ":"),
+    )
 
 
 def _load_reads(text: str) -> Reads:
     keys, missed, listed, templates, impure = json.loads(text)
     return Reads(
-        {PathRead(k[0], k[1]): KeyRead(k[2], k[3], k[4], k[5]) for k in keys}, _paths(missed), _paths(listed), templates, impure
+        {PathRead(k[0], k[1]): KeyRead(k[2], k[3], k[4], k[5]) for k in keys},
+        _paths(missed),
+        _paths(listed),
+        templates,
+        impure,
     )
 
 

@@ -38,10 +38,13 @@ def prepare(directory: Path) -> None:
             directory.chmod(0o700)
     except OSError as exc:
         raise LedgerError(
-            f"the state directory {directory} cannot be used: {exc.strerror}", hint="choose another with --state-dir"
+            f"the state directory {directory} cannot be used: {exc.strerror}",
+            hint="choose another with --state-dir",
         ) from exc
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise LedgerError(f"the state directory {directory} is not writable", hint="choose another with --state-dir")
+        raise LedgerError(
+            f"the state directory {directory} is not writable", hint="choose another with --state-dir"
+        )
 
 
 def load_key(directory: Path) -> bytes:
@@ -62,7 +65,9 @@ def load_key(directory: Path) -> bytes:
             os.fsync(file.fileno())
         staged.rename(path)
     except OSError as exc:
-        raise LedgerError(f"{path}: {exc.strerror}", hint="choose another state directory with --state-dir") from exc
+        raise LedgerError(
+            f"{path}: {exc.strerror}", hint="choose another state directory with --state-dir"
+        ) from exc
     return key
 
 
@@ -83,7 +88,9 @@ class Lock:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise LedgerError(f"{self.path}: {exc.strerror}", hint="choose another state directory with --state-dir") from exc
+            raise LedgerError(
+                f"{self.path}: {exc.strerror}", hint="choose another state directory with --state-dir"
+            ) from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -129,5 +136,7 @@ class Lock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.release()

@@ -17,10 +17,15 @@ _CONTEXT = 3
 _LONGEST_LINE = 500
 _MOST_LINES = 2000
 _LARGEST = 1_000_000
+_NO_NEWLINE = "  (no line break at the end)"
 
 
 def unified(
-    before: bytes | Mapping[str, bytes] | None, after: bytes | Mapping[str, bytes] | None, *, sensitive: bool, literals: Sequence[str]
+    before: bytes | Mapping[str, bytes] | None,
+    after: bytes | Mapping[str, bytes] | None,
+    *,
+    sensitive: bool,
+    literals: Sequence[str],
 ) -> tuple[str, ...]:
     """The lines of a diff from `before` to `after` (None: nothing is there), each safe for a terminal.
 
@@ -60,10 +65,15 @@ def _file(name: str, before: bytes | None, after: bytes | None, mask: _Mask | No
 
 
 def _lines(content: bytes | None) -> list[str] | None:
+    if not content:
+        return []
     try:
-        return (content or b"").decode("utf-8").split("\n") if content else []
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    if text.endswith("\n"):
+        return text[:-1].split("\n")
+    return [*text.split("\n")[:-1], text.rpartition("\n")[2] + _NO_NEWLINE]
 
 
 def _shown(line: str, mask: _Mask | None) -> str:
@@ -84,7 +94,9 @@ class _Mask:
         self._beginnings: set[str] = set()
         for text in literals:
             for line in text.split("\n"):
-                at = min((place for mark in ("{{", "{%", "{#") if (place := line.find(mark)) >= 0), default=-1)
+                at = min(
+                    (place for mark in ("{{", "{%", "{#") if (place := line.find(mark)) >= 0), default=-1
+                )
                 if at < 0:
                     self._whole.add(line)
                 elif line[:at].strip():

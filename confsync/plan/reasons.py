@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.snapshot import full_key
+from confsync.text import revision_text
 
 
 def reasons(before: Reads | None, after: Reads, *, spec_changed: bool) -> tuple[str, ...]:
     """One phrase for each cause; empty when nothing a render reads has changed."""
     if before is None:
         return ("first time",)
-    return (*_template_reasons(before, after), *_key_reasons(before, after), *(("its definition changed",) if spec_changed else ()))
+    return (
+        *_template_reasons(before, after),
+        *_key_reasons(before, after),
+        *(("its definition changed",) if spec_changed else ()),
+    )
 
 
 def _template_reasons(before: Reads, after: Reads) -> Iterator[str]:
@@ -27,14 +32,14 @@ def _key_reasons(before: Reads, after: Reads) -> Iterator[str]:
     for read, now in after.keys.items():
         was = before.keys.get(read)
         if was is None:
-            yield f"{_name(read, now)} is {'new' if read in before.missed else 'read now'} (revision {now.revision})"
+            yield f"{_name(read, now)} is {'new' if read in before.missed else 'read now'} (revision {revision_text(now.revision)})"
         elif was.digest != now.digest:
-            yield f"{_name(read, now)} changed (revision {was.revision} → {now.revision})"
+            yield f"{_name(read, now)} changed (revision {revision_text(was.revision)} → {revision_text(now.revision)})"
         elif was.prefix != now.prefix:
             yield f"{_name(read, now)} is found there now, not under {was.prefix or 'the root'}"
     for read, was in before.keys.items():
         if read not in after.keys:
-            yield f"{_name(read, was)} {'is gone' if read in after.missed or after.listed else 'is not read any more'} (was revision {was.revision})"
+            yield f"{_name(read, was)} {'is gone' if read in after.missed or after.listed else 'is not read any more'} (was revision {revision_text(was.revision)})"
 
 
 def _name(read: PathRead, found: KeyRead) -> str:

@@ -33,14 +33,19 @@ def verify(text: str, changes: Sequence[Change], *, key_fingerprint: str) -> Non
         saved: dict[str, Any] = json.loads(text)
         known = {line["target"]: line for line in saved["changes"]}
     except (ValueError, KeyError, TypeError) as exc:
-        raise PlanRefused("this is not a plan saved by confsync", hint="make one with: confsync plan --out FILE") from exc
+        raise PlanRefused(
+            "this is not a plan saved by confsync", hint="make one with: confsync plan --out FILE"
+        ) from exc
     if saved.get("format") != _FORMAT or saved.get("key") != key_fingerprint:
         raise PlanRefused("this plan was saved with another state directory or version", hint="plan again")
     now = {change.target: _line(change) for change in changes}
     moved = sorted(target for target in known.keys() | now.keys() if known.get(target) != now.get(target))
     if moved:
         names = ", ".join(moved[:5]) + (" …" if len(moved) > 5 else "")
-        raise PlanRefused(f"the world has moved since this plan was saved: {plural(len(moved), 'target')} differ: {names}", hint="plan again")
+        raise PlanRefused(
+            f"the world has moved since this plan was saved: {plural(len(moved), 'target')} differ: {names}",
+            hint="plan again",
+        )
 
 
 def _line(change: Change) -> dict[str, Any]:

@@ -5,7 +5,7 @@ three sets and a heap, and these rules:
 
 - added twice before it is taken, it is handled once;
 - added while it is being handled, it is handled once more afterwards, never by two workers at once;
-- added with a delay, it waits its time, unless it is added without one before;
+- added with a delay, it waits its time, unless another wish is due sooner;
 - `settle` waits for quiet: each event restarts the short wait, and the long wait bounds it;
 - first come, first served, so that a busy item cannot starve the others;
 - after `shut_down` nothing is taken that is not already due, and `take` gives None when all is handled.
@@ -16,6 +16,7 @@ Thread-safe. The clock is a parameter, so that tests choose the time.
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 from collections import deque
 
@@ -31,7 +32,8 @@ class WorkQueue:
         self._ready: deque[str] = deque()
         self._dirty: set[str] = set()
         self._processing: set[str] = set()
-        self._due: dict[str, float] = {}
+        self._delayed: dict[str, float] = {}
+        self._settling: dict[str, float] = {}
         self._first: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._closed = False
@@ -45,7 +47,8 @@ class WorkQueue:
                 self._enqueue(item)
             elif item not in self._dirty:
                 due = self._clock.monotonic() + delay
-                if item not in self._due or due < self._due[item]:
+                if due < self._delayed.get(item, math.inf):
+                    self._delayed[item] = due
                     self._wait_until(item, due)
 
     def settle(self, item: str, quiet: float, longest: float) -> None:
@@ -57,8 +60,9 @@ class WorkQueue:
             if self._closed or item in self._dirty:
                 return
             now = self._clock.monotonic()
-            first = self._first.setdefault(item, now)
-            self._wait_until(item, min(now + quiet, first + longest))
+            due = min(now + quiet, self._first.setdefault(item, now) + longest)
+            self._settling[item] = due
+            self._wait_until(item, due)
 
     def take(self) -> str | None:
         """Block until an item is due and take it; None when the queue is shut down and nothing is left.
@@ -89,8 +93,7 @@ class WorkQueue:
         """Take no more; what is due is still handed out, what waits is dropped."""
         with self._changed:
             self._closed = True
-            self._due.clear()
-            self._first.clear()
+            self._heap.clear()
             self._changed.notify_all()
 
     def idle(self, besides: str | None = None) -> bool:
@@ -100,8 +103,8 @@ class WorkQueue:
             return not ((self._dirty | self._processing) - {besides})
 
     def _enqueue(self, item: str) -> None:
-        self._due.pop(item, None)
-        self._first.pop(item, None)
+        for waiting in (self._delayed, self._settling, self._first):
+            waiting.pop(item, None)
         if item in self._dirty:
             return
         self._dirty.add(item)
@@ -110,7 +113,6 @@ class WorkQueue:
             self._changed.notify()
 
     def _wait_until(self, item: str, due: float) -> None:
-        self._due[item] = due
         heapq.heappush(self._heap, (due, item))
         self._changed.notify()
 
@@ -119,7 +121,7 @@ class WorkQueue:
         now = self._clock.monotonic()
         while self._heap:
             due, item = self._heap[0]
-            if self._due.get(item) != due:
+            if due not in (self._delayed.get(item), self._settling.get(item)):
                 heapq.heappop(self._heap)  # it was added without delay, or its wait was moved
             elif due <= now:
                 heapq.heappop(self._heap)

@@ -68,7 +68,8 @@ class Budget:
         """Allow a value of `length` bytes, characters or items, or raise `LimitExceeded`."""
         if length > self._limits.memory:
             raise LimitExceeded(
-                f"rendering built up more than {self._limits.memory // 1024} KiB", hint="if that is right, raise limits: {memory: …}"
+                f"rendering built up more than {self._limits.memory // 1024} KiB",
+                hint="if that is right, raise limits: {memory: …}",
             )
 
 

@@ -15,7 +15,9 @@ from confsync.text import did_you_mean, nearest, printable
 _LONGEST = 256
 
 
-def explain(error: Exception, name: str, recorder: Recorder, files: TemplateFiles, names: Iterable[str]) -> ConfsyncError:
+def explain(
+    error: Exception, name: str, recorder: Recorder, files: TemplateFiles, names: Iterable[str]
+) -> ConfsyncError:
     """`error`, which rendering `name` raised, as a `RenderError`.
 
     Args:
@@ -32,7 +34,11 @@ def explain(error: Exception, name: str, recorder: Recorder, files: TemplateFile
         return RenderError(f"syntax error: {error.message}", where=f"{error.name or name}:{error.lineno}")
     if isinstance(error, TemplateNotFound):
         missing = str(error.name or error)
-        return RenderError(f"there is no template {missing!r}{did_you_mean(missing, files.names())}", where=where, hint=_searched(files))
+        return RenderError(
+            f"there is no template {missing!r}{did_you_mean(missing, files.names())}",
+            where=where,
+            hint=_searched(files),
+        )
     if isinstance(error, UndefinedError):
         return RenderError(_undefined(error, names), where=where)
     if isinstance(error, RecursionError):
@@ -40,7 +46,9 @@ def explain(error: Exception, name: str, recorder: Recorder, files: TemplateFile
     if isinstance(error, MemoryError | OverflowError):
         return LimitExceeded(f"rendering needs too much ({type(error).__name__})", where=where)
     if recorder.secrets:
-        return RenderError(f"{type(error).__name__} (details withheld: the template has read sensitive values)", where=where)
+        return RenderError(
+            f"{type(error).__name__} (details withheld: the template has read sensitive values)", where=where
+        )
     return RenderError(f"{type(error).__name__}: {printable(str(error))[:_LONGEST]}", where=where)
 
 

@@ -17,7 +17,9 @@ from confsync.errors import RenderError
 from confsync.render.recorder import current
 from confsync.render.sandbox import Sandbox
 
-_COMPILED_KEPT = 128  # a compiled template holds about 30 kB; loading one from the bytecode cache takes 0.4 ms
+_COMPILED_KEPT = (
+    128  # a compiled template holds about 30 kB; loading one from the bytecode cache takes 0.4 ms
+)
 _LARGEST = 8 * 1024**2
 
 
@@ -83,12 +85,20 @@ class TemplateFiles:
 
     def names(self) -> list[str]:
         """Every template there is, sorted."""
-        found = {str(p.relative_to(d)) for d in map(Path, self.directories) if d.is_dir() for p in d.rglob("*") if p.is_file()}
+        found = {
+            str(p.relative_to(d))
+            for d in map(Path, self.directories)
+            if d.is_dir()
+            for p in d.rglob("*")
+            if p.is_file()
+        }
         return sorted(found | set(_stock().list_templates()))
 
     def _find(self, name: str) -> str | None:
         if os.path.isabs(name) or ".." in name.split("/") or "\0" in name:
-            raise RenderError(f"{name!r}: a template is named relative to the template directories, without '..'")
+            raise RenderError(
+                f"{name!r}: a template is named relative to the template directories, without '..'"
+            )
         for directory in self.directories:
             path = f"{directory}/{name}"
             if os.path.isfile(path):
@@ -112,7 +122,9 @@ class _Loader(BaseLoader):
     def __init__(self, files: TemplateFiles) -> None:
         self._files = files
 
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool]]:
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool]]:
         text, path = self._files.read(template)
         digest = self._files.digest(template)
         return text, path, lambda: self._files.digest(template) == digest
@@ -122,7 +134,9 @@ class TemplateEnvironment(Sandbox):
     """The sandbox with the template files behind it; tells the render in progress which of them it uses."""
 
     def __init__(self, files: TemplateFiles, bytecode: Path | None) -> None:
-        super().__init__(loader=_Loader(files), bytecode_cache=_bytecode_cache(bytecode), cache_size=_COMPILED_KEPT)
+        super().__init__(
+            loader=_Loader(files), bytecode_cache=_bytecode_cache(bytecode), cache_size=_COMPILED_KEPT
+        )
         self.files = files
 
     def _load_template(self, name: str, globals: Any) -> Template:  # noqa: A002 - Jinja's own name

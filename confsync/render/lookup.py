@@ -71,7 +71,9 @@ class MissingValue(Undefined):
         return id(self)
 
     __getitem__ = __call__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _harmless  # type: ignore[assignment]
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __neg__ = __pos__ = _harmless  # type: ignore[assignment]
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __neg__ = __pos__ = (
+        _harmless  # type: ignore[assignment]
+    )
     __pow__ = __rpow__ = _harmless  # type: ignore[assignment]
 
 
@@ -170,7 +172,9 @@ class SourceLookup:
     def _bad_value(self, path: str, problem: str, hint: str | None = None) -> ConfsyncError:
         found = self._source.view.find(_clean(path))
         key = full_key(found.prefix if found else "", _clean(path))
-        return RenderError(f"the value of {self._source.name}:{key} {problem}", where=template_position() or None, hint=hint)
+        return RenderError(
+            f"the value of {self._source.name}:{key} {problem}", where=template_position() or None, hint=hint
+        )
 
 
 def _clean(path: Any) -> str:

@@ -81,14 +81,21 @@ class Recorder:
         Args:
             before: the keys of the last render, to keep the time a revision was first seen.
         """
-        keys = {read: _key_read(found, hasher, now, before.get(read)) for read, found in sorted(self.found.items())}
+        keys = {
+            read: _key_read(found, hasher, now, before.get(read))
+            for read, found in sorted(self.found.items())
+        }
         return Reads(keys, frozenset(self.missed), frozenset(self.listed), dict(self.templates), self.impure)
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
     entry, prefix = found
     digest = hasher.value(entry.value)
-    if before is not None and (before.prefix, before.revision, before.digest) == (prefix, entry.revision, digest):
+    if before is not None and (before.prefix, before.revision, before.digest) == (
+        prefix,
+        entry.revision,
+        digest,
+    ):
         return before
     return KeyRead(prefix, entry.revision, digest, entry.modified or now)
 

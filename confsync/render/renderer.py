@@ -72,7 +72,9 @@ class Renderer:
         bytecode: directory for compiled templates, or None.
     """
 
-    def __init__(self, files: TemplateFiles, base: Path, hasher: Hasher, clock: Clock, bytecode: Path | None = None) -> None:
+    def __init__(
+        self, files: TemplateFiles, base: Path, hasher: Hasher, clock: Clock, bytecode: Path | None = None
+    ) -> None:
         self.files = files
         self._base = str(base)
         self._hasher = hasher
@@ -86,7 +88,12 @@ class Renderer:
             environment.globals.update(_reporting(filters.GLOBALS))
 
     def render(
-        self, name: str, sync: Sync, limits: Limits, sources: Mapping[str, SourceView], before: Mapping[PathRead, KeyRead]
+        self,
+        name: str,
+        sync: Sync,
+        limits: Limits,
+        sources: Mapping[str, SourceView],
+        before: Mapping[PathRead, KeyRead],
     ) -> Rendering:
         """Render the sync `name`.
 
@@ -162,20 +169,28 @@ def _templates(name: str, sync: Sync) -> list[tuple[str, str | InlineTemplate]]:
             found.append((f"syncs.{name}.data.{key}", InlineTemplate(inline=value.template)))
     if sync.for_each is not None:
         found.append((f"syncs.{name}.for_each", InlineTemplate(inline="{{ " + sync.for_each + " }}")))
-    found += [(f"syncs.{name}.to.{t.spec.path}", InlineTemplate(inline=t.spec.path)) for t in sync.to if "{" in t.spec.path]
+    found += [
+        (f"syncs.{name}.to.{t.spec.path}", InlineTemplate(inline=t.spec.path))
+        for t in sync.to
+        if "{" in t.spec.path
+    ]
     return found
 
 
 class _Job:
     """One render of one sync."""
 
-    def __init__(self, renderer: Renderer, name: str, sync: Sync, sources: Mapping[str, SourceView], recorder: Recorder) -> None:
+    def __init__(
+        self, renderer: Renderer, name: str, sync: Sync, sources: Mapping[str, SourceView], recorder: Recorder
+    ) -> None:
         self._renderer = renderer
         self._name = name
         self._sync = sync
         self._sources = sources
         self._recorder = recorder
-        self._context: dict[str, Any] = {source: SourceLookup(view, recorder) for source, view in sources.items()}
+        self._context: dict[str, Any] = {
+            source: SourceLookup(view, recorder) for source, view in sources.items()
+        }
         self._context["vars"] = sync.vars
 
     def names(self) -> list[str]:
@@ -184,7 +199,9 @@ class _Job:
 
     def literals(self) -> tuple[str, ...]:
         """The text of every template used."""
-        texts = [spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)]
+        texts = [
+            spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)
+        ]
         for name in self._recorder.templates:
             if self._recorder.templates[name]:
                 texts.append(self._renderer.files.read(name)[0])
@@ -204,7 +221,10 @@ class _Job:
             for target in self._sync.to:
                 spec = self._placed(target.spec, context, label)
                 if spec.path in paths:
-                    raise RenderError(f"{label} and {paths[spec.path]} would both write {spec.path}", where=f"syncs.{self._name}.to")
+                    raise RenderError(
+                        f"{label} and {paths[spec.path]} would both write {spec.path}",
+                        where=f"syncs.{self._name}.to",
+                    )
                 paths[spec.path] = label
                 content = _fitted(made, spec, self._name)
                 yield Desired(spec, content, recorder.sensitive)
@@ -213,7 +233,9 @@ class _Job:
         if self._sync.for_each is None:
             return [None]
         where = f"syncs.{self._name}.for_each"
-        expression = self._renderer.expressions.compile_expression(self._sync.for_each, undefined_to_none=False)
+        expression = self._renderer.expressions.compile_expression(
+            self._sync.for_each, undefined_to_none=False
+        )
         value = expression(**self._context)
         return [_each(item, where) for item in _iterable(value, where)]
 
@@ -225,17 +247,28 @@ class _Job:
         path = final_path(path, self._renderer.base, where)
         return spec if path == spec.path else spec.model_copy(update={"path": path})
 
-    def _content(self, context: Mapping[str, Any], budget: Budget) -> bytes | dict[str, bytes] | dict[str, Scalar]:
+    def _content(
+        self, context: Mapping[str, Any], budget: Budget
+    ) -> bytes | dict[str, bytes] | dict[str, Scalar]:
         sync = self._sync
         if sync.template is not None:
             return self._text(sync.template, f"syncs.{self._name}.template", context, budget)
         if sync.templates is not None:
             where = f"syncs.{self._name}.templates"
-            return {name: self._text(template, f"{where}.{name}", context, budget) for name, template in sync.templates.items()}
+            return {
+                name: self._text(template, f"{where}.{name}", context, budget)
+                for name, template in sync.templates.items()
+            }
         return {key: self._value(key, value, context, budget) for key, value in (sync.data or {}).items()}
 
-    def _text(self, spec: str | InlineTemplate, label: str, context: Mapping[str, Any], budget: Budget) -> bytes:
-        template = self._renderer.named(spec) if isinstance(spec, str) else self._renderer.compiled(spec.inline, label)
+    def _text(
+        self, spec: str | InlineTemplate, label: str, context: Mapping[str, Any], budget: Budget
+    ) -> bytes:
+        template = (
+            self._renderer.named(spec)
+            if isinstance(spec, str)
+            else self._renderer.compiled(spec.inline, label)
+        )
         chunks: list[str] = []
         length = 0
         for chunk in template.root_render_func(template.new_context(dict(context))):
@@ -247,7 +280,9 @@ class _Job:
         try:
             return "".join(chunks).encode("utf-8")
         except UnicodeEncodeError as exc:
-            raise RenderError("the result has characters that are not valid Unicode (a key that is not UTF-8?)", where=label) from exc
+            raise RenderError(
+                "the result has characters that are not valid Unicode (a key that is not UTF-8?)", where=label
+            ) from exc
 
     def _value(self, key: str, value: Any, context: Mapping[str, Any], budget: Budget) -> Scalar:
         where = f"syncs.{self._name}.data.{key}"
@@ -278,7 +313,9 @@ def _each(item: Any, where: str) -> Each:
         return Each(str(item), item)
     if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], str | int):
         return Each(str(item[0]), item[1])
-    raise RenderError(f"an item must be a name or a (name, value) pair, not {type(item).__name__}", where=where)
+    raise RenderError(
+        f"an item must be a name or a (name, value) pair, not {type(item).__name__}", where=where
+    )
 
 
 def _iterable(value: Any, where: str) -> list[Any]:
@@ -297,7 +334,11 @@ def _fitted(made: bytes | Mapping[str, bytes] | Mapping[str, Scalar], spec: Targ
         return {key: _raw(value) for key, value in made.items()}
     form = spec.format or format_of(spec.path)
     if form is None:
-        raise RenderError(f"{spec.path}: its ending does not tell a format", where=f"syncs.{name}.to", hint="give format: dotenv, json, yaml…")
+        raise RenderError(
+            f"{spec.path}: its ending does not tell a format",
+            where=f"syncs.{name}.to",
+            hint="give format: dotenv, json, yaml…",
+        )
     return encode(form, made)
 
 
@@ -311,7 +352,10 @@ def _raw(value: Scalar) -> bytes:
 
 def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
     """The functions, those among them that are impure telling the render in progress that they were used."""
-    return {name: _noting(function) if name in filters.IMPURE else function for name, function in functions.items()}
+    return {
+        name: _noting(function) if name in filters.IMPURE else function
+        for name, function in functions.items()
+    }
 
 
 def _noting(function: Any) -> Any:
@@ -323,5 +367,3 @@ def _noting(function: Any) -> Any:
 
     noting.__doc__ = function.__doc__
     return noting
-
-

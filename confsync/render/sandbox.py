@@ -120,7 +120,9 @@ def _format_width(text: str) -> int:
     return max((int(run[:12]) for run in digits), default=0)
 
 
-_WIDTH_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "to_bytes"})
+_WIDTH_METHODS = frozenset(
+    {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map", "to_bytes"}
+)
 
 
 def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -131,6 +133,8 @@ def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...]) -> No
     active = budget.active()
     widths = [argument for argument in arguments if isinstance(argument, int)]
     if name.startswith("format"):
-        widths += [_format_width(str(getattr(function, "__self__", "")))] + [_format_width(a) for a in arguments if isinstance(a, str)]
+        widths += [_format_width(str(getattr(function, "__self__", "")))] + [
+            _format_width(a) for a in arguments if isinstance(a, str)
+        ]
     if active is not None:
         active.size(max(widths, default=0))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from confsync.sinks.base import Staged
 from confsync.sinks.disk import remove_directories
 from confsync.sinks.failures import sink_error
-from confsync.sinks.layout import Layout, look, remove_version, set_links, switch
+from confsync.sinks.layout import Layout, look, remove_leftovers, remove_version, set_links, switch
 
 
 class StagedDirectory(Staged):
@@ -61,11 +61,12 @@ class StagedDirectory(Staged):
         if self._closed:
             return
         self._closed = True
-        if not self._committed:
-            remove_version(self._target_path, self._version)
-            remove_directories(list(self._created))
-        elif self._before.version is not None:
-            remove_version(self._target_path, self._before.version)
+        if self._committed:
+            with suppress(OSError):
+                remove_leftovers(self._target_path, self._version)
+            return
+        remove_version(self._target_path, self._version)
+        remove_directories(list(self._created))
 
     def _put_back(self) -> None:
         """Go back to the version and links there were; from wherever a failure has left them."""

@@ -181,9 +181,9 @@ class StagedFile(Staged):
         if replacement.found is None or self._same_content():
             return
         backup = f"{path}.bak"
-        before.backup = keep(backup)
         fresh = staging_path(backup)
         try:
+            before.backup = keep(backup)
             if stat.S_IMODE(replacement.found.st_mode) & ~mode:
                 copy(path, fresh, mode)
             else:

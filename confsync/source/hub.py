@@ -27,6 +27,7 @@ class SourceHub:
         environments: which environments are in use; a source is read under the prefixes these give it.
         known: source name -> prefix -> number of keys accepted before a restart.
         notify: called with each `Event`, from any thread; must not block.
+        reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
 
     Raises:
         ConfigError: a source's backend or options are wrong. Nothing was opened then.
@@ -40,28 +41,50 @@ class SourceHub:
         *,
         known: Callable[[str], Mapping[str, int]] = lambda _: {},
         notify: Callable[[Event], None] = lambda _: None,
+        reuse: SourceHub | None = None,
     ) -> None:
         self._config = loaded.config
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
         in_use = sorted(set(environments), key=str)
         with ExitStack() as opened:
             self.sources: dict[str, Source] = {}
             for name in self._config.sources:
+                wanted = dict.fromkeys(
+                    prefix for environment in in_use for prefix in self.prefixes(name, environment)
+                )
+                if reuse is not None and reuse.has(name, self._config.sources[name], tuple(wanted)):
+                    self.sources[name] = reuse.sources[name]
+                    self._threads |= {n: thread for n, thread in reuse._threads.items() if n == name}
+                    continue
                 backend = open_source(loaded, name)
                 opened.callback(backend.close)
-                wanted = dict.fromkeys(prefix for environment in in_use for prefix in self.prefixes(name, environment))
                 self.sources[name] = Source(
                     name, backend, tuple(wanted), guard=self._config.mass_delete, clock=clock, known=known(name), notify=notify
                 )  # fmt: skip
             opened.pop_all()
         self._is_sensitive = {name: _sensitivity(source) for name, source in self._config.sources.items()}
 
+    def has(self, name: str, config: SourceConfig, prefixes: tuple[str, ...]) -> bool:
+        """Whether it has a source that is configured just so."""
+        return (
+            name in self.sources
+            and self._config.sources[name] == config
+            and self.sources[name].prefixes == prefixes
+        )
+
+    def allow_mass_delete(self) -> None:
+        """Believe the present or next mass loss of every source, once."""
+        for source in self.sources.values():
+            source.allow_mass_delete()
+
     def prefixes(self, source: str, environment: str | None) -> tuple[str, ...]:
         """The prefixes of `source` in `environment`, in order; its root where the environment says nothing of it."""
         if environment is None:
             return ROOT
         if environment not in self._config.environments:
-            raise ConfigError(f"there is no environment {environment!r}{did_you_mean(environment, self._config.environments)}")
+            raise ConfigError(
+                f"there is no environment {environment!r}{did_you_mean(environment, self._config.environments)}"
+            )
         return tuple(self._config.environments[environment].get(source, ROOT))
 
     def refresh(self) -> dict[str, SourceError]:
@@ -96,9 +119,11 @@ class SourceHub:
     def follow(self) -> None:
         """Begin to follow every source, each in a thread of its own."""
         for name, source in self.sources.items():
-            thread = threading.Thread(target=source.follow, name=f"source-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            if name not in self._threads:
+                self._threads[name] = threading.Thread(
+                    target=source.follow, name=f"source-{name}", daemon=True
+                )
+                self._threads[name].start()
 
     def refresh_unwatched(self) -> None:
         """Read again the sources that cannot be watched; their own errors are recorded, not raised."""
@@ -109,12 +134,15 @@ class SourceHub:
                 except SourceError:
                     continue
 
-    def close(self) -> None:
-        """Close every source and wait for its thread. Idempotent."""
-        for source in self.sources.values():
+    def close(self, keep: SourceHub | None = None) -> None:
+        """Close every source that `keep` did not take over, and wait for its thread. Idempotent."""
+        kept = set(keep.sources.values()) if keep else set()
+        ending = {name: source for name, source in self.sources.items() if source not in kept}
+        for source in ending.values():
             source.close()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        for name in ending:
+            if name in self._threads:
+                self._threads[name].join(timeout=5)
 
 
 def _sensitivity(source: SourceConfig) -> Callable[[str], bool]:

@@ -57,14 +57,18 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Backend], Dri
     try:
         backend = load_backend(source.backend)
     except ConfigError as exc:
-        raise ConfigError(exc.message, where=loaded.where(("sources", name, "backend")), hint=exc.hint) from exc
+        raise ConfigError(
+            exc.message, where=loaded.where(("sources", name, "backend")), hint=exc.hint
+        ) from exc
     try:
         return backend, backend.Options.model_validate(source.options)
     except ValidationError as exc:
         raise ConfigError("\n".join(_option_lines(exc, loaded, name, backend))) from None
 
 
-def _option_lines(error: ValidationError, loaded: LoadedConfig, name: str, backend: type[Backend]) -> Iterator[str]:
+def _option_lines(
+    error: ValidationError, loaded: LoadedConfig, name: str, backend: type[Backend]
+) -> Iterator[str]:
     for detail in error.errors():
         path = detail["loc"]
         extra = detail["type"] == "extra_forbidden"
@@ -94,4 +98,23 @@ def option_schema(name: str) -> dict[str, Any]:
     return load_backend(name).Options.model_json_schema()
 
 
-__all__ = ["GROUP", "backend_names", "load_backend", "open_source", "option_schema", "validate_source"]
+def config_schema() -> dict[str, Any]:
+    """The configuration's JSON Schema, with the options of every backend that can be loaded here."""
+    from confsync.config.models import Config
+
+    schema = Config.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "confsync configuration"
+    kinds: list[dict[str, Any]] = []
+    for name in backend_names():
+        try:
+            options = option_schema(name)
+        except ConfigError:
+            continue  # its client library is not installed: its options are not known here
+        schema["$defs"].update(options.pop("$defs", {}))
+        options["properties"] |= {
+            key: schema["$defs"]["Source"]["properties"][key] for key in ("backend", "sensitive")
+        }
+        kinds.append({"if": {"properties": {"backend": {"const": name}}}, "then": options})
+    schema["$defs"]["Source"]["allOf"] = kinds
+    return schema

@@ -103,7 +103,12 @@ class Source:
 
     def _current(self) -> Snapshot | None:
         """The snapshot of what is accepted, copied only when something changed since the last one."""
-        if self._snapshot is None and self._live is not None and self._reading is not None and self._held is None:
+        if (
+            self._snapshot is None
+            and self._live is not None
+            and self._reading is not None
+            and self._held is None
+        ):
             trees = {prefix: tree.copy() for prefix, tree in self._live.items()}
             self._snapshot = Snapshot(self.name, self._reading.revision, trees, self._clock.now())
         return self._snapshot
@@ -162,7 +167,10 @@ class Source:
                     return
                 self._follow_watch()
             except Gap as exc:
-                log.info("watch lost its place; reading everything again", extra={"source": self.name, "reason": str(exc)})
+                log.info(
+                    "watch lost its place; reading everything again",
+                    extra={"source": self.name, "reason": str(exc)},
+                )
                 self._reading = None
             except SourceError as exc:
                 self._watch_failed(exc, failures)
@@ -243,7 +251,10 @@ class Source:
             for prefix, puts in delta.puts.items():
                 self._gone.get(prefix, set()).difference_update(puts)
             lost = {p: len(gone) for p, gone in self._gone.items()}
-            after = {p: len(live[p]) - len(deleted.get(p, ())) + _new(live[p], delta.puts.get(p, {})) for p in self.prefixes}
+            after = {
+                p: len(live[p]) - len(deleted.get(p, ())) + _new(live[p], delta.puts.get(p, {}))
+                for p in self.prefixes
+            }
             if self._excessive(lost, after) is not None:
                 self._current()
             changes = {p: _differing(live[p], delta, p) for p in {*delta.puts, *deleted}}
@@ -314,11 +325,15 @@ def _new(tree: Tree, puts: Tree) -> int:
 
 
 def _changed(old: Tree, new: Tree) -> frozenset[str]:
-    changed = {path for path, entry in new.items() if (was := old.get(path)) is None or was.value != entry.value}
+    changed = {
+        path for path, entry in new.items() if (was := old.get(path)) is None or was.value != entry.value
+    }
     return frozenset(changed | (old.keys() - new.keys()))
 
 
 def _differing(tree: Tree, delta: Delta, prefix: str) -> frozenset[str]:
     puts = delta.puts.get(prefix, {})
-    put = {path for path, entry in puts.items() if (was := tree.get(path)) is None or was.value != entry.value}
+    put = {
+        path for path, entry in puts.items() if (was := tree.get(path)) is None or was.value != entry.value
+    }
     return frozenset(put | (delta.deletes.get(prefix, frozenset()) & tree.keys()))

@@ -150,6 +150,9 @@ class EtcdMember:
     def pause(self) -> None:
         """SIGSTOP: connections stay open and new ones are accepted by the kernel, but nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        # The signal is sent at once but obeyed a moment later.
+        threads = Path(f"/proc/{self.pid}/task")
+        wait_until(lambda: all(_stopped(thread) for thread in threads.iterdir()), f"{self.name} is paused")
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -314,6 +317,10 @@ def _tls_arguments(tls: EtcdTls | None) -> list[str]:
         return []
     served = [f"--cert-file={tls.server_cert}", f"--key-file={tls.server_key}", f"--trusted-ca-file={tls.ca}"]
     return [*served, "--client-cert-auth"] if tls.client_cert_auth else served
+
+
+def _stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 def _accepts(port: int) -> bool:

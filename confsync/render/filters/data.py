@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from confsync.errors import RenderError
-from confsync.render.filters.plain_data import plain_data
+from confsync.render.filters.plain_data import DEEPEST, plain_data
 from confsync.render.filters.values import integer, text
 
 _WIDEST_INDENT = 32
@@ -57,16 +57,18 @@ def from_yaml(value: object) -> Any:
     """What YAML says, safely: `{{ ('a: [1, 2]'|from_yaml).a|sum }} → 3`."""
     import yaml
 
+    from confsync.render.formats.yaml_format import check_depth
+
+    written = text(value, "from_yaml")
     try:
-        found = yaml.load(text(value, "from_yaml"), Loader=_yaml_loader())  # noqa: S506 - a SafeLoader
+        check_depth(written, DEEPEST)
+        found = yaml.load(written, Loader=_yaml_loader())  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         at = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
         raise RenderError(f"from_yaml: not valid YAML{at}") from exc
     except (ValueError, TypeError) as exc:  # a date or number out of range, a mapping as a key
-        raise RenderError("from_yaml: there is a value that is out of range") from exc
-    except RecursionError as exc:
-        raise RenderError("from_yaml: nested too deep") from exc
+        raise RenderError("from_yaml: nested too deep, or there is a value that is out of range") from exc
     plain_data(found, "from_yaml")  # aliases may make it endless when written out
     return found
 

@@ -46,7 +46,7 @@ def batch(value: Iterable[Any], linecount: int, fill_with: Any = None) -> Any:
 
 def slice_(value: Any, slices: int, fill_with: Any = None) -> Any:
     """Items in so many lists: `{{ [1, 2, 3]|slice(2)|list }} → [[1, 2], [3]]`."""
-    return _original("slice")(_items(value), integer(slices, "slice"), fill_with)
+    return jinja.sync_do_slice(_items(value), integer(slices, "slice"), fill_with)
 
 
 def list_(value: Any) -> list[Any]:
@@ -101,7 +101,7 @@ def join(eval_ctx: EvalContext, value: Iterable[Any], d: Any = "", attribute: st
     if attribute is not None:
         items = list(map(jinja.make_attrgetter(eval_ctx.environment, attribute), items))
     allow(len(items) * len(str(d)) + sum(map(_written_length, items)))
-    return str(jinja.do_join(eval_ctx, items, d))
+    return jinja.sync_do_join(eval_ctx, items, d)
 
 
 @pass_environment
@@ -111,7 +111,7 @@ def sum_(
     """The sum of numbers: `{{ [1, 2]|sum }} → 3`."""
     if not isinstance(start, int | float):
         raise RenderError(f"sum adds numbers, not {describe(start)}")
-    return _original("sum")(environment, iterable, attribute, start)
+    return jinja.sync_do_sum(environment, iterable, attribute, start)
 
 
 def round_(value: Any, precision: int = 0, method: Any = "common") -> float:
@@ -156,10 +156,6 @@ FILTERS: Mapping[str, Any] = {
     sum_, "tojson": tojson, "truncate": truncate, "urlize": urlize, "wordwrap": wordwrap,
 }  # fmt: skip
 GLOBALS: Mapping[str, Any] = {"lipsum": lipsum}
-
-
-def _original(name: str) -> Any:
-    return jinja.FILTERS[name]
 
 
 def _items(value: Any) -> Any:

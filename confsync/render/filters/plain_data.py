@@ -14,7 +14,7 @@ from jinja2.runtime import Undefined
 from confsync.errors import LimitExceeded, RenderError
 from confsync.render.filters.values import MOST, allow, describe
 
-_DEEPEST = 100
+DEEPEST = 100
 
 
 def plain_data(value: object, name: str) -> Any:
@@ -42,8 +42,8 @@ class _Copy:
         if isinstance(value, str):
             self._count_text(len(value))
             return str.__str__(value)
-        if depth >= _DEEPEST:
-            raise RenderError(f"{self._name}: nested more than {_DEEPEST} deep")
+        if depth >= DEEPEST:
+            raise RenderError(f"{self._name}: nested more than {DEEPEST} deep")
         if isinstance(value, Mapping):
             return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
         if isinstance(value, Undefined):

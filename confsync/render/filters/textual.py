@@ -14,7 +14,7 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 
 
 def nindent(value: object, width: int = 4) -> str:
-    """A line break, then every line indented: `a:{{ 'b: 1'|nindent(2) }} → a:⏎  b: 1`."""
+    """A line break, then every line indented: `{{ 'b: 1'|nindent(2) }} → ⏎  b: 1`."""
     pad = " " * integer(width, "nindent")
     return "\n" + _prefixed(text(value, "nindent"), pad, blank="")
 

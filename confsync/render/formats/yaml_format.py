@@ -40,12 +40,30 @@ def parse(text: str) -> dict[str, Any]:
     import yaml
 
     try:
+        check_depth(text, 1)
         found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except yaml.YAMLError as exc:
         raise ValueError("not valid YAML") from exc
     if not isinstance(found, dict):
         raise ValueError("not a YAML mapping")
     return found
+
+
+def check_depth(text: str, most: int) -> None:
+    """Raise `ValueError` where collections are nested deeper than `most`, or `yaml.YAMLError`.
+
+    libyaml's loader calls itself for each level and checks nothing: some 50,000 brackets end the process.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > most:
+            raise ValueError(f"nested more than {most} deep")
 
 
 def quote(text: str) -> str:
