@@ -1,0 +1,137 @@
+"""Killed at any moment, a target is wholly old or wholly new, never absent, never wider than it should be."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import stat
+import time
+
+import pytest
+
+from confsync.config.models import DirectoryTarget, FileTarget
+from confsync.sinks import sink_for
+from confsync.sinks.base import Desired
+
+KILLS = 220
+LONGEST = 0.004
+ONE, TWO = b"one\n" * 3000, b"two, which is longer\n" * 3000
+
+
+def in_a_child(work):
+    """Fork, and call `work` for ever in the child; returns its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            while True:
+                work()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def kill_after(pid, seconds):
+    """Spin for an exact moment: a sleep would round all of them to the scheduler's."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status), "the child failed by itself"
+
+
+def writer(spec, contents, **options):
+    """A function that writes the next content each time it is called."""
+    turns = itertools.cycle(contents)
+
+    def write():
+        staged = sink_for(spec).stage(Desired(spec, next(turns), True), **options)
+        try:
+            staged.commit()
+        finally:
+            staged.close()
+
+    return write
+
+
+def modes(folder):
+    for root, _, files in os.walk(folder):
+        for name in files:
+            yield stat.S_IMODE(os.lstat(os.path.join(root, name)).st_mode)
+
+
+@pytest.mark.parametrize("undoable", [True, False])
+def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable):
+    spec = FileTarget(path=str(tmp_path / "app.conf"), backup=undoable)
+    sink, moments, seen = sink_for(spec), random.Random(1), set()
+    writer(spec, [ONE])()
+
+    for _ in range(KILLS // 2):
+        pid = in_a_child(writer(spec, [TWO, ONE], undoable=undoable))
+        kill_after(pid, moments.uniform(0, LONGEST))
+
+        content = sink.observe(spec).content
+        assert content in (ONE, TWO)
+        assert all(mode & ~0o600 == 0 for mode in modes(tmp_path))
+        seen.add(content)
+        sink.sweep([spec])
+        assert set(os.listdir(tmp_path)) <= {"app.conf", "app.conf.bak"}
+
+    assert seen == {ONE, TWO}
+
+
+def test_a_directory_survives_being_killed_at_any_moment(tmp_path):
+    path = tmp_path / "conf"
+    spec = DirectoryTarget(path=str(path))
+    old, new = {"a": ONE, "b": ONE}, {"a": TWO, "b": TWO}
+    sink, moments, seen = sink_for(spec), random.Random(2), set()
+    writer(spec, [old])()
+
+    for _ in range(KILLS):
+        pid = in_a_child(writer(spec, [new, old]))
+        kill_after(pid, moments.uniform(0, 2 * LONGEST))
+
+        content = sink.observe(spec).content
+        assert content in (old, new)
+        assert all(mode & ~0o600 == 0 for mode in modes(path / "..data/"))
+        seen.add(content["a"])
+        sink.sweep([spec])
+        assert len(os.listdir(path)) == 4
+
+    assert seen == {ONE, TWO}
+
+
+def test_a_directory_whose_names_change_is_mended_by_the_next_write(tmp_path, agrees):
+    spec = DirectoryTarget(path=str(tmp_path / "conf"))
+    moments = random.Random(3)
+
+    for _ in range(40):
+        pid = in_a_child(writer(spec, [{"a": ONE, "b": ONE}, {"b": TWO, "c": TWO}, {}]))
+        kill_after(pid, moments.uniform(0, 2 * LONGEST))
+
+        sink_for(spec).sweep([spec])
+        writer(spec, [{"x": ONE}])()
+        assert agrees(spec, {"x": ONE}, sensitive=True)
+        assert len(os.listdir(tmp_path / "conf")) == 3
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_reader_never_sees_half_or_nothing(tmp_path, kind):
+    if kind == "file":
+        spec, seen_at, contents = FileTarget(path=str(tmp_path / "x")), tmp_path / "x", [ONE, TWO]
+    else:
+        spec, seen_at, contents = (
+            DirectoryTarget(path=str(tmp_path)),
+            tmp_path / "a",
+            [{"a": ONE}, {"a": TWO}],
+        )
+    writer(spec, contents)()
+    pid = in_a_child(writer(spec, contents))
+    try:
+        seen = {seen_at.read_bytes() for _ in range(5000)}
+    finally:
+        kill_after(pid, 0)
+
+    assert seen == {ONE, TWO}
