@@ -157,7 +157,7 @@ def _raw_keys(cover: Cover, since: Reading) -> set[bytes]:
 
 
 def _range(cover: Cover, revision: int, **more: Any) -> Any:
-    # The member whose stream told of the revision has it: no need to ask its leader.
+    # The member whose stream told of the revision has it, or is about to: no need to ask its leader.
     return rpc_pb2.RangeRequest(
         key=cover.key, range_end=cover.end, revision=revision, serializable=True, **more
     )

@@ -188,9 +188,20 @@ class EtcdWatch(Watch):
         prefix = cover.prefix if cover is not None else None
         return failed.as_source_error(self._link.endpoint.url, prefix, session.user)
 
-    def _ask(self, request: Any, cover: Cover) -> Any:
+    def _read(self, request: Any) -> Any:
         try:
             return self._link.txn(request, self._timeout)
+        except CallFailed as failed:
+            if failed.kind is not Kind.FUTURE:
+                raise
+        # etcd sends events just before their revision can be read. A linearizable read waits for it.
+        for operation in request.success:
+            operation.request_range.serializable = False
+        return self._link.txn(request, self._timeout)
+
+    def _ask(self, request: Any, cover: Cover) -> Any:
+        try:
+            return self._read(request)
         except CallFailed as failed:
             raise self._explain(failed, cover) from failed
         except ValueError as error:  # how gRPC says that `close` came in between
