@@ -11,7 +11,7 @@ def test_a_missing_etcd_says_how_to_get_one(monkeypatch, tmp_path):
     monkeypatch.delenv("CONFSYNC_TEST_ETCD", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(RuntimeError, match="install it .*set CONFSYNC_TEST_ETCD"):
+    with pytest.raises(RuntimeError, match=r"install it .*set CONFSYNC_TEST_ETCD"):
         EtcdCluster()
 
 
