@@ -2,67 +2,56 @@
 
 All are pure, but those in `IMPURE`. None reads a file of the host. None matches regular expressions given by
 a template: Python's can take exponential time, holding the interpreter's lock, and the daemon with it.
+
+They are imported when first called: most templates use few, and start-up is paid by every one-shot run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confsync.render.filters import (
-    checks,
-    data,
-    encodings,
-    guards,
-    host,
-    lookups,
-    network,
-    quoting,
-    textual,
-    times,
-    urls,
-)
-from confsync.render.filters.values import defined
+from confsync.render.filters import guards
+from confsync.render.filters.deferred import Deferred
 
 __all__ = ["FILTERS", "GLOBALS", "IMPURE", "TESTS"]
 
-_FILTERS: tuple[Callable[..., Any], ...] = (
-    data.to_json, data.from_json, data.to_yaml, data.from_yaml, data.to_toml, data.from_toml,
-    encodings.b64encode, encodings.b64decode, encodings.b64url_encode, encodings.b64url_decode,
-    encodings.hex_encode, encodings.hex_decode, encodings.md5, encodings.sha1, encodings.sha256,
-    encodings.sha512, encodings.hmac_sha256, quoting.shell_quote, quoting.dotenv_quote,
-    quoting.json_string, quoting.yaml_quote, quoting.toml_quote, quoting.hcl_quote,
-    quoting.properties_escape, quoting.ini_value, quoting.nginx_quote, quoting.haproxy_quote,
-    quoting.systemd_quote, quoting.regex_escape, textual.nindent, textual.comment, textual.trim_prefix,
-    textual.trim_suffix, textual.split, textual.snake_case, textual.kebab_case, textual.camel_case,
-    textual.basename, textual.dirname, textual.to_bool, textual.ternary, network.ip_host,
-    network.ip_network, network.ip_netmask, network.ip_prefixlen, network.ip_version, network.ip_in,
-    network.ip_sort, urls.url_parse, urls.url_host, urls.url_port, urls.url_quote, urls.url_unquote,
-    urls.url_query, urls.host_port, times.strftime, times.to_datetime, times.from_unix,
-    times.duration_seconds,
-)  # fmt: skip
-_TESTS: tuple[Callable[..., bool], ...] = (
-    checks.is_ip, checks.is_ipv4, checks.is_ipv6, checks.is_cidr, checks.is_url, checks.is_uuid,
-    checks.is_truthy,
-)  # fmt: skip
-_GLOBALS: dict[str, Callable[..., Any]] = {
-    "env": host.env,
-    "hostname": host.hostname,
-    "now": times.now,
-    "seq": host.seq,
-    **lookups.Lookups().functions(),
+_FILTERS = {
+    "data": "to_json from_json to_yaml from_yaml to_toml from_toml",
+    "encodings": "b64encode b64decode b64url_encode b64url_decode hex_encode hex_decode md5 sha1 sha256 "
+    "sha512 hmac_sha256",
+    "network": "ip_host ip_network ip_netmask ip_prefixlen ip_version ip_in ip_sort",
+    "quoting": "shell_quote dotenv_quote json_string yaml_quote toml_quote hcl_quote properties_escape "
+    "ini_value nginx_quote haproxy_quote systemd_quote regex_escape",
+    "textual": "nindent comment trim_prefix trim_suffix split snake_case kebab_case camel_case basename "
+    "dirname to_bool ternary",
+    "times": "strftime to_datetime from_unix duration_seconds",
+    "urls": "url_parse url_host url_port url_quote url_unquote url_query host_port",
+}
+_TESTS = {"checks": "is_ip is_ipv4 is_ipv6 is_cidr is_url is_uuid is_truthy"}
+_IMPURE = {
+    "host": "env hostname",
+    "lookups": "lookup_ip lookup_ipv4 lookup_ipv6 lookup_srv lookup_txt",
+    "times": "now",
 }
 
-FILTERS: dict[str, Callable[..., Any]] = {
-    **guards.FILTERS,
-    **{function.__name__: defined(function) for function in _FILTERS},
-}
+
+def _deferred(modules: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    return {
+        name: Deferred(f"{__name__}.{module}", name)
+        for module, names in modules.items()
+        for name in names.split()
+    }
+
+
+FILTERS: dict[str, Callable[..., Any]] = {**guards.FILTERS, **_deferred(_FILTERS)}
 TESTS: dict[str, Callable[..., Any]] = {
-    function.__name__.removeprefix("is_"): defined(function) for function in _TESTS
-}
+    name.removeprefix("is_"): test for name, test in _deferred(_TESTS).items()
+}  # fmt: skip
 GLOBALS: dict[str, Callable[..., Any]] = {
     **guards.GLOBALS,
-    **{name: defined(function) for name, function in _GLOBALS.items()},
+    **_deferred(_IMPURE),
+    **_deferred({"host": "seq"}),
 }
-IMPURE: frozenset[str] = frozenset(_GLOBALS) - {"seq"}
+IMPURE: frozenset[str] = frozenset(_deferred(_IMPURE))
 """Those whose result depends on more than their arguments: time, DNS, the environment, the host."""

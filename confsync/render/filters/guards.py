@@ -12,7 +12,6 @@ from jinja2 import filters as jinja
 from jinja2.utils import pass_environment, pass_eval_context
 
 from confsync.errors import LimitExceeded, RenderError
-from confsync.render.filters.plain_data import plain_data
 from confsync.render.filters.values import MOST, allow, describe, integer
 
 if TYPE_CHECKING:
@@ -122,6 +121,8 @@ def round_(value: Any, precision: int = 0, method: Any = "common") -> float:
 @pass_eval_context
 def tojson(eval_ctx: EvalContext, value: Any, indent: int | None = None) -> Any:
     r"""As JSON safe in HTML (to_json is plain): `{{ '<a>'|tojson }} → "\u003ca\u003e"`."""
+    from confsync.render.filters.plain_data import plain_data
+
     width = None if indent is None else integer(indent, "tojson", _WIDEST_JSON_INDENT)
     return jinja.do_tojson(eval_ctx, plain_data(value, "tojson"), width)
 

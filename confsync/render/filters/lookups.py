@@ -33,16 +33,6 @@ class Lookups:
         self._nameservers = nameservers
         self._timeout = timeout
 
-    def functions(self) -> dict[str, Callable[..., Any]]:
-        """Name -> function."""
-        return {
-            "lookup_ip": self.lookup_ip,
-            "lookup_ipv4": self.lookup_ipv4,
-            "lookup_ipv6": self.lookup_ipv6,
-            "lookup_srv": self.lookup_srv,
-            "lookup_txt": self.lookup_txt,
-        }
-
     def lookup_ip(self, name: object, default: Any = _REQUIRED) -> Any:
         """A host's addresses, IPv4 first: `{{ lookup_ip('192.0.2.7')|first }} → 192.0.2.7`."""
         return self._or_default("lookup_ip", name, default, lambda it: self._addresses(it, ("A", "AAAA")))
@@ -172,3 +162,11 @@ def _service(record: Any) -> dict[str, Any]:
 
 class _LookupFailed(Exception):
     """Why there is no answer; the text does not hold the name."""
+
+
+_SYSTEM = Lookups()
+lookup_ip = _SYSTEM.lookup_ip
+lookup_ipv4 = _SYSTEM.lookup_ipv4
+lookup_ipv6 = _SYSTEM.lookup_ipv6
+lookup_srv = _SYSTEM.lookup_srv
+lookup_txt = _SYSTEM.lookup_txt

@@ -5,36 +5,12 @@ A value may be a secret, so an error says its type and length, and where in it t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
-from jinja2.runtime import Undefined
-
 from confsync.errors import LimitExceeded, RenderError
 
 MOST = 1_000_000
 """The largest width, count or length a filter takes as an argument."""
 _ALWAYS_ALLOWED = 1_000_000
 _ALLOWED_ALONE = 64 * 1024**2
-
-
-def defined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, made to refuse undefined arguments.
-
-    A key that is missing is noted and handed on in place of a result, so that one render names all missing
-    keys; any other undefined value raises `jinja2.UndefinedError`.
-    """
-
-    @wraps(function)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Undefined):
-                value.note()  # on any but a missing key this is an UndefinedError
-                return value
-        return function(*args, **kwargs)
-
-    return checked
 
 
 def text(value: object, name: str) -> str:

@@ -13,8 +13,8 @@ TYPED = False
 _READ_ONLY = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
 _KEPT = frozenset({
     "BASHPID", "BASH_ARGC", "BASH_ARGV", "BASH_COMMAND", "BASH_LINENO", "BASH_SOURCE", "BASH_SUBSHELL",
-    "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "FUNCNAME", "GROUPS", "HISTCMD", "LINENO", "OPTIND", "RANDOM",
-    "SECONDS", "SRANDOM", "_",
+    "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "FUNCNAME", "GROUPS", "HISTCMD", "LINENO", "OPTIND",
+    "RANDOM", "SECONDS", "SRANDOM", "_",
 })  # fmt: skip
 _LINE = re.compile(r"export ([A-Za-z_][A-Za-z0-9_]*)='((?:[^'\0]+|'\\'')*+)'\n")
 
