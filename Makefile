@@ -61,7 +61,7 @@ wheel-test: wheel etcd  ## run the tests against the built wheel, in an environm
 	$(WHEEL_VENV)/bin/pytest $(ARGS)
 
 etcd:
-	@sh packaging/ensure-etcd.sh
+	@sh .ci/ensure-etcd
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist demo
