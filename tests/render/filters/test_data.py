@@ -7,12 +7,13 @@ import datetime as dt
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confsync.errors import RenderError
 from confsync.render.filters import FILTERS
 
+patient = settings(deadline=None)  # a loaded machine is no failure
 TEXT = st.text(st.sampled_from("ab 1.0exXoO_-~'\"\\\n\r\t:#&*!|>%@`{}[],?\u0085\u2028\ufeffé😀\x01\0") | st.characters(codec="utf-8"), max_size=12)  # fmt: skip
 SCALAR = (
     st.none()
@@ -30,12 +31,14 @@ WORDS = ["y", "N", "no", "on", "~", "null", "1e3", "0o17", "0x1f", "0b1", "12:30
          "<<", "2026-01-01", "a: b", "- a", "# a", " a", "a ", "\n", "a\nb", "a\nb\n", "a\n\n", "a\n b", " a\nb", "a \nb", "|", ""]  # fmt: skip
 
 
+@patient
 @given(DATA)
 def test_what_is_written_reads_back(data):
     assert FILTERS["from_json"](FILTERS["to_json"](data)) == data
     assert FILTERS["from_yaml"](FILTERS["to_yaml"](data)) == data
 
 
+@patient
 @given(TEXT)
 def test_both_yaml_readers_take_text_for_text(word):
     written = FILTERS["to_yaml"]({"key": word})
@@ -55,6 +58,7 @@ def test_text_of_several_lines_is_a_block_in_yaml():
     assert FILTERS["to_yaml"]({"cert": "BEGIN\nabc\nEND\n"}) == "cert: |\n  BEGIN\n  abc\n  END\n"
 
 
+@patient
 @given(st.dictionaries(TEXT, st.recursive(SCALAR.filter(lambda it: it is not None), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8), max_size=4))  # fmt: skip
 def test_toml_reads_back(data):
     assert FILTERS["from_toml"](FILTERS["to_toml"](data)) == data
@@ -90,6 +94,7 @@ def test_yaml_cannot_make_python_objects():
         FILTERS["from_yaml"]("!!python/object/apply:os.system ['true']")
 
 
+@patient
 @given(st.binary(max_size=40))
 def test_encodings_give_the_bytes_back(data):
     try:

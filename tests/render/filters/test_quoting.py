@@ -10,13 +10,14 @@ import tomllib
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confsync.errors import RenderError
 from confsync.render.filters import FILTERS
 from confsync.render.formats import parse
 
+patient = settings(deadline=None)  # a loaded machine is no failure
 TEXT = st.text(st.sampled_from("ab1 \t\r\n'\"\\$`{}();#%&|<>*?[]!~=,:@-é\u2028\x01\x7f😀\0") | st.characters(codec="utf-8"), max_size=30)  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def test_a_real_shell_reads_each_quoted_word_back(shell):
     assert read.decode().split("\0")[:-1] == words
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(TEXT.filter(lambda word: "\0" not in word), min_size=200, max_size=200))
 def test_a_real_shell_reads_any_words_back(words):
     script = "printf '%s\\0' " + " ".join(FILTERS["shell_quote"](word) for word in words)
@@ -48,6 +50,7 @@ def test_a_real_shell_reads_any_words_back(words):
     assert read.decode().split("\0")[:-1] == words
 
 
+@patient
 @given(TEXT)
 def test_json_yaml_and_toml_strings_read_back(word):
     assert json.loads(FILTERS["json_string"](word)) == word
@@ -58,6 +61,7 @@ def test_json_yaml_and_toml_strings_read_back(word):
     )
 
 
+@patient
 @given(TEXT)
 def test_properties_hcl_and_dotenv_values_read_back(word):
     line = f"{FILTERS['properties_escape'](word, key=True)}={FILTERS['properties_escape'](word)}\n"
@@ -67,11 +71,13 @@ def test_properties_hcl_and_dotenv_values_read_back(word):
     assert dotenv is None or parse("dotenv", f"KEY={dotenv}\n".encode()) == {"KEY": word}
 
 
+@patient
 @given(TEXT)
 def test_an_ini_value_is_unchanged_or_refused(word):
     assert quoted("ini_value", word) in (word, None)
 
 
+@patient
 @given(TEXT)
 def test_nginx_reads_one_parameter_back(word):
     result = quoted("nginx_quote", word)
@@ -91,6 +97,7 @@ def test_nginx_parameters_longer_than_its_buffer_are_refused():
     assert quoted("nginx_quote", "é" * 2001) is None
 
 
+@patient
 @given(TEXT)
 def test_haproxy_reads_one_argument_back(word):
     result = quoted("haproxy_quote", word)
@@ -99,6 +106,7 @@ def test_haproxy_reads_one_argument_back(word):
     assert result is None or haproxy_words(f"a {result} b") == ["a", word, "b"]
 
 
+@patient
 @given(TEXT)
 def test_systemd_reads_one_word_back(word):
     plain, command = quoted("systemd_quote", word), quoted("systemd_quote", word, command=True)
@@ -110,6 +118,7 @@ def test_systemd_reads_one_word_back(word):
         assert systemd_words(f"A {command} B", dollar=True) == ["A", word, "B"]
 
 
+@patient
 @given(TEXT)
 def test_an_escaped_text_is_matched_literally(word):
     assert re.fullmatch(FILTERS["regex_escape"](word), word)
