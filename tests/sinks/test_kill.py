@@ -21,14 +21,19 @@ ONE, TWO = b"one\n" * 3000, b"two, which is longer\n" * 3000
 
 
 def in_a_child(work):
-    """Fork, and call `work` for ever in the child; returns its pid."""
+    """Fork, and call `work` for ever in the child; returns its pid when it is about to begin."""
+    begun, begin = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            os.write(begin, b"!")
             while True:
                 work()
         finally:
             os._exit(1)
+    os.read(begun, 1)
+    os.close(begun)
+    os.close(begin)
     return pid
 
 
@@ -68,8 +73,9 @@ def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable):
     sink, moments, seen = sink_for(spec), random.Random(1), set()
     writer(spec, [ONE])()
 
-    for _ in range(KILLS // 2):
-        pid = in_a_child(writer(spec, [TWO, ONE], undoable=undoable))
+    for number in range(KILLS // 2):
+        turns = [TWO, ONE] if number % 2 else [ONE, TWO]  # however slow the machine, each is first at times
+        pid = in_a_child(writer(spec, turns, undoable=undoable))
         kill_after(pid, moments.uniform(0, LONGEST))
 
         content = sink.observe(spec).content
@@ -89,8 +95,8 @@ def test_a_directory_survives_being_killed_at_any_moment(tmp_path):
     sink, moments, seen = sink_for(spec), random.Random(2), set()
     writer(spec, [old])()
 
-    for _ in range(KILLS):
-        pid = in_a_child(writer(spec, [new, old]))
+    for number in range(KILLS):
+        pid = in_a_child(writer(spec, [new, old] if number % 2 else [old, new]))
         kill_after(pid, moments.uniform(0, 2 * LONGEST))
 
         content = sink.observe(spec).content
@@ -130,7 +136,11 @@ def test_a_reader_never_sees_half_or_nothing(tmp_path, kind):
     writer(spec, contents)()
     pid = in_a_child(writer(spec, contents))
     try:
-        seen = {seen_at.read_bytes() for _ in range(5000)}
+        seen, deadline = set(), time.monotonic() + 20
+        for number in itertools.count():
+            seen.add(seen_at.read_bytes())
+            if (number > 3000 and seen == {ONE, TWO}) or time.monotonic() > deadline:
+                break
     finally:
         kill_after(pid, 0)
 
