@@ -46,7 +46,7 @@ class EnvBackend(Backend):
         self._separator = options.separator
 
     @classmethod
-    def open(cls, options: EnvOptions, base: Path) -> EnvBackend:
+    def open(cls, options: EnvOptions, base: Path) -> EnvBackend:  # noqa: ARG003 - no paths
         return cls(options)
 
     @property

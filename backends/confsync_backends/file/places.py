@@ -44,9 +44,7 @@ def places(path: str, format_: str | None) -> dict[str, Place]:
     try:
         looked = scan(path, format_)
     except SourceError:
-        looked = (
-            Scan()
-        )  # whoever reads will say so; until it is mended the way to it is all there is to observe
+        looked = Scan()  # whoever reads will say so; until it is mended, observe the way to it
     for link in looked.links:
         _follow(link, found)
     if looked.files and not looked.directories:
@@ -57,7 +55,7 @@ def places(path: str, format_: str | None) -> dict[str, Place]:
 
 
 def _follow(path: str, found: dict[str, Place]) -> str:
-    """Note every look-up on the way to `path`, the last one for its content too; gives where the way ended."""
+    """Note every look-up on the way to `path`, the last for its content too; gives where the way ended."""
     steps = _steps(path)
     directory, name, links = "/", "", 0
     while steps:

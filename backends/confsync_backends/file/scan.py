@@ -40,7 +40,7 @@ class Found:
 
 @dataclass(slots=True)
 class Scan:
-    """All files of the source, in order of path; its directories, itself first; and the symbolic links in them."""
+    """The source's files, in order of path; its directories, itself first; the symbolic links in them."""
 
     files: list[Found] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)

@@ -18,7 +18,8 @@ from confsync_backends.file.places import places
 
 _QUIET = 0.02  # without events for so long a save is over
 _STORM = 0.2  # the longest a storm of events is waited out
-_GRACE = 0.25  # the time a file has to become whole again
+_GRACE = 0.3  # without events for so long a file that is not whole will not become so by itself
+_PATIENCE = 2.0  # the longest somebody who keeps writing is waited for
 
 
 class FileWatch(Watch):
@@ -82,11 +83,11 @@ class FileWatch(Watch):
 
     def _whole(self) -> Contents:
         """What is there; what is malformed, missing or newly empty only if it stays so."""
-        end = time.monotonic() + _GRACE
+        end = time.monotonic() + _PATIENCE
+        last = False
         while True:
             if self._observation.closed:
                 raise StopIteration
-            last = time.monotonic() >= end
             try:
                 contents = self._load()
             except SourceError:
@@ -96,7 +97,7 @@ class FileWatch(Watch):
                 if last or not self._newly_empty(contents):
                     self._empty = contents.empty
                     return contents
-            self._observation.wait(max(0.0, end - time.monotonic()))
+            last = not self._observation.wait(_GRACE) or time.monotonic() > end
 
     def _newly_empty(self, contents: Contents) -> bool:
         return bool(contents.empty - self._empty) and any(self._known.values())

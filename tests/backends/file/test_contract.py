@@ -139,7 +139,7 @@ class Directory(OneFile):
 
 
 class ConfigMap(Directory):
-    """A mounted ConfigMap: every file a link through `..data`, which is switched; here with links to directories too."""
+    """A mounted ConfigMap: everything a link through `..data`, which is switched."""
 
     atomic = True
 
