@@ -1,0 +1,14 @@
+"""What every test shares: property tests that neither flake on a slow machine nor leave files in the checkout."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis.database import InMemoryExampleDatabase
+
+settings.register_profile(
+    "confsync",
+    deadline=None,  # a busy machine is not a bug; pytest-timeout ends what hangs
+    database=InMemoryExampleDatabase(),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("confsync")
