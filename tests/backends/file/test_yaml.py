@@ -26,8 +26,8 @@ def test_nested_maps_are_paths():
 @pytest.mark.parametrize(
     "text",
     [
-        "5432", "1.10", "0x1F", "0o14", "010", "1_000", "1e3", "true", "True", "yes", "off", ".inf", "=", "1.2.3",
-        "2026-01-02", "12:30:45", "2026-01-02T03:04:05Z", "sn☃w",
+        "5432", "1.10", "0x1F", "0o14", "010", "1_000", "1e3", "true", "True", "yes", "off", ".inf", "=",
+        "1.2.3", "2026-01-02", "12:30:45", "2026-01-02T03:04:05Z", "sn☃w",
     ],
 )  # fmt: skip
 def test_a_scalar_is_the_text_that_was_written(text):
