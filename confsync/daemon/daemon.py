@@ -191,7 +191,7 @@ class Daemon:
 
     def _on_timer(self, interval: float) -> None:
         controller = self._controller
-        controller.core.hub.refresh_unwatched()
+        controller.core.hub.resync()
         controller.resync(interval)
         self._keep_counts()
 
@@ -201,7 +201,7 @@ class Daemon:
             return
         owner = self._owners.get(path)
         if owner is not None:
-            self._queue.add(owner)
+            self._controller.on_drift(owner)
 
     def _on_tree(self, directory: str, path: str) -> None:
         if directory.endswith("/conf.d"):

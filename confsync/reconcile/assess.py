@@ -119,9 +119,10 @@ class Assessor:
             != record.identity
         ):
             return False
-        return all(self._as_recorded(target) for target in targets.values())
+        return all(self.as_recorded(target) for target in targets.values())
 
-    def _as_recorded(self, record: TargetRecord) -> bool:
+    def as_recorded(self, record: TargetRecord) -> bool:
+        """Whether a target is as it was last written."""
         if record.intended or record.digest is None:
             return False
         spec = spec_from_json(record.id, record.spec)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from confsync import backoff
 from confsync.clock import Clock
 from confsync.config.models import Wait
-from confsync.errors import ConfsyncError, Held
+from confsync.errors import ConfsyncError, Held, SourceError
 from confsync.ledger.records import State
 from confsync.reconcile.apply import Outcome, event
 from confsync.reconcile.assess import Assessment
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 WORKERS = 4
 RELOADS = "@reloads"
 PRUNE = "@prune"
+_LOOK = "@look "
 _PATIENCE = 10.0  # seconds a reload waits at most for more files to change with it
 _GLANCE = 0.02
 
@@ -102,6 +103,10 @@ class Controller:
                 wait: Wait = sync.wait or config.defaults.wait
                 self._queue.settle(name, wait.min, wait.max)
 
+    def on_drift(self, name: str) -> None:
+        """Something happened to a target of the sync `name`."""
+        self._queue.add(_LOOK + name)
+
     def on_templates(self, names: set[str]) -> None:
         """Template files changed, appeared or vanished."""
         for name in self.dependencies.using_template(names) | set(self._failures):
@@ -119,11 +124,28 @@ class Controller:
             self._reload()
         elif item == PRUNE:
             self._prune()
+        elif item.startswith(_LOOK):
+            self._look(item.removeprefix(_LOOK))
         elif item in self.core.loaded.config.syncs:
             self._reconcile(item)
 
+    def _look(self, name: str) -> None:
+        """Reconcile only if a target is not as it was written.
+
+        Most of what is noticed is our own writing; rendering again because of it would never end where a template
+        says what time it is.
+        """
+        if self._queue.busy(name):
+            self._queue.add(_LOOK + name, _GLANCE)
+        elif name in self.core.loaded.config.syncs and not self.reconciler.as_recorded(name):
+            self._queue.add(name)
+
     def _reconcile(self, name: str) -> None:
-        assessment, outcome = self.reconciler.reconcile(name, allow_mass_delete=name in self._allowed)
+        waiting = self.core.hub.waiting()
+        assessment = self.reconciler.assess(name, allow_mass_delete=name in self._allowed)
+        if waiting and name in self._first_pass and isinstance(assessment.error, SourceError):
+            return  # too early to say anything: the first answer of each source, good or bad, wakes it again
+        outcome = self.reconciler.apply(assessment)
         self.dependencies.put(name, assessment.reads)
         self._first_pass.discard(name)
         if outcome.error is None:

@@ -102,6 +102,11 @@ class WorkQueue:
             self._promote()
             return not ((self._dirty | self._processing) - {besides})
 
+    def busy(self, item: str) -> bool:
+        """Whether `item` is due or being handled."""
+        with self._changed:
+            return item in self._dirty or item in self._processing
+
     def _enqueue(self, item: str) -> None:
         for waiting in (self._delayed, self._settling, self._first):
             waiting.pop(item, None)

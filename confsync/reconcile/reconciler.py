@@ -53,7 +53,7 @@ class Report:
 
 
 class Reconciler:
-    """Reconciles with one configuration. `reconcile` may run in several threads, each for another sync."""
+    """Reconciles with one configuration. `assess` and `apply` may run in several threads, each for another sync."""
 
     def __init__(
         self, core: Core, *, with_diffs: bool = False, cancelled: threading.Event | None = None
@@ -78,10 +78,13 @@ class Reconciler:
         for target in assessment.targets:
             self._claims.setdefault(target, name)
 
-    def reconcile(self, name: str, *, allow_mass_delete: bool = False) -> tuple[Assessment, Outcome]:
+    def apply(self, assessment: Assessment) -> Outcome:
         """Make one sync agree, or leave its targets as they are and say why."""
-        assessment = self.assess(name, allow_mass_delete=allow_mass_delete)
-        return assessment, self._applier.apply(assessment)
+        return self._applier.apply(assessment)
+
+    def as_recorded(self, name: str) -> bool:
+        """Whether every target of a sync is as it was last written."""
+        return all(self._assessor.as_recorded(target) for target in self.core.ledger.targets(name).values())
 
     def run_once(
         self,

@@ -77,6 +77,10 @@ class SourceHub:
         for source in self.sources.values():
             source.allow_mass_delete()
 
+    def waiting(self) -> bool:
+        """Whether some source has neither been read nor failed yet."""
+        return not all(source.answered for source in self.sources.values())
+
     def prefixes(self, source: str, environment: str | None) -> tuple[str, ...]:
         """The prefixes of `source` in `environment`, in order; its root where the environment says nothing of it."""
         if environment is None:
@@ -125,14 +129,10 @@ class SourceHub:
                 )
                 self._threads[name].start()
 
-    def refresh_unwatched(self) -> None:
-        """Read again the sources that cannot be watched; their own errors are recorded, not raised."""
+    def resync(self) -> None:
+        """Have every source make sure that what it knows is still true."""
         for source in self.sources.values():
-            if not source.backend.watches:
-                try:
-                    source.refresh()
-                except SourceError:
-                    continue
+            source.resync()
 
     def close(self, keep: SourceHub | None = None) -> None:
         """Close every source that `keep` did not take over, and wait for its thread. Idempotent."""

@@ -9,7 +9,9 @@ Threads: `follow` runs in a thread of its own; everything else may be called fro
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 Changes = Mapping[str, frozenset[str]]
 """Prefix -> the relative paths whose value appeared, changed or vanished."""
 
+_TRUSTED = 600.0  # seconds after which what a watch built up is verified by a full read
 _SETTLED = 5.0  # seconds after which a watch that opened counts as working again
 
 
@@ -83,6 +86,8 @@ class Source:
         self._allowed = False
         self._error: SourceError | None = None
         self._since: float | None = None
+        self._must_read = True
+        self._read_at = -math.inf
         self._watch: Watch | None = None
         self._stop = threading.Event()
 
@@ -147,6 +152,25 @@ class Source:
         """Whether a mass loss waits for confirmation."""
         return self._held is not None
 
+    def resync(self) -> None:
+        """Make sure that what is known is still true: read again what is not watched, and now and then what is.
+
+        A failure is recorded, not raised.
+        """
+        if not self.backend.watches:
+            with contextlib.suppress(SourceError):
+                self.refresh()
+            return
+        with self._lock:
+            watch = self._watch
+        if watch is not None and self._clock.monotonic() - self._read_at > _TRUSTED:
+            watch.close()
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was read, or has failed, since this process began."""
+        return self._live is not None or self._error is not None
+
     def close(self) -> None:
         """End `follow` and close the backend. Idempotent."""
         self._stop.set()
@@ -171,16 +195,15 @@ class Source:
                     "watch lost its place; reading everything again",
                     extra={"source": self.name, "reason": str(exc)},
                 )
-                self._reading = None
+                self._must_read = True
             except SourceError as exc:
                 self._watch_failed(exc, failures)
             failures = 1 if self._clock.monotonic() - opened > _SETTLED else failures + 1
             self._stop.wait(backoff.delay(failures))
 
     def _read_if_needed(self) -> None:
-        if self._reading is None or self._error is not None:
-            reading = self.backend.read(self.prefixes)
-            self._accept(reading)
+        if self._must_read or self._error is not None:
+            self._accept(self.backend.read(self.prefixes))
 
     def _follow_watch(self) -> None:
         reading, live = self._reading, self._live
@@ -192,13 +215,15 @@ class Source:
                 return
             for delta in watch:
                 self._apply(delta)
+        # Closed from outside, to verify: what follows is a full read.
+        self._must_read = True
 
     def _watch_failed(self, error: SourceError, failures: int) -> None:
         # A watch that dies is resumed from its revision. Only when that fails too does a read decide whether the
         # store is down: syncs become stale when it cannot be read, not when a connection was cut.
         if self._stop.is_set():
             return
-        if self._error is not None or self._reading is None:
+        if self._error is not None or self._must_read:
             self._failed(error)
             return
         log.info("watch ended; resuming", extra={"source": self.name, "reason": str(error)})
@@ -232,6 +257,7 @@ class Source:
             lost = {p: self._lost(old, live, p) for p in self.prefixes}
             self._keep_before_hold(lost, live)
             self._live, self._reading, self._error = live, Reading(reading.revision, {}, reading.token), None
+            self._must_read, self._read_at = False, self._clock.monotonic()
             was_held = self._held is not None
             self._publish(lost)
         if recovered:
