@@ -11,7 +11,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from watchdog.events import FileClosedNoWriteEvent, FileOpenedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    EVENT_TYPE_DELETED,
+    EVENT_TYPE_MOVED,
+    FileClosedNoWriteEvent,
+    FileOpenedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
@@ -110,9 +117,10 @@ class FileWatch:
         with self._lock:
             known = self._paths.get(directory, set())
             concerned = {path for path in known if path in touched or path == directory}
-            if (
-                directory in touched
-            ):  # it was removed or moved itself: its watch is gone, and everything in it
+            # A directory is "modified" whenever something in it is made or removed; only when it is removed or
+            # moved itself is its watch gone, and everything in it.
+            gone = event.event_type in (EVENT_TYPE_DELETED, EVENT_TYPE_MOVED)
+            if gone and os.fsdecode(event.src_path) == directory:
                 concerned |= known
                 self._watches.pop((directory, False), None)
                 self._paths.pop(directory, None)
