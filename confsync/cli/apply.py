@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -36,6 +37,9 @@ def apply(
     from confsync.cli.session import setup_logs, writing
     from confsync.errors import LedgerLocked
 
+    # One pass makes little garbage and many objects that live to its end: looking through them again and again for
+    # cycles took a fifth of the time of an apply with 5,000 syncs.
+    gc.set_threshold(100_000, 50, 100)
     options = given(context)
     setup_logs(options)
     try:

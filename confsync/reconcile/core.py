@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,7 @@ class Core:
     hasher: Hasher
     clock: Clock
     environment: str | None
+    _environments: dict[str | None, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -90,11 +91,13 @@ class Core:
     def spec_digest(self, sync: Sync) -> str:
         """The digest of everything but values and templates that decides a sync's result."""
         environment = self.environment_of(sync)
-        sources = [
-            f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}"
-            for name in self.hub.sources
-        ]
-        return self.hasher.parts("spec", __version__, str(self.loaded.base), sync.model_dump_json(), *sources)
+        if environment not in self._environments:
+            sources = [
+                f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}"
+                for name in self.hub.sources
+            ]
+            self._environments[environment] = "|".join((__version__, str(self.loaded.base), *sources))
+        return self.hasher.parts("spec", self._environments[environment], sync.model_dump_json())
 
     def close(self) -> None:
         """Close the sources; the ledger belongs to whoever opened it."""
