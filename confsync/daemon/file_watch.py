@@ -9,6 +9,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from watchdog.events import (
@@ -37,9 +39,13 @@ class FileWatch:
         self._on_path = on_path
         self._on_tree = on_tree
         self._observer = Observer()
+        # The observer calls us with its own lock held and takes that lock when something is scheduled: what `dispatch`
+        # needs must have a lock that is never held during a call to the observer.
         self._lock = threading.Lock()
         self._paths: dict[str, set[str]] = {}
-        self._watches: dict[tuple[str, bool], ObservedWatch] = {}
+        self._gone: set[str] = set()
+        self._scheduling = threading.Lock()
+        self._watches: dict[tuple[str, bool], _Scheduled] = {}
         self._warned = False
 
     def start(self) -> None:
@@ -53,50 +59,60 @@ class FileWatch:
             self._observer.join(timeout=5)
 
     def watch_path(self, path: str) -> None:
-        """Notice when `path` is changed, replaced or removed, or, for a directory, anything directly in it. Idempotent."""
+        """Notice when `path` is changed, replaced or removed, or, for a directory, anything in it. Idempotent.
+
+        Called again it makes sure that the watch is on the directory that is there now.
+        """
         directory = os.path.dirname(path)
-        with self._lock:
-            known = self._paths.setdefault(directory, set())
-            if path in known:
-                return
-            known.add(path)
+        self._know(directory, path)
         self._schedule(directory, recursive=False)
-        if os.path.isdir(path):
-            with self._lock:
-                self._paths.setdefault(path, set()).add(path)
-            self._schedule(path, recursive=False)
+        if os.path.isdir(path) and not os.path.islink(path):
+            self._know(path, path)
+            self._schedule(path, recursive=True)
+
+    def _know(self, directory: str, path: str) -> None:
+        with self._lock:
+            self._paths.setdefault(directory, set()).add(path)
 
     def forget_path(self, path: str) -> None:
         """Stop noticing `path`. Idempotent."""
-        with self._lock:
-            for directory in (os.path.dirname(path), path):
+        for directory, recursive in ((os.path.dirname(path), False), (path, True)):
+            with self._lock:
                 known = self._paths.get(directory, set())
                 known.discard(path)
-                if known or (directory, False) not in self._watches:
+                if known:
                     continue
                 self._paths.pop(directory, None)
-                watch = self._watches.pop((directory, False))
-                try:
-                    self._observer.unschedule(watch)
-                except (KeyError, OSError):  # the directory went away, and its watch with it
-                    continue
+            with self._scheduling:
+                self._unschedule(directory, recursive=recursive)
 
     def watch_tree(self, directory: Path) -> None:
         """Notice any change below `directory`. Idempotent; a directory that does not exist is not watched."""
         if directory.is_dir():
-            self._schedule(str(directory), recursive=True)
+            self._schedule(str(directory), recursive=True, tree=True)
 
-    def _schedule(self, directory: str, *, recursive: bool) -> None:
-        with self._lock:
-            if (directory, recursive) in self._watches:
+    def _schedule(self, directory: str, *, recursive: bool, tree: bool = False) -> None:
+        try:
+            found = os.stat(directory)
+            identity = (found.st_dev, found.st_ino)
+            scheduled = self._watches.get((directory, recursive))
+            if scheduled is not None and scheduled.identity == identity and directory not in self._gone:
                 return
-            try:
-                handler = _Handler(self, directory, recursive=recursive)
-                self._watches[directory, recursive] = self._observer.schedule(
-                    handler, directory, recursive=recursive
-                )
-            except OSError as exc:
-                self._warn(directory, exc)
+            with self._scheduling:
+                self._unschedule(directory, recursive=recursive)
+                handler = _Handler(self, directory, tree=tree)
+                watch = self._observer.schedule(handler, directory, recursive=recursive)
+                self._watches[directory, recursive] = _Scheduled(watch, identity)
+        except OSError as exc:
+            self._warn(directory, exc)
+
+    def _unschedule(self, directory: str, *, recursive: bool) -> None:
+        with self._lock:
+            self._gone.discard(directory)
+        scheduled = self._watches.pop((directory, recursive), None)
+        if scheduled is not None:
+            with suppress(KeyError, OSError):  # the directory went away, and its watch with it
+                self._observer.unschedule(scheduled.watch)
 
     def _warn(self, directory: str, error: OSError) -> None:
         # The resync finds drift too, only later: worth one line, not one for each directory.
@@ -107,10 +123,10 @@ class FileWatch:
             )
             self._warned = True
 
-    def dispatch(self, directory: str, recursive: bool, event: FileSystemEvent) -> None:
+    def dispatch(self, directory: str, tree: bool, event: FileSystemEvent) -> None:
         """Find out whom an event concerns."""
         touched = {os.fsdecode(path) for path in (event.src_path, event.dest_path) if path}
-        if recursive:
+        if tree:
             for path in touched:
                 self._on_tree(directory, path)
             return
@@ -122,19 +138,26 @@ class FileWatch:
             gone = event.event_type in (EVENT_TYPE_DELETED, EVENT_TYPE_MOVED)
             if gone and os.fsdecode(event.src_path) == directory:
                 concerned |= known
-                self._watches.pop((directory, False), None)
-                self._paths.pop(directory, None)
+                self._gone.add(directory)
         for path in concerned:
             self._on_path(path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scheduled:
+    """A watch, and the directory it is on: a watch goes with its directory when that is moved away."""
+
+    watch: ObservedWatch
+    identity: tuple[int, int]
+
+
 class _Handler(FileSystemEventHandler):
-    def __init__(self, watch: FileWatch, directory: str, *, recursive: bool) -> None:
+    def __init__(self, watch: FileWatch, directory: str, *, tree: bool) -> None:
         self._watch = watch
         self._directory = directory
-        self._recursive = recursive
+        self._tree = tree
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileOpenedEvent | FileClosedNoWriteEvent):
             return  # somebody looked
-        self._watch.dispatch(self._directory, self._recursive, event)
+        self._watch.dispatch(self._directory, self._tree, event)
