@@ -46,6 +46,10 @@ class Actual:
     def exists(self) -> bool:
         return self.content is not None
 
+    def has(self, attributes: Mapping[str, str]) -> bool:
+        """Whether it has these attributes. Others do not count: of a new file nobody said who is to own it."""
+        return all(self.attributes.get(name) == value for name, value in attributes.items())
+
 
 def target_id(spec: TargetSpec) -> str:
     """The identity of a target whose path is final: `file:/etc/app.conf`."""

@@ -89,7 +89,7 @@ def drifted(ledger: Ledger) -> list[str]:
             continue
         digest = hasher.content(actual.content) if actual.content is not None else None
         if record.digest is not None and (
-            digest != record.digest or dict(actual.attributes) != dict(record.attributes)
+            digest != record.digest or not actual.has(record.attributes)
         ):
             found.append(record.id)
     return found
