@@ -93,7 +93,7 @@ def _verify(core: object, wanted: list[str] | None, plan_file: str) -> None:
 
     assert isinstance(core, Core)  # noqa: S101 - typed late, to import late
     changes, _ = planned(core, wanted, with_diffs=False)
-    saved.verify(Path(plan_file).read_text(encoding="utf-8"), changes, key_fingerprint=key_fingerprint(core))
+    saved.verify(Path(plan_file).read_bytes(), changes, key_fingerprint=key_fingerprint(core))
 
 
 def _show(options: Options, report: object, cancelled: threading.Event) -> int:

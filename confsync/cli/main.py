@@ -84,8 +84,10 @@ def _status_of(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     if isinstance(error, ConfsyncError):
+        # There is no context any more that would know of NO_COLOR.
+        color = False if os.environ.get("NO_COLOR") else None
         for line in str(error).splitlines():
-            click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True)
+            click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True, color=color)
         return EXIT_INVALID if isinstance(error, ConfigError) else EXIT_FAILED
     raise error
 

@@ -96,6 +96,11 @@ def key_fingerprint(core: Core) -> str:
 
 
 def _save(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    from confsync.errors import ConfsyncError
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise ConfsyncError(f"the plan cannot be saved as {path}: {exc.strerror}") from exc

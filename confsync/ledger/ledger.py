@@ -14,10 +14,12 @@ import contextlib
 import hashlib
 import json
 import logging
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from confsync.clock import Clock
 from confsync.errors import LedgerError
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1
 _HISTORY_KEPT = 2000
+_COPY_TRIES = 5
 _SCHEMA = f"""
 CREATE TABLE syncs (name TEXT PRIMARY KEY, spec TEXT NOT NULL, identity TEXT, reads TEXT NOT NULL, state TEXT NOT NULL,
                     detail TEXT NOT NULL, since REAL NOT NULL, applied_at REAL) WITHOUT ROWID;
@@ -264,15 +267,21 @@ def open_ledger(directory: Path, clock: Clock) -> Ledger:
         )
         connection = _connect(path)
     ledger = Ledger(connection, key, clock)
-    fingerprint = hashlib.blake2b(key, digest_size=8, person=b"confsync-key").hexdigest()
-    if ledger.flag("key") != fingerprint:
+    if ledger.flag("key") != _fingerprint(key):
         ledger.distrust_digests()
-        ledger.put_flag("key", fingerprint)
+        ledger.put_flag("key", _fingerprint(key))
     return ledger
 
 
+def _fingerprint(key: bytes) -> str:
+    return hashlib.blake2b(key, digest_size=8, person=b"confsync-key").hexdigest()
+
+
 def read_ledger(directory: Path, clock: Clock) -> Ledger:
-    """The ledger in `directory` for looking only; an empty one in memory where there is none.
+    """The ledger in `directory` for looking only, as it is at this moment; an empty one where there is none.
+
+    It is a copy in memory: SQLite would leave its shared-memory files beside a ledger that is only read, and whoever
+    looks at several tables should see one moment. Nothing is written, not even a key.
 
     Raises:
         LedgerError: it is there and cannot be read.
@@ -281,20 +290,52 @@ def read_ledger(directory: Path, clock: Clock) -> Ledger:
     if not path.exists():
         return memory_ledger(clock)
     try:
-        connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
-        )
+        connection = _copy(path)
+        key = state_dir.read_key(directory)
+        ledger = Ledger(connection, key or secrets.token_bytes(state_dir.KEY_BYTES), clock)
+        if key is None or ledger.flag("key") != _fingerprint(key):
+            ledger.distrust_digests()
         connection.execute("PRAGMA query_only = 1")
-        connection.execute("SELECT count(*) FROM meta").fetchone()
     except sqlite3.Error as exc:
-        raise LedgerError(f"{path} cannot be read: {exc}") from exc
-    return Ledger(connection, state_dir.load_key(directory), clock)
+        raise LedgerError(
+            f"{path} cannot be read: {exc}", hint="confsync apply sets a damaged ledger aside and begins anew"
+        ) from exc
+    return ledger
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    """What is in the database now, in memory."""
+    journal = path.with_name(path.name + "-wal")
+    for _ in range(_COPY_TRIES):
+        # Without a write-ahead log nobody is writing: then, and only then, may it be read as a file that never changes.
+        how = "mode=ro" if journal.exists() else "immutable=1"
+        before = _stamp(path)
+        copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=10)
+            ) as db:
+                db.backup(copy)
+            copy.execute("SELECT count(*) FROM meta").fetchone()
+        except BaseException:
+            copy.close()
+            raise
+        if how == "mode=ro" or (not journal.exists() and _stamp(path) == before):
+            return copy
+        copy.close()  # a writer came while we read
+    raise sqlite3.OperationalError("it is opened and closed too often")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as exc:
+        raise sqlite3.OperationalError(str(exc.strerror)) from exc
+    return status.st_mtime_ns, status.st_size
 
 
 def memory_ledger(clock: Clock, key: bytes | None = None) -> Ledger:
     """A ledger that ends with the process."""
-    import secrets
-
     connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     connection.executescript(_SCHEMA)
     return Ledger(connection, key or secrets.token_bytes(state_dir.KEY_BYTES), clock)

@@ -53,10 +53,11 @@ def load_key(directory: Path) -> bytes:
     Raises:
         LedgerError: it cannot be read or written.
     """
+    known = read_key(directory)
+    if known is not None:
+        return known
     path = directory / "ledger.key"
     try:
-        if path.exists() and len(key := path.read_bytes()) == KEY_BYTES:
-            return key
         staged = directory / f".ledger.key.{secrets.token_hex(4)}"
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -69,6 +70,24 @@ def load_key(directory: Path) -> bytes:
             f"{path}: {exc.strerror}", hint="choose another state directory with --state-dir"
         ) from exc
     return key
+
+
+def read_key(directory: Path) -> bytes | None:
+    """The key, or None where there is none that could be one.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    path = directory / "ledger.key"
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise LedgerError(
+            f"{path}: {exc.strerror}", hint="choose another state directory with --state-dir"
+        ) from exc
+    return key if len(key) == KEY_BYTES else None
 
 
 @dataclass(slots=True)

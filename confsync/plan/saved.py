@@ -23,7 +23,7 @@ def dump(changes: Sequence[Change], *, key_fingerprint: str) -> str:
     return json.dumps({"format": _FORMAT, "key": key_fingerprint, "changes": lines}, indent=1) + "\n"
 
 
-def verify(text: str, changes: Sequence[Change], *, key_fingerprint: str) -> None:
+def verify(text: str | bytes, changes: Sequence[Change], *, key_fingerprint: str) -> None:
     """Make sure that `changes`, planned now, are exactly those in the saved plan `text`.
 
     Raises:
