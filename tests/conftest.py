@@ -1,4 +1,4 @@
-"""What every test shares: property tests that neither flake on a slow machine nor leave files in the checkout."""
+"""Shared by all tests: property tests that do not flake on a slow machine and keep nothing in the checkout."""
 
 from __future__ import annotations
 

@@ -1,0 +1,249 @@
+"""How the command is called: options before and after, wrong calls, colour, pipes, and the cost of starting."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+
+import pytest
+
+from confsync.testing.waiting import eventually
+
+CALLED_WRONGLY = (
+    ("plam",),
+    ("plan", "--nope"),
+    ("--output", "xml", "plan"),
+    ("plan", "--output", "xml"),
+    ("get",),
+    ("diff", "dev"),
+    ("apply", "--plan", "no-such-file"),
+    ("run", "--shutdown-timeout", "30"),
+    ("completion", "csh"),
+    ("init", "a", "b"),
+)
+
+
+@pytest.mark.parametrize("arguments", CALLED_WRONGLY, ids=" ".join)
+def test_a_wrong_call_ends_with_3_and_says_so_on_stderr(project, arguments):
+    result = project.run(*arguments)
+    assert result.status == 3
+    assert result.out == ""
+    assert "Error" in result.err
+
+
+def test_a_misspelt_command_gets_the_nearest_one(project):
+    assert "did you mean 'plan'?" in project.run("plam").err
+
+
+def test_a_misspelt_option_gets_the_nearest_one(project):
+    assert "--output" in project.run("plan", "--outpt", "json").err
+
+
+INVALID = "sources: {values: {backend: file, path: values.yaml}}\nsynks: {}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan",), ("apply",), ("run",), ("status",), ("explain", "x"), ("get", "x"), ("ls",), ("diff", "dev", "prod"), ("check",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_invalid_configuration_ends_every_command_with_3(project, command):
+    project.config(INVALID)
+    before = project.tree()
+    result = project.run(*command)
+    assert result.status == 3
+    assert f"{project.root}/confsync.yaml:2:1: unknown field 'synks'; did you mean 'syncs'?" in result.err
+    assert project.tree() == before
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply",), ("run",), ("status",)], ids=" ".join)
+def test_a_configuration_that_is_not_there_ends_every_command_with_3(bare, command):
+    result = bare.run("-c", "nowhere.yaml", *command)
+    assert result.status == 3
+    assert "there is no configuration file nowhere.yaml" in result.err
+    assert "confsync init" in result.err
+
+
+def test_global_options_are_taken_before_and_after_the_command(project):
+    project.ok("apply")
+    elsewhere = project.root / "confsync.yaml"
+    elsewhere = elsewhere.rename(project.root / "other.yaml")
+    calls = (
+        ("-c", "other.yaml", "-e", "prod", "--output", "json", "get", "db/host"),
+        ("get", "-c", "other.yaml", "-e", "prod", "--output", "json", "db/host"),
+        ("get", "db/host", "-c", "other.yaml", "-e", "prod", "--output", "json"),
+        ("-c", "other.yaml", "get", "-e", "prod", "db/host", "--output", "json"),
+    )
+    results = [project.run(*call) for call in calls]
+    assert [result.json["value"] for result in results] == ["db.example.com"] * 4
+
+
+def test_of_an_option_given_twice_the_last_one_counts(project):
+    assert project.ok("-e", "dev", "get", "db/host", "-e", "prod").out == "db.example.com\n"
+
+
+def test_the_configuration_can_be_named_in_the_environment(project):
+    (project.root / "confsync.yaml").rename(project.root / "other.yaml")
+    named = {"CONFSYNC_CONFIG": str(project.root / "other.yaml")}
+    assert project.run("get", "db/host", env=named).out == "localhost\n"
+
+
+def test_an_environment_that_does_not_exist_ends_with_3(project):
+    result = project.run("plan", "-e", "prud")
+    assert result.status == 3
+    assert "there is no environment 'prud'; did you mean 'prod'?" in result.err
+
+
+def test_the_environment_chosen_on_the_command_line_reaches_the_target(project):
+    project.ok("apply", "-e", "prod")
+    assert "host = db.example.com" in project.read("app.conf")
+
+
+def test_state_kept_in_memory_leaves_no_state_directory(project):
+    project.ok("--state-dir", "memory", "apply")
+    assert project.exists("app.conf")
+    assert not project.state.exists()
+
+
+def test_the_state_directory_can_be_configured(project):
+    project.write("confsync.yaml", project.read("confsync.yaml") + "state_dir: kept\n")
+    result = project.run("apply", state=False)
+    assert result.status == 0
+    assert (project.root / "kept" / "ledger.db").exists()
+
+
+def test_a_plan_cannot_be_saved_without_a_state_directory(project):
+    result = project.run("plan", "--out", "p", "--state-dir", "memory")
+    assert result.status == 3
+    assert "run confsync apply first" in result.err
+
+
+def on_a_terminal(project, *arguments, **env):
+    """What the command prints to a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        project.argv("--state-dir", str(project.state), *arguments),
+        cwd=project.root,
+        env=project.environ(TERM="xterm", **env),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], 30)[0]:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(ours)
+    process.wait(30)
+    return shown.decode()
+
+
+def test_colour_is_for_terminals(project):
+    assert "\x1b[" in on_a_terminal(project, "plan")
+    assert "\x1b[" not in project.run("plan").out
+
+
+def test_no_color_is_obeyed(project):
+    shown = on_a_terminal(project, "plan", NO_COLOR="1")
+    assert "host = localhost" in shown
+    assert "\x1b[" not in shown
+
+
+def test_no_color_is_obeyed_in_errors(project):
+    shown = on_a_terminal(project, "explain", "nothing-such", NO_COLOR="1")
+    assert "is no target, sync or key" in shown
+    assert "\x1b[" not in shown
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(project):
+    project.values({"dev": {f"key{n}": "x" * 150 for n in range(5000)}})
+    ours, theirs = os.pipe()
+    process = subprocess.Popen(
+        project.argv("--state-dir", str(project.state), "ls", "--values"),
+        cwd=project.root,
+        env=project.environ(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    assert len(os.read(ours, 10)) > 0
+    os.close(ours)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err == ""
+
+
+def test_control_characters_in_values_never_reach_a_terminal(project):
+    project.values({"dev": {"db": {"host": "a\x1b[2Jb\rc"}}})
+    for command in (("plan",), ("ls", "--values"), ("explain", "db/host")):
+        out = project.run(*command).out
+        assert "\x1b" not in out
+        assert "\r" not in out
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("plam",)], ids=" ".join)
+def test_help_imports_none_of_the_heavy_libraries(bare, arguments):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "confsync", *arguments],
+        cwd=bare.root,
+        env=bare.environ(),
+        capture_output=True,
+        text=True,
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line
+    }
+    assert "click" in imported
+    heavy = {"jinja2", "pydantic", "yaml", "grpc", "apscheduler", "watchdog", "sqlite3", "dns"}
+    assert imported & heavy == set()
+
+
+def test_plan_without_such_a_source_imports_neither_grpc_nor_the_scheduler(project):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "confsync", "--state-dir", str(project.state), "plan"],
+        cwd=project.root,
+        env=project.environ(),
+        capture_output=True,
+        text=True,
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line
+    }
+    assert imported & {"grpc", "apscheduler", "pyetcd"} == set()
+    assert done.returncode == 2
+
+
+def test_a_second_daemon_on_one_state_directory_is_refused_and_told_the_first_ones_process_id(project):
+    first = project.daemon()
+    second = project.run("run")
+    assert second.status == 1
+    assert f"another confsync (confsync run, process {first.pid}) is at work" in second.err
+    assert "--state-dir" in second.err
+    apply = project.run("apply")
+    assert apply.status == 1
+    assert str(first.pid) in apply.err
+    assert first.poll() is None
+
+
+def test_commands_that_only_look_work_beside_a_daemon(project):
+    first = project.daemon()
+    eventually(lambda: project.exists("app.conf"))
+    eventually(lambda: project.run("status").status == 0, within=20)
+    assert f"the daemon runs as process {first.pid}" in project.run("status").err
+    assert project.ok("plan").out == "nothing to do\n"
+    assert project.ok("explain", "app.conf").status == 0
+    first.terminate()
+    assert first.wait(30) == 0
+    assert "no daemon is running" in project.run("status").err
