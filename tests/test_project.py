@@ -1,4 +1,4 @@
-"""The project keeps its own house in order: what the README says exists, and what is shipped is what is here."""
+"""The project keeps its own house in order: what the pages say is so, and what is shipped is what is here."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from confsync.source.registry import backend_names, load_backend
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "packaging/README.md", *ROOT.glob("docs/**/*.md")]
-)  # fmt: skip
-TOP_FOLDERS = ("backends", "templates", "confsync", "packaging", "tests", "docs", "bench")
+    [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "packaging/README.md")),
+        *ROOT.glob("docs/**/*.md"),
+    ]
+)
 
 
 def text_of(name: str) -> str:
