@@ -139,8 +139,8 @@ class Daemon:
     def _begin(self) -> None:
         """Set the present controller to work."""
         core = self._controller.core
-        self._files.watch_tree(core.loaded.base / "conf.d")
-        self._files.watch_path(str(core.loaded.path))
+        for path in self._config_places():
+            self._files.watch_path(path)
         for directory in core.loaded.template_directories():
             self._files.watch_tree(directory)
         for name in core.loaded.config.syncs:
@@ -157,6 +157,8 @@ class Daemon:
     def _reload(self, *, forced: bool) -> None:
         """Take up the configuration as it is now; where it is wrong keep the old one and say why."""
         with self._swap:
+            for path in self._config_places():  # conf.d may be new
+                self._files.watch_path(path)
             texts = self._texts()
             if not forced and texts == self._config_texts:
                 return
@@ -174,6 +176,10 @@ class Daemon:
         self._ledger.put_flag("config-error", None)
         log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
         self._begin()
+
+    def _config_places(self) -> tuple[str, str]:
+        """What to watch for changes of the configuration."""
+        return str(self._settings.config), str(self._settings.config.parent / "conf.d")
 
     def _texts(self) -> tuple[tuple[str, bytes], ...]:
         found = []
@@ -196,7 +202,7 @@ class Daemon:
         self._keep_counts()
 
     def _on_target(self, path: str) -> None:
-        if path == str(self._settings.config):
+        if path in self._config_places():
             self._queue.settle(CONFIG, _SETTLE, 1.0)
             return
         owner = self._owners.get(path)
@@ -204,9 +210,6 @@ class Daemon:
             self._controller.on_drift(owner)
 
     def _on_tree(self, directory: str, path: str) -> None:
-        if directory.endswith("/conf.d"):
-            self._queue.settle(CONFIG, _SETTLE, 1.0)
-            return
         self._controller.on_templates({path.removeprefix(directory).lstrip("/")})
 
     def _on_applied(self, assessment: Assessment, outcome: Outcome) -> None:

@@ -56,6 +56,7 @@ class Controller:
         self._reload_wanted: float | None = None
         self._lock = threading.Lock()
         self._first_pass: set[str] = set(core.loaded.config.syncs)
+        self._missed: dict[str, list[Callable[[], set[str]]]] = {}
 
     def start(self) -> None:
         """Take up what is known of earlier runs, and look at everything."""
@@ -89,19 +90,27 @@ class Controller:
 
     def on_source(self, event: Event) -> None:
         """Something about a source is different."""
+        self._tell_those_at_work(lambda: self._concerned(event))
         config = self.core.loaded.config
-        if event.changes is None:
-            # A sync that never rendered may want any source; the others want those they read.
-            concerned = self.dependencies.of_source(event.source) | self._first_pass | set(self._failures)
-        else:
-            concerned = set().union(
-                *(self.dependencies.reading(event.source, paths) for paths in event.changes.values())
-            )
-        for name in concerned:
+        for name in self._concerned(event):
             sync = config.syncs.get(name)
             if sync is not None:
                 wait: Wait = sync.wait or config.defaults.wait
                 self._queue.settle(name, wait.min, wait.max)
+
+    def _concerned(self, event: Event) -> set[str]:
+        if event.changes is None:
+            # A sync that never rendered may want any source; the others want those they read.
+            return self.dependencies.of_source(event.source) | self._first_pass | set(self._failures)
+        return set().union(
+            *(self.dependencies.reading(event.source, paths) for paths in event.changes.values())
+        )
+
+    def _tell_those_at_work(self, concerned: Callable[[], set[str]]) -> None:
+        """Remember an event for the syncs being assessed: what they are about to have read is not known yet."""
+        with self._lock:
+            for missed in self._missed.values():
+                missed.append(concerned)
 
     def on_drift(self, name: str) -> None:
         """Something happened to a target of the sync `name`."""
@@ -109,6 +118,7 @@ class Controller:
 
     def on_templates(self, names: set[str]) -> None:
         """Template files changed, appeared or vanished."""
+        self._tell_those_at_work(lambda: self.dependencies.using_template(names))
         for name in self.dependencies.using_template(names) | set(self._failures):
             self._queue.add(name)
 
@@ -140,13 +150,27 @@ class Controller:
         elif name in self.core.loaded.config.syncs and not self.reconciler.as_recorded(name):
             self._queue.add(name)
 
+    def _too_early(self, name: str) -> bool:
+        """Whether a source that the sync is known to read has not answered yet; its first answer wakes the sync."""
+        sources = self.core.hub.sources
+        wanted = self.dependencies.sources(name) or ()
+        return name in self._first_pass and any(not sources[one].answered for one in wanted if one in sources)
+
     def _reconcile(self, name: str) -> None:
+        if self._too_early(name):
+            return
         waiting = self.core.hub.waiting()
+        with self._lock:
+            self._missed[name] = []
         assessment = self.reconciler.assess(name, allow_mass_delete=name in self._allowed)
+        self.dependencies.put(name, assessment.reads)
+        with self._lock:
+            missed = self._missed.pop(name)
+        if any(name in concerned() for concerned in missed):
+            self._queue.add(name)
         if waiting and name in self._first_pass and isinstance(assessment.error, SourceError):
             return  # too early to say anything: the first answer of each source, good or bad, wakes it again
         outcome = self.reconciler.apply(assessment)
-        self.dependencies.put(name, assessment.reads)
         self._first_pass.discard(name)
         if outcome.error is None:
             self._allowed.discard(name)
