@@ -26,7 +26,6 @@ class File:
 
     path: Path
     text: str
-    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,9 @@ def load_config(path: Path) -> LoadedConfig:
     Raises:
         ConfigError: anything at all is wrong; all problems in one message, a line each.
     """
-    files = tuple(_read(file) for file in _files(path))
-    merged = _merge(files)
+    read = [_read(file) for file in _files(path)]
+    files = tuple(file for file, _ in read)
+    merged = _merge(read)
     try:
         config = Config.model_validate(merged)
     except ValidationError as exc:
@@ -111,7 +111,7 @@ def _files(path: Path) -> Iterator[Path]:
     yield from sorted((path.parent / "conf.d").glob("*.yaml"))
 
 
-def _read(path: Path) -> File:
+def _read(path: Path) -> tuple[File, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
@@ -123,13 +123,14 @@ def _read(path: Path) -> File:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError("a configuration is a mapping, with sources and syncs", where=f"{path}:1:1")
-    return File(path, text, document)
+    return File(path, text), document
 
 
-def _merge(files: Sequence[File]) -> dict[str, Any]:
+def _merge(read: Sequence[tuple[File, dict[str, Any]]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for file in files:
-        for section, content in file.document.items():
+    files = [file for file, _ in read]
+    for file, document in read:
+        for section, content in document.items():
             if section not in merged:
                 merged[section] = (
                     dict(content) if section in _MERGED and isinstance(content, dict) else content
@@ -158,14 +159,14 @@ def _merge_section(
 def locate(files: Iterable[File], path: Sequence[str | int], *, of_key: bool) -> str:
     """`file:line:column` of what `path` leads to, in the first file that has its beginning."""
     known = list(files)
-    file = next((file for file in known if _has(file, path)), known[0])
+    file = known[0] if len(known) == 1 else next((file for file in known if _has(file, path)), known[0])
     line, column = yaml_file.position(file.text, path, of_key=of_key)
     return f"{file.path}:{line}:{column}"
 
 
 def _has(file: File, path: Sequence[str | int]) -> bool:
     section = path[0] if path else None
-    content = file.document.get(section) if isinstance(section, str) else None
+    content = yaml_file.parse(file.text, str(file.path)).get(section) if isinstance(section, str) else None
     if section in _MERGED and len(path) > 1:
         return isinstance(content, dict) and path[1] in content
     return content is not None

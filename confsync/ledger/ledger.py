@@ -19,6 +19,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from sys import intern
 from urllib.parse import quote
 
 from confsync.clock import Clock
@@ -368,7 +369,7 @@ def _dump_reads(reads: Reads) -> str:
 def _load_reads(text: str) -> Reads:
     keys, missed, listed, templates, impure = json.loads(text)
     return Reads(
-        {PathRead(k[0], k[1]): KeyRead(k[2], k[3], k[4], k[5]) for k in keys},
+        {PathRead(intern(k[0]), k[1]): KeyRead(intern(k[2]), k[3], k[4], k[5]) for k in keys},
         _paths(missed),
         _paths(listed),
         templates,

@@ -7,7 +7,6 @@ through a filter is a secret too, and the old file's values are not known to any
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from confsync.text import printable
@@ -58,6 +57,8 @@ def _file(name: str, before: bytes | None, after: bytes | None, mask: _Mask | No
     old, new = _lines(before), _lines(after)
     if old is None or new is None:
         return [*head, "(not text)"]
+    import difflib
+
     lines = list(difflib.unified_diff(old, new, n=_CONTEXT, lineterm=""))[2:]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  (and {len(lines) - _MOST_LINES} more lines)"]

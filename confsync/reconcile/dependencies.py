@@ -4,71 +4,89 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from confsync.reads import PathRead, Reads
 
 
 class Dependencies:
-    """For each path read, missed or listed, the syncs that did so last. Thread-safe."""
+    """For each path read, missed or listed, the syncs that did so last. Thread-safe.
+
+    Most paths are read by one sync, and there are as many as keys: so it holds tuples, not sets.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reads: dict[str, Reads] = {}
-        self._by_path: dict[PathRead, set[str]] = {}
-        self._by_listing: dict[PathRead, set[str]] = {}
+        self._of_sync: dict[str, _Wanted] = {}
+        self._by_path: dict[PathRead, tuple[str, ...]] = {}
+        self._by_listing: dict[PathRead, tuple[str, ...]] = {}
 
     def put(self, sync: str, reads: Reads) -> None:
         """Replace what `sync` depends on."""
+        wanted = _Wanted((*reads.keys, *reads.missed), tuple(reads.listed), tuple(reads.templates))
         with self._lock:
-            before = self._reads.get(sync)
-            if before == reads:
+            before = self._of_sync.get(sync)
+            if before == wanted:
                 return
-            self._drop(sync)
-            self._reads[sync] = reads
-            for path in (*reads.keys, *reads.missed):
-                self._by_path.setdefault(path, set()).add(sync)
-            for path in reads.listed:
-                self._by_listing.setdefault(path, set()).add(sync)
+            if before is not None:
+                _remove(self._by_path, before.paths, sync)
+                _remove(self._by_listing, before.listed, sync)
+            self._of_sync[sync] = wanted
+            _add(self._by_path, wanted.paths, sync)
+            _add(self._by_listing, wanted.listed, sync)
 
-    def _drop(self, sync: str) -> None:
-        reads = self._reads.pop(sync, None)
-        if reads is None:
-            return
-        for index, paths in ((self._by_path, (*reads.keys, *reads.missed)), (self._by_listing, reads.listed)):
-            for path in paths:
-                syncs = index.get(path, set())
-                syncs.discard(sync)
-                if not syncs:
-                    index.pop(path, None)
+    def sources(self, sync: str) -> set[str] | None:
+        """The sources `sync` depends on, or None where nothing is known of it."""
+        wanted = self._of_sync.get(sync)
+        return None if wanted is None else {path.source for path in (*wanted.paths, *wanted.listed)}
 
     def reading(self, source: str, paths: Iterable[str]) -> set[str]:
         """The syncs that read one of these paths of `source`, or listed something above it."""
         found: set[str] = set()
         with self._lock:
             for path in paths:
-                found |= self._by_path.get(PathRead(source, path), set())
+                found |= set(self._by_path.get(PathRead(source, path), ()))
                 found |= self._listing(source, path)
         return found
 
     def _listing(self, source: str, path: str) -> set[str]:
-        found: set[str] = set(self._by_listing.get(PathRead(source, ""), ()))
+        found = set(self._by_listing.get(PathRead(source, ""), ()))
         at = path.find("/")
         while at >= 0:
-            found |= self._by_listing.get(PathRead(source, path[:at]), set())
+            found.update(self._by_listing.get(PathRead(source, path[:at]), ()))
             at = path.find("/", at + 1)
         return found
 
     def of_source(self, source: str) -> set[str]:
         """The syncs that read anything of `source`."""
         with self._lock:
-            return {
-                sync
-                for sync, reads in self._reads.items()
-                if any(p.source == source for p in (*reads.keys, *reads.missed, *reads.listed))
-            }
+            return {sync for sync in self._of_sync if source in (self.sources(sync) or ())}
 
     def using_template(self, changed: Iterable[str]) -> set[str]:
         """The syncs whose templates include one of these."""
         names = set(changed)
         with self._lock:
-            return {sync for sync, reads in self._reads.items() if names & set(reads.templates)}
+            return {sync for sync, wanted in self._of_sync.items() if not names.isdisjoint(wanted.templates)}
+
+
+class _Wanted(NamedTuple):
+    paths: tuple[PathRead, ...]
+    listed: tuple[PathRead, ...]
+    templates: tuple[str, ...]
+
+
+_Index = dict[PathRead, tuple[str, ...]]
+
+
+def _add(index: _Index, paths: Iterable[PathRead], sync: str) -> None:
+    for path in paths:
+        index[path] = (*index.get(path, ()), sync)
+
+
+def _remove(index: _Index, paths: Iterable[PathRead], sync: str) -> None:
+    for path in paths:
+        left = tuple(name for name in index.get(path, ()) if name != sync)
+        if left:
+            index[path] = left
+        else:
+            index.pop(path, None)
