@@ -12,6 +12,7 @@
 | any | content right, mode or owner not | same | permissions |
 | ours | as recorded | nothing | delete |
 | ours | differs | nothing | release: somebody else's work is in it |
+| ours, digest unknown | any | nothing | release: it may have somebody else's work in it |
 | adopted | any | nothing | release: it was not ours to begin with |
 """
 
@@ -89,7 +90,8 @@ def decide(desired: Print, actual: Print | None, known: Known | None) -> Decisio
 
 def decide_removal(actual: Print | None, known: Known) -> Decision:
     """What happens to a target that is no longer wanted."""
-    if actual is None or not known.created or _drifted(actual, known):
+    # Whether a write was finished does not matter here: what is not known to be ours stays.
+    if actual is None or not known.created or actual.digest != known.digest:
         return Decision(Action.RELEASE, _drifted(actual, known))
     return Decision(Action.DELETE)
 
