@@ -1,13 +1,20 @@
-"""Keeps known sensitive values, and the forms they usually take, out of text that leaves the process."""
+"""Keeps known sensitive values, and the forms they usually take, out of text that leaves the process.
+
+Nobody can know every form that quoting and escaping may give a value. Its longer runs of letters and digits stay
+what they are in all of them, so those are hidden too: rather a word too many than half a password.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
 DOTS = "••••••"
+
+_RUN = re.compile(r"[A-Za-z0-9]{8,}")
 
 
 def redactor(secrets: Iterable[str | bytes]) -> Callable[[str], str]:
@@ -32,6 +39,7 @@ def _forms(secret: str | bytes) -> Iterator[str]:
     text = data.decode("utf-8", "replace")
     yield text
     yield from (line for line in text.splitlines() if len(line) >= 4)
+    yield from _RUN.findall(text)
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     yield quote(data, safe="")

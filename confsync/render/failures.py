@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError, UndefinedError
 
-from confsync.errors import ConfsyncError, LimitExceeded, RenderError
+from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError, SourceError
+from confsync.redact import redactor
 from confsync.render.library import TemplateFiles
 from confsync.render.recorder import Recorder
 from confsync.text import did_you_mean, nearest, printable
 
 _LONGEST = 256
+_SHORTEST_SECRET = 3  # anything up to this length is in every message anyway
 
 
 def explain(
@@ -50,6 +53,17 @@ def explain(
             f"{type(error).__name__} (details withheld: the template has read sensitive values)", where=where
         )
     return RenderError(f"{type(error).__name__}: {printable(str(error))[:_LONGEST]}", where=where)
+
+
+def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
+    """`error`, with what the render read of sensitive values hidden: it may have gone into a path or a name."""
+    redact = redactor(secret for secret in recorder.secrets if len(secret) > _SHORTEST_SECRET)
+    if isinstance(error, SourceError) or redact(str(error)) == str(error):
+        return error
+    if isinstance(error, MissingKeys):
+        return MissingKeys([replace(one, key=redact(one.key)) for one in error.missing])
+    kind = LimitExceeded if isinstance(error, LimitExceeded) else RenderError
+    return kind(redact(str(error)))
 
 
 def _searched(files: TemplateFiles) -> str:

@@ -63,6 +63,7 @@ class Recorder:
         if source.is_sensitive(path):
             self.sensitive = True
             self.secrets.add(found.entry.value)
+            self.secrets.add(found.entry.value.decode("utf-8", "surrogateescape"))
         return found.entry
 
     def list(self, source: SourceView, prefix: str) -> None:
@@ -85,7 +86,21 @@ class Recorder:
             read: _key_read(found, hasher, now, before.get(read))
             for read, found in sorted(self.found.items())
         }
-        return Reads(keys, frozenset(self.missed), frozenset(self.listed), dict(self.templates), self.impure)
+        # A name made of a secret must not be kept. Without it nobody can tell whether a render would give the same.
+        missed = frozenset(read for read in self.missed if not self.gives_away(read.path))
+        listed = frozenset(read for read in self.listed if not self.gives_away(read.path))
+        templates = {name: digest for name, digest in self.templates.items() if not self.gives_away(name)}
+        all_kept = (len(missed), len(listed), len(templates)) == (
+            len(self.missed),
+            len(self.listed),
+            len(self.templates),
+        )
+        return Reads(keys, missed, listed, templates, self.impure or not all_kept)
+
+    def gives_away(self, text: str, form: Callable[[str], str] = str) -> bool:
+        """Whether `text` shows a sensitive value, in the `form` it may have; the shortest are in every text."""
+        secrets = (secret for secret in self.secrets if isinstance(secret, str) and len(secret) > 3)
+        return any(form(secret) in text for secret in secrets)
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:

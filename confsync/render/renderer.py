@@ -17,7 +17,7 @@ from confsync.errors import ConfsyncError, MissingKeys, RenderError
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.render import filters
 from confsync.render.budget import Budget, limited
-from confsync.render.failures import explain
+from confsync.render.failures import explain, without_secrets
 from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.library import TemplateEnvironment, TemplateFiles
 from confsync.render.lookup import SourceLookup
@@ -114,6 +114,7 @@ class Renderer:
                 error: ConfsyncError = explain(exc, name, recorder, self.files, job.names())
                 if recorder.missing:
                     error = MissingKeys(list(recorder.missing.values()))
+                error = without_secrets(error, recorder)
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         return Rendering(desired, reads, frozenset(recorder.secrets), job.literals())
@@ -243,9 +244,19 @@ class _Job:
         where = f"syncs.{self._name}.to"
         path = spec.path
         if "{{" in path or "{%" in path:
-            path = self._renderer.compiled(path, where, of_path=True).render(context)
+            path = self._path(path, context, where)
         path = final_path(path, self._renderer.base, where)
         return spec if path == spec.path else spec.model_copy(update={"path": path})
+
+    def _path(self, template: str, context: Mapping[str, Any], where: str) -> str:
+        """The path, which everybody may see."""
+        recorder = self._recorder
+        before, recorder.sensitive = recorder.sensitive, False
+        path = self._renderer.compiled(template, where, of_path=True).render(context)
+        tainted, recorder.sensitive = recorder.sensitive, before
+        if tainted or recorder.gives_away(path, escape_segment):
+            raise RenderError("a path may not depend on a sensitive value: paths are seen by all", where=where)
+        return path
 
     def _content(
         self, context: Mapping[str, Any], budget: Budget
