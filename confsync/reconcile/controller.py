@@ -26,7 +26,7 @@ WORKERS = 4
 RELOADS = "@reloads"
 PRUNE = "@prune"
 _LOOK = "@look "
-_PATIENCE = 10.0  # seconds a reload waits at most for more files to change with it
+_PATIENCE = 2.0  # seconds a reload waits at most for more files to change with it
 _GLANCE = 0.02
 
 
@@ -34,6 +34,7 @@ class Controller:
     """Runs one configuration until it is stopped.
 
     Args:
+        reload_queue: where the identities of the reloads owed go; with workers of its own, since a reload may take long.
         on_applied: called after each reconcile, from a worker: new targets to watch for drift.
     """
 
@@ -41,6 +42,7 @@ class Controller:
         self,
         core: Core,
         queue: WorkQueue,
+        reload_queue: WorkQueue,
         clock: Clock,
         cancelled: threading.Event,
         on_applied: Callable[[Assessment, Outcome], None],
@@ -50,6 +52,8 @@ class Controller:
         self.reconciler = Reconciler(core, cancelled=cancelled)
         self._allowed: set[str] = set()
         self._queue = queue
+        self._reload_queue = reload_queue
+        self._failed_reloads: dict[str, int] = {}
         self._clock = clock
         self._on_applied = on_applied
         self._failures: dict[str, int] = {}
@@ -60,9 +64,9 @@ class Controller:
 
     def start(self) -> None:
         """Take up what is known of earlier runs, and look at everything."""
-        records = self.core.ledger.syncs()
-        for name, record in records.items():
-            if name in self.core.loaded.config.syncs:
+        for name in self.core.loaded.config.syncs:
+            record = self.core.ledger.sync(name)  # one at a time: all of them at once would be felt in memory
+            if record is not None:
                 self.dependencies.put(name, record.reads)
         if self.core.ledger.owed_reloads():
             self.want_reloads()
@@ -211,22 +215,31 @@ class Controller:
             return
         with self._lock:
             self._reload_wanted = None
-        failed = False
-        for result in self.reconciler.reloads.run():
-            if result.error is None:
-                log.info("reloaded", extra={"reload": result.description, "syncs": ", ".join(result.syncs)})
-            else:
-                failed = True
-                log.error(
-                    "reload failed; it stays owed",
-                    extra={"reload": result.description, "error": str(result.error)},
-                )
-            self._settle_owed(result.syncs, result.error)
-        failures = self._failures.get(RELOADS, 0) + 1 if failed else 0
-        self._failures.pop(RELOADS, None)
-        if failed:
-            self._failures[RELOADS] = failures
-            self._queue.add(RELOADS, backoff.delay(failures))
+        self.begin_reloads()
+
+    def begin_reloads(self) -> None:
+        """Have every reload that is owed done; one that failed waits for its next try."""
+        for identity in self.reconciler.reloads.owed():
+            if identity not in self._failed_reloads:
+                self._reload_queue.add(identity)
+
+    def handle_reload(self, identity: str) -> None:
+        """Try one reload; never raises."""
+        result = self.reconciler.reloads.run_one(identity)
+        if result is None:
+            self._failed_reloads.pop(identity, None)
+            return
+        if result.error is None:
+            self._failed_reloads.pop(identity, None)
+            log.info("reloaded", extra={"reload": result.description, "syncs": ", ".join(result.syncs)})
+        else:
+            log.error(
+                "reload failed; it stays owed",
+                extra={"reload": result.description, "error": str(result.error)},
+            )
+            failures = self._failed_reloads[identity] = self._failed_reloads.get(identity, 0) + 1
+            self._reload_queue.add(identity, backoff.delay(failures))
+        self._settle_owed(result.syncs, result.error)
 
     def _settle_owed(self, syncs: tuple[str, ...], error: ConfsyncError | None) -> None:
         still_owing = {debt.sync for debt in self.core.ledger.owed_reloads()}
