@@ -1,4 +1,4 @@
-"""The Dockerfile copies what exists, and its steps give a confsync that works; no Docker is needed for that."""
+"""The Dockerfile copies what exists, and its steps give a confsync that works; it is tried without Docker."""
 
 from __future__ import annotations
 
