@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 CONFIG = "@config"
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
+_ABANDON = 2.0  # seconds a command that is stopped may take to die
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Daemon:
         self._ledger = ledger
         self._clock = clock or SystemClock()
         self._queue = WorkQueue(self._clock)
+        self._reloads = WorkQueue(self._clock)
         self._cancelled = threading.Event()
         self._files = FileWatch(self._on_target, self._on_tree)
         self._timers = Timers(self._on_timer)
@@ -86,10 +88,16 @@ class Daemon:
             threading.Thread(target=work, args=(self._queue, self._handle), name=f"worker-{i}", daemon=True)
             for i in range(WORKERS)
         ]
+        reloaders = [
+            threading.Thread(
+                target=work, args=(self._reloads, self._handle_reload), name=f"reloader-{i}", daemon=True
+            )
+            for i in range(WORKERS)
+        ]
         self._files.start()
         self._timers.start()
         self._begin()
-        for worker in workers:
+        for worker in (*workers, *reloaders):
             worker.start()
         log.info(
             "confsync is running",
@@ -100,9 +108,11 @@ class Daemon:
                 self._reload(forced=True)
             else:
                 self._dump()
-        return self._end(signals, workers)
+        return self._end(signals, workers, reloaders)
 
-    def _end(self, signals: Signals, workers: Sequence[threading.Thread]) -> int:
+    def _end(
+        self, signals: Signals, workers: Sequence[threading.Thread], reloaders: Sequence[threading.Thread]
+    ) -> int:
         log.info(
             "stopping; work under way is finished first",
             extra={"deadline": format_duration(self._settings.deadline)},
@@ -110,21 +120,33 @@ class Daemon:
         self._timers.stop()
         self._queue.shut_down()
         deadline = self._clock.monotonic() + self._settings.deadline
-        while any(worker.is_alive() for worker in workers) and self._clock.monotonic() < deadline:
-            if signals.wait(timeout=0.05) is Wish.STOP:
-                log.warning("told to stop again: abandoning work under way")
-                break
+        orderly = self._drained(signals, workers, deadline)
+        if orderly:
+            self._controller.begin_reloads()
+        self._reloads.shut_down()
+        orderly = orderly and self._drained(signals, reloaders, deadline)
         self._cancelled.set()
-        for worker in workers:
-            worker.join(timeout=2)
+        patience = self._clock.monotonic() + _ABANDON
+        for worker in (*workers, *reloaders):
+            worker.join(timeout=max(0.0, patience - self._clock.monotonic()))
         self._files.stop()
         self._keep_counts()
         self._controller.core.close()
-        if any(worker.is_alive() for worker in workers):
+        if not orderly:
             log.error("stopped with work abandoned; what was begun is finished at the next start")
             return 1
         log.info("stopped")
         return 0
+
+    def _drained(self, signals: Signals, workers: Sequence[threading.Thread], deadline: float) -> bool:
+        """Wait until these have ended; False when that takes too long, or somebody is impatient."""
+        while any(worker.is_alive() for worker in workers):
+            if self._clock.monotonic() >= deadline:
+                return False
+            if signals.wait(timeout=0.05) is Wish.STOP:
+                log.warning("told to stop again: abandoning work under way")
+                return False
+        return True
 
     # Configuration
 
@@ -134,7 +156,7 @@ class Daemon:
             loaded, self._ledger, environment=self._settings.environment, bytecode=self._settings.bytecode,
             clock=self._clock, notify=self._on_source, reuse=old.core.hub if old else None,
         )  # fmt: skip
-        return Controller(core, self._queue, self._clock, self._cancelled, self._on_applied)
+        return Controller(core, self._queue, self._reloads, self._clock, self._cancelled, self._on_applied)
 
     def _begin(self) -> None:
         """Set the present controller to work."""
@@ -230,6 +252,9 @@ class Daemon:
             self._reload(forced=False)
         else:
             self._controller.handle(item)
+
+    def _handle_reload(self, identity: str) -> None:
+        self._controller.handle_reload(identity)
 
     def _keep_counts(self) -> None:
         for name, source in self._controller.core.hub.sources.items():

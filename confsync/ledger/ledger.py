@@ -177,9 +177,12 @@ class Ledger:
             reload.error,
         )
 
-    def settle_reload(self, sync: str, identity: str) -> None:
-        """It was done, or is not wanted any more."""
-        self._write("DELETE FROM reloads WHERE sync = ? AND identity = ?", sync, identity)
+    def settle_reload(self, sync: str, identity: str, since: float | None = None) -> None:
+        """It was done, or is not wanted any more. With `since`, unless it has come to be owed anew meanwhile."""
+        self._write(
+            "DELETE FROM reloads WHERE sync = ? AND identity = ? AND since = coalesce(?, since)",
+            sync, identity, since,
+        )  # fmt: skip
 
     # History
 

@@ -34,7 +34,7 @@ class ReloadResult:
 
 
 class Reloads:
-    """Runs what is owed. One thread at a time calls `run`."""
+    """Runs what is owed. Thread-safe, but one thread at a time runs one identity."""
 
     def __init__(self, core: Core, cancelled: threading.Event | None = None) -> None:
         self._core = core
@@ -67,6 +67,11 @@ class Reloads:
             self._run_one(self._definition(identity, debts), debts) for identity, debts in self.owed().items()
         ]
 
+    def run_one(self, identity: str) -> ReloadResult | None:
+        """Try one reload, for all who owe it; None when nobody does."""
+        debts = self.owed().get(identity)
+        return self._run_one(self._definition(identity, debts), debts) if debts else None
+
     def _definition(self, identity: str, debts: list[OwedReload]) -> Reload:
         reloads = self._core.loaded.config.syncs[debts[0].sync].reload
         return next(reload for reload in reloads if reload_identity(reload) == identity)
@@ -84,7 +89,7 @@ class Reloads:
             return ReloadResult(describe(reload), syncs, exc)
         with ledger.transaction():
             for debt in debts:
-                ledger.settle_reload(debt.sync, debt.identity)
+                ledger.settle_reload(debt.sync, debt.identity, debt.since)
                 ledger.note(debt.sync, "", "reloaded", describe(reload))
         return ReloadResult(describe(reload), syncs, None)
 
