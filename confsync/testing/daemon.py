@@ -123,7 +123,8 @@ class Workspace:
     def command(self, *arguments: str) -> list[str]:
         """The command line of `confsync ARGUMENTS` in this workspace."""
         return [
-            sys.executable, "-m", "confsync", *arguments, "--config", str(self.file), "--state-dir", str(self.state),
+            sys.executable, "-X", "faulthandler", "-m", "confsync", *arguments,
+            "--config", str(self.file), "--state-dir", str(self.state),
         ]  # fmt: skip
 
     def confsync(self, *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -221,7 +222,13 @@ class DaemonProcess:
 
     def wait_exit(self, within: float = PATIENCE) -> int:
         """Wait for its end; gives the exit status, with the whole log read."""
-        status = self.process.wait(within)
+        try:
+            status = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGABRT)  # faulthandler writes where every thread is
+            self.process.wait(5)
+            self._reader.join(5)
+            raise AssertionError(f"the daemon did not end within {within:g} s:\n{self.log()}") from None
         self._reader.join(5)
         return status
 
