@@ -1,7 +1,7 @@
 """Files and directories as a source: YAML, JSON, TOML, dotenv, and mounted ConfigMaps and Secrets.
 
     backend.py   options, read                      watch.py     from "something moved" to deltas
-    scan.py      which files there are              observe.py   when to look again       inotify.py
+    scan.py      which files there are              observe.py   when to look again
     contents.py  files -> entries, all at once      places.py    which directories matter
     leaves.py    what a format gives: paths and values
     yaml_text.py, objects.py (JSON, TOML), dotenv.py

@@ -3,8 +3,7 @@
 A file is found by looking up one name after the other, in one directory after the other, through symbolic
 links. Each look-up can come to give something else: a rename over the file, a link that is switched (as
 kubelet does to `..data`), a directory that is deleted and made again. So each directory in which a name was
-looked up is observed for that name. The file itself is observed as well: where it is a bind mount or a hard
-link, it may be written by way of another directory.
+looked up is observed for that name.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _MOST_LINKS = 40  # as the kernel
 
 @dataclass(slots=True)
 class Place:
-    """One directory, or file, to observe.
+    """One directory to observe.
 
     Attributes:
         names: the entries that matter; None for all.
@@ -31,31 +30,29 @@ class Place:
     content: bool = False
 
     def concerns(self, name: str) -> bool:
-        """Whether it matters that something happened to this entry; "" is the place itself."""
+        """Whether it matters that something happened to this entry."""
         if self.names is not None:
-            return name in self.names or (self.content and not name)
+            return name in self.names
         return not ignored(name) or name.startswith("..")
 
 
 def places(path: str, format_: str | None) -> dict[str, Place]:
     """Real path -> what of it matters, for the source at `path`, whether or not that exists."""
     found: dict[str, Place] = {}
-    end = _follow(path, found)
+    _follow(path, found)
     try:
         looked = scan(path, format_)
     except SourceError:
         looked = Scan()  # whoever reads will say so; until it is mended, observe the way to it
     for link in looked.links:
         _follow(link, found)
-    if looked.files and not looked.directories:
-        found.setdefault(os.path.realpath(end), Place()).content = True
     for directory in looked.directories:
         found[os.path.realpath(directory)] = Place(None, content=True)
     return found
 
 
-def _follow(path: str, found: dict[str, Place]) -> str:
-    """Note every look-up on the way to `path`, the last for its content too; gives where the way ended."""
+def _follow(path: str, found: dict[str, Place]) -> None:
+    """Note every look-up on the way to `path`, the last for its content too."""
     steps = _steps(path)
     directory, name, links = "/", "", 0
     while steps:
@@ -75,7 +72,6 @@ def _follow(path: str, found: dict[str, Place]) -> str:
             directory = os.path.join(directory, name)
         else:
             place.content = True
-    return os.path.join(directory, name)
 
 
 def _steps(path: str) -> list[str]:

@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
 
 from confsync.driver import Reading
 from confsync.errors import Invalid, Unavailable
 from confsync.testing.waiting import eventually
-from confsync_backends.file import FileBackend, FileOptions, inotify
+from confsync_backends.file import FileBackend, FileOptions, observe
 
 
 @pytest.fixture
@@ -290,31 +291,31 @@ def test_descriptors_are_given_back(tmp_path, file):
 
 
 def test_the_limit_of_the_system_is_explained(tmp_path, file, monkeypatch):
-    def none_left(self, path, mask):
-        raise OSError(28, "No space left on device")
+    def none_left(path, *args):
+        raise OSError(28, "inotify watch limit reached")
 
     backend = FileBackend.open(FileOptions(path="etc/values.yaml"), tmp_path)
     reading = backend.read([""])
-    monkeypatch.setattr(inotify.Inotify, "add", none_left)
+    monkeypatch.setattr(InotifyFD, "add_callback", none_left)
     with (
         backend.watch([""], reading) as watch,
-        pytest.raises(Unavailable, match=r"max_user_watches.*poll: 10s"),
+        pytest.raises(Unavailable, match=r"watch limit reached.*max_user_watches.*poll: 10s"),
     ):
         next(watch)
 
 
-def test_an_overflow_makes_it_look_again(tmp_path, file, follow, monkeypatch):
-    follower = follow("etc/values.yaml")
-    read = inotify.Inotify.read
-    monkeypatch.setattr(
-        inotify.Inotify, "read", lambda self: [inotify.Event(-1, inotify.OVERFLOW, "")][: len(read(self))]
-    )
+def test_what_the_kernel_had_to_drop_is_found_by_the_times_of_the_files(file, follower, monkeypatch):
     file.write_text("a: 2\n")
     follower.wait_for("", {"a": b"2"})
+    read = InotifyFD.read_events
+    overflow = InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b"")
+    monkeypatch.setattr(InotifyFD, "read_events", lambda self: [overflow][: len(read(self))])
+    file.write_text("a: 3\n")
+    follower.wait_for("", {"a": b"3"})
 
 
 def test_polling_needs_no_inotify(tmp_path, file, follow, monkeypatch):
-    monkeypatch.setattr(inotify, "Inotify", None)
+    monkeypatch.setattr(observe, "Observer", None)
     follower = follow("etc/values.yaml", poll="20ms")
     rename_over(file, "a: 2\n")
     follower.wait_for("", {"a": b"2"})
