@@ -123,7 +123,7 @@ def _mapping(field: Schema) -> str:
     below = field.get("additionalProperties")
     if "patternProperties" in field:
         below = next(iter(field["patternProperties"].values()))
-    return f"names, each with {kind(below)}" if isinstance(below, Mapping) and below else "mapping"
+    return f"names, each with {_one_of(kind(below))}" if isinstance(below, Mapping) and below else "mapping"
 
 
 _PLAIN = {
@@ -135,9 +135,13 @@ _PLAIN = {
     "password": "password",
 }
 _CONTAINERS: dict[str, Callable[[Schema], str]] = {
-    "array": lambda field: f"list of {kind(field.get('items', {}))}",
+    "array": lambda field: f"list of {_one_of(kind(field.get('items', {})))}",
     "object": _mapping,
 }
+
+
+def _one_of(kinds: str) -> str:
+    return f"({kinds})" if " or " in kinds and kinds != "true or false" else kinds
 
 
 def _linked(name: str) -> str:
