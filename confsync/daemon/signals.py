@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import queue
+import os
+import select
 import signal
 from enum import StrEnum
 from types import FrameType
@@ -16,7 +17,7 @@ class Wish(StrEnum):
     DUMP = "dump"
 
 
-_MEANINGS = {
+_MEANINGS: dict[int, Wish] = {
     signal.SIGTERM: Wish.STOP,
     signal.SIGINT: Wish.STOP,
     signal.SIGHUP: Wish.RELOAD,
@@ -25,23 +26,32 @@ _MEANINGS = {
 
 
 class Signals:
-    """Catches signals from `install` on; use it from the main thread."""
+    """Catches signals from `install` on; use it from the main thread.
+
+    They come through a pipe, written to whichever thread the system interrupts. A main thread that waits for a lock or a
+    queue is woken only when it is interrupted itself: a SIGTERM that met another thread would be forgotten until the
+    next one.
+    """
 
     def __init__(self) -> None:
-        # SimpleQueue.put may be called from a signal handler that interrupts another put: it is reentrant.
-        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def install(self) -> None:
         """Begin to catch."""
         for number in _MEANINGS:
-            signal.signal(number, self._caught)
-
-    def _caught(self, number: int, frame: FrameType | None) -> None:
-        self._wishes.put(_MEANINGS[signal.Signals(number)])
+            signal.signal(number, _caught)
+        signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
 
     def wait(self, timeout: float | None = None) -> Wish | None:
         """The next wish, or None when `timeout` seconds pass without one."""
-        try:
-            return self._wishes.get(timeout=timeout)
-        except queue.Empty:
-            return None
+        poller = select.poll()
+        poller.register(self._out, select.POLLIN)
+        while poller.poll(None if timeout is None else timeout * 1000):
+            wish = _MEANINGS.get(os.read(self._out, 1)[0])
+            if wish is not None:
+                return wish
+        return None
+
+
+def _caught(_number: int, _frame: FrameType | None) -> None:
+    """What matters has been written to the pipe already."""
