@@ -20,7 +20,9 @@ _RUN = re.compile(r"[A-Za-z0-9]{8,}")
 def redactor(secrets: Iterable[str | bytes]) -> Callable[[str], str]:
     """A function that replaces every known secret in a text, in plain, base64, hex, JSON and URL form."""
     forms = sorted(
-        {form for secret in secrets for form in _forms(secret) if form.strip()}, key=len, reverse=True
+        {form for secret in secrets if secret.strip() for form in _forms(secret) if form.strip()},
+        key=len,
+        reverse=True,
     )
     if not forms:
         return lambda text: text

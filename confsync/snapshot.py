@@ -92,7 +92,7 @@ class View:
 
     def directories(self, prefix: str) -> list[str]:
         """The names one step below `prefix` that have something below them, sorted."""
-        return list(self._directories(prefix))
+        return sorted(self._directories(prefix))  # paths sort otherwise than names: "a./x" is before "a/x"
 
     def _directories(self, prefix: str) -> Iterator[str]:
         depth = len(prefix) + 1 if prefix else 0

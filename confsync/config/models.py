@@ -78,7 +78,7 @@ class Check(_Action):
     $CONFSYNC_STAGED and $CONFSYNC_PATH.
     """
 
-    timeout: Annotated[Duration, Field(description="After this the process group is killed.")] = 30.0
+    timeout: Annotated[Duration, Field(gt=0, description="After this the process group is killed.")] = 30.0
 
 
 class Reload(_Action):
@@ -93,7 +93,7 @@ class Reload(_Action):
         str | None, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$", description="A unit to reload-or-restart.")
     ] = None
     http: Annotated[HttpRequest | None, Field(description="An HTTP request to send.")] = None
-    timeout: Annotated[Duration, Field(description="After this the process group is killed.")] = 60.0
+    timeout: Annotated[Duration, Field(gt=0, description="After this the process group is killed.")] = 60.0
 
     @model_validator(mode="after")
     def _signal_has_pid_file(self) -> Self:
@@ -234,9 +234,8 @@ class Limits(Model):
 
 def _one_or_many(value: object) -> object:
     """A single target stands for a list of one, and a bare path for a file."""
-    if isinstance(value, str):
-        return [{"file": value}]
-    return [value] if isinstance(value, dict) else value
+    many = value if isinstance(value, list) else [value]
+    return [{"file": one} if isinstance(one, str) else one for one in many]
 
 
 def _actions(value: object) -> object:
@@ -277,7 +276,7 @@ class Sync(Model):
     ] = None
     to: Annotated[
         list[Target],
-        BeforeValidator(_one_or_many, json_schema_input_type=list[Target] | Target | str),
+        BeforeValidator(_one_or_many, json_schema_input_type=list[Target | str] | Target | str),
         Field(min_length=1, description="The targets: one, or a list that succeeds or fails together."),
     ]
     environment: Annotated[
@@ -295,7 +294,7 @@ class Sync(Model):
     ] = Field(default_factory=list)
     interval: Annotated[
         Duration | None,
-        Field(description="How often to look whether the world agrees; by default defaults.interval."),
+        Field(gt=0, description="How often to look whether the world agrees; by default defaults.interval."),
     ] = None
     wait: Annotated[
         Wait | None, Field(description="How to coalesce bursts of changes; by default defaults.wait.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ def _sync_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:
             )
 
 
+def normal_path(path: str) -> str:
+    """The one spelling of a path: no `..`, no doubled slash, not even the two at the beginning that POSIX allows."""
+    normal = os.path.normpath(path)
+    return normal[1:] if normal.startswith("//") else normal
+
+
 def _path_problems(name: str, sync: Sync, paths: dict[str, str]) -> Iterator[Problem]:
     for index, target in enumerate(sync.to):
         path = target.spec.path
@@ -106,6 +113,7 @@ def _path_problems(name: str, sync: Sync, paths: dict[str, str]) -> Iterator[Pro
             )
         if "{{" in path:
             continue
+        path = normal_path(path)
         owner = paths.setdefault(path, name)
-        if owner != name or path in [other.spec.path for other in sync.to[:index]]:
+        if owner != name or path in [normal_path(other.spec.path) for other in sync.to[:index]]:
             yield ("syncs", name, "to", index), False, f"{path} is already written by sync {owner!r}"

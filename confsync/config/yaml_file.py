@@ -33,10 +33,10 @@ class _Loader(_SafeLoader):
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         if kind is not yaml.ScalarNode or implicit != (True, False):
-            return super().resolve(kind, value, implicit)
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         tag = self._tags.get(value)
         if tag is None:
-            tag = self._tags[value] = super().resolve(kind, value, implicit)
+            tag = self._tags[value] = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         return tag
 
     def document(self) -> Any:
@@ -90,6 +90,8 @@ def parse(text: str, name: str) -> Any:
         mark = exc.problem_mark or exc.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise ConfigError(f"not valid YAML: {exc.problem or exc.context}", where=where) from exc
+    except TypeError as exc:  # what PyYAML raises for a list or mapping as a key
+        raise ConfigError("not valid YAML here: a key must be text or a number", where=name) from exc
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise ConfigError(f"not valid YAML: {str(exc).splitlines()[0]}", where=name) from exc
 

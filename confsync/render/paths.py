@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2.runtime import Undefined
 
+from confsync.config.references import normal_path
 from confsync.errors import RenderError
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@+=,")
@@ -42,7 +43,7 @@ def final_path(path: str, base: str, where: str) -> str:
     """
     if "\0" in path:
         raise RenderError("the path contains a NUL", where=where)
-    joined = os.path.normpath(os.path.join(base, os.path.expanduser(path)))
+    joined = normal_path(os.path.join(base, os.path.expanduser(path)))
     long = next((name for name in joined.split("/") if len(os.fsencode(name)) > _LONGEST_NAME), None)
     if long is not None:
         raise RenderError(f"the path has a name longer than {_LONGEST_NAME} bytes: {long[:40]}…", where=where)
