@@ -29,7 +29,12 @@ def measured(command: Sequence[str], cwd: Path | None = None) -> Usage:
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Usage(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode)
+    return Usage(
+        time.perf_counter() - started,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / 1024,
+        process.returncode,
+    )
 
 
 def median(values: Sequence[float]) -> float:
@@ -42,18 +47,31 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def confsync(project: Path, *arguments: str) -> list[str]:
     """A confsync command on a project."""
-    return [sys.executable, "-m", "confsync", *arguments, "-c", str(project / "confsync.yaml"), "--state-dir", str(project / "state")]
+    return [
+        sys.executable,
+        "-m",
+        "confsync",
+        *arguments,
+        "-c",
+        str(project / "confsync.yaml"),
+        "--state-dir",
+        str(project / "state"),
+    ]
 
 
 def make_project(project: Path, endpoint: str, syncs: int, *, shared_template: bool = False) -> None:
     """`syncs` syncs of ten keys each, a template and a file for each, as the peers' figures were measured."""
     (project / "templates").mkdir(parents=True)
     (project / "out").mkdir()
-    lines = [f"sources:\n  etcd: {{backend: etcd, endpoints: ['{endpoint}']}}\nenvironments:\n  bench: {{etcd: /bench}}\n"]
+    lines = [
+        f"sources:\n  etcd: {{backend: etcd, endpoints: ['{endpoint}']}}\nenvironments:\n  bench: {{etcd: /bench}}\n"
+    ]
     lines.append("defaults: {environment: bench}\nsyncs:\n")
     for number in range(syncs):
         name = "t0" if shared_template else f"t{number}"
-        lines.append(f"  s{number}:\n    template: {name}.j2\n    vars: {{n: {number}}}\n    to: {{file: out/f{number}.conf}}\n")
+        lines.append(
+            f"  s{number}:\n    template: {name}.j2\n    vars: {{n: {number}}}\n    to: {{file: out/f{number}.conf}}\n"
+        )
         body = "".join(f'k{key} = {{{{ etcd("s{number}/k{key}") }}}}\n' for key in range(KEYS))
         if shared_template:
             body = "".join(f'k{key} = {{{{ etcd("s" ~ vars.n ~ "/k{key}") }}}}\n' for key in range(KEYS))
@@ -67,7 +85,11 @@ def fill(stub: object, syncs: int) -> None:
 
     for first in range(0, syncs, 10):
         operations = [
-            etcdrpc.RequestOp(request_put=etcdrpc.PutRequest(key=f"/bench/s{n}/k{k}".encode(), value=f"value {n} {k}".encode()))
+            etcdrpc.RequestOp(
+                request_put=etcdrpc.PutRequest(
+                    key=f"/bench/s{n}/k{k}".encode(), value=f"value {n} {k}".encode()
+                )
+            )
             for n in range(first, min(first + 10, syncs))
             for k in range(KEYS)
         ]

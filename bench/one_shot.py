@@ -37,16 +37,26 @@ def bench(syncs: int, runs: int, goal: str, megabytes: str) -> None:
         fill(etcdrpc.KVStub(grpc.insecure_channel(address)), syncs)
         first = measured(confsync(project, "apply"))
         assert first.status == 0, first
-        row(f"first apply of {syncs} syncs (compiles, writes, fsyncs)", f"{first.wall:.2f} s {first.megabytes:.0f} MB")
+        row(
+            f"first apply of {syncs} syncs (compiles, writes, fsyncs)",
+            f"{first.wall:.2f} s {first.megabytes:.0f} MB",
+        )
         ours, bare = [], []
         for _ in range(runs):
             ours.append(measured(confsync(project, "apply")))
             bare.append(measured([sys.executable, "-c", BARE, address, str(project)]))
         assert all(usage.status == 0 for usage in (*ours, *bare))
         wall, base = median([u.wall for u in ours]), median([u.wall for u in bare])
-        row(f"apply of {syncs} syncs, nothing to change", f"{wall:.2f} s", goal, f"{wall / base:.1f} × bare ({base:.2f} s)")
+        row(
+            f"apply of {syncs} syncs, nothing to change",
+            f"{wall:.2f} s",
+            goal,
+            f"{wall / base:.1f} × bare ({base:.2f} s)",
+        )
         memory, held = max(u.megabytes for u in ours), max(u.megabytes for u in bare)
-        row("  most memory held", f"{memory:.0f} MB", megabytes, f"{memory / held:.1f} × bare ({held:.0f} MB)")
+        row(
+            "  most memory held", f"{memory:.0f} MB", megabytes, f"{memory / held:.1f} × bare ({held:.0f} MB)"
+        )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def holds(path: Path, text: str) -> bool:
         return False
 
 
-def latency(put: Callable[[str, str], None], key: Callable[[int], str], path: Callable[[int], Path]) -> list[float]:
+def latency(
+    put: Callable[[str, str], None], key: Callable[[int], str], path: Callable[[int], Path]
+) -> list[float]:
     times = []
     for change in range(CHANGES):
         value = f"changed {change}"
@@ -95,12 +97,25 @@ def main() -> None:
             until(lambda: (put("/bare/x", "ready?"), holds(bare_directory / "x", "ready?"))[1])
             idle(daemon.pid)
             base = latency(put, lambda n: f"/bare/f{n}", lambda n: bare_directory / f"f{n}")
-            ours = latency(put, lambda n: f"/bench/s{n * 7 % SYNCS}/k{n % 10}", lambda n: project / f"out/f{n * 7 % SYNCS}.conf")
+            ours = latency(
+                put,
+                lambda n: f"/bench/s{n * 7 % SYNCS}/k{n % 10}",
+                lambda n: project / f"out/f{n * 7 % SYNCS}.conf",
+            )
             for share, goal in ((0.5, "≤ 4 ms"), (0.95, "≤ 8 ms")):
                 mine, least = percentile(ours, share), percentile(base, share)
-                row(f"change → file, {SYNCS} syncs watched, p{share * 100:.0f}", f"{mine:.1f} ms", goal, f"{mine / least:.1f} × bare ({least:.1f} ms)")
+                row(
+                    f"change → file, {SYNCS} syncs watched, p{share * 100:.0f}",
+                    f"{mine:.1f} ms",
+                    goal,
+                    f"{mine / least:.1f} × bare ({least:.1f} ms)",
+                )
             burst(stub, project)
-            row(f"resident memory of the daemon, {SYNCS} syncs", f"{resident_megabytes(daemon.pid):.0f} MB", "≤ 70 MB")
+            row(
+                f"resident memory of the daemon, {SYNCS} syncs",
+                f"{resident_megabytes(daemon.pid):.0f} MB",
+                "≤ 70 MB",
+            )
         finally:
             for process in (daemon, bare):
                 process.send_signal(signal.SIGTERM)
@@ -119,7 +134,9 @@ def burst(stub: object, project: Path) -> None:
     started = time.perf_counter()
     for first in range(0, 10_000, 10):
         calls = [
-            stub.Put.future(etcdrpc.PutRequest(key=f"/bench/s3/k{n % 10}".encode(), value=f"burst {n}".encode()))  # type: ignore[attr-defined]
+            stub.Put.future(
+                etcdrpc.PutRequest(key=f"/bench/s3/k{n % 10}".encode(), value=f"burst {n}".encode())
+            )  # type: ignore[attr-defined]
             for n in range(first, first + 10)
         ]
         for call in calls:

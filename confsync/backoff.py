@@ -16,5 +16,5 @@ _JITTER = 0.25
 
 def delay(failures: int) -> float:
     """Seconds to wait after so many failures in a row (1 or more)."""
-    base = min(CEILING, FIRST * 2 ** min(failures - 1, 30))
+    base = min(CEILING, FIRST * 2.0 ** min(failures - 1, 30))
     return base * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret

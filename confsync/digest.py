@@ -28,6 +28,10 @@ class Hasher:
 
     def parts(self, *parts: str | bytes) -> str:
         """The digest of a sequence; no two different sequences run together."""
-        data = [part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape") for part in parts]
+        data = [
+            part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape") for part in parts
+        ]
         lengths = repr([len(part) for part in data]).encode()
-        return blake2b(lengths + b"".join(data), key=self._key, digest_size=_SIZE, person=b"parts").hexdigest()
+        return blake2b(
+            lengths + b"".join(data), key=self._key, digest_size=_SIZE, person=b"parts"
+        ).hexdigest()

@@ -58,4 +58,6 @@ def revision_text(revision: int) -> str:
         return str(revision)
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(revision / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(revision / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )

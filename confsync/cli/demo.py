@@ -22,7 +22,12 @@ _PATIENCE = 15.0
 
 
 @click.command(short_help="Watch confsync work, in a scratch directory, without any server.")
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Work in DIR and leave it there.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Work in DIR and leave it there.",
+)
 @global_options
 def demo(keep: Path | None) -> int:
     """Watch confsync work, in a scratch directory, without any server.
@@ -61,7 +66,9 @@ class _Demo:
         self._show(self._target)
 
         self._say("4. Now the daemon: change a value, and the file follows")
-        with subprocess.Popen(self._command("run", "--log-level", "info"), cwd=self._directory, env=self._environment) as daemon:
+        with subprocess.Popen(
+            self._command("run", "--log-level", "info"), cwd=self._directory, env=self._environment
+        ) as daemon:
             try:
                 self._watched()
             finally:
@@ -92,11 +99,26 @@ class _Demo:
 
     def _status_is_ok(self) -> bool:
         # The daemon holds its lock before it watches; what it logs of its start comes after the first resync.
-        asked = subprocess.run(self._command("status"), cwd=self._directory, env=self._environment, capture_output=True, check=False)
+        asked = subprocess.run(
+            self._command("status"),
+            cwd=self._directory,
+            env=self._environment,
+            capture_output=True,
+            check=False,
+        )
         return asked.returncode == 0 and b"process" in asked.stderr
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "confsync", *arguments, "--config", "confsync.yaml", "--state-dir", str(self._directory / ".state")]
+        return [
+            sys.executable,
+            "-m",
+            "confsync",
+            *arguments,
+            "--config",
+            "confsync.yaml",
+            "--state-dir",
+            str(self._directory / ".state"),
+        ]
 
     def _run(self, *arguments: str) -> None:
         click.echo(click.style(f"$ confsync {' '.join(arguments)}", bold=True))

@@ -229,7 +229,9 @@ def _print_key(facts: dict[str, Any]) -> None:
     for shadow in facts["shadows"]:
         click.echo(f"  hides     {printable(shadow)}")
     for reader in facts["goes_to"]:
-        revision = f"with revision {revision_text(reader['revision'])}, " if reader["revision"] is not None else ""
+        revision = (
+            f"with revision {revision_text(reader['revision'])}, " if reader["revision"] is not None else ""
+        )
         click.echo(
             f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {revision}written {reader['written'] or 'never'}"
         )

@@ -62,9 +62,7 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
                     }
                 )
             else:
-                click.get_binary_stream("stdout").write(
-                    (found.entry.value if shown else DOTS.encode()) + b"\n"
-                )
+                click.echo(found.entry.value if shown else DOTS)
                 if not shown:
                     click.echo("confsync: the value is sensitive; print it with --reveal", err=True)
     return 0
@@ -106,7 +104,12 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
         names = ("key", "stored_as", "revision", *(("value",) if values else ()))
         print_json([dict(zip(names, row, strict=False)) for row in rows])
     else:
-        table([(printable(key), f"revision {revision_text(revision)}", value) for key, _, revision, value in rows])
+        table(
+            [
+                (printable(key), f"revision {revision_text(revision)}", value)
+                for key, _, revision, value in rows
+            ]
+        )
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,8 +68,7 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 def progress(total: int) -> Callable[[str], None]:
     """Counts on a terminal's stderr while long work is done; says nothing elsewhere or when there is little to do."""
-    stream = click.get_text_stream("stderr")
-    if total < 50 or not stream.isatty():
+    if total < 50 or not sys.stderr.isatty():
         return lambda _: None
     count = 0
 

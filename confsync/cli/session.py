@@ -18,6 +18,7 @@ from confsync.reconcile.core import Core
 from confsync.text import did_you_mean
 
 MEMORY = "memory"
+_AT_WORK = "at-work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Session:
     Attributes:
         directory: the state directory, or None for a ledger in memory.
         writes: whether the ledger was opened for writing, its lock held.
+        unclean: whether the process that held the lock before was killed.
     """
 
     options: Options
@@ -34,12 +36,14 @@ class Session:
     ledger: Ledger
     directory: Path | None
     writes: bool
+    unclean: bool = False
 
     @contextmanager
     def core(self, environments: tuple[str | None, ...] | None = None) -> Iterator[Core]:
         """The configuration's services; closed at the end."""
         core = Core.open(
-            self.loaded, self.ledger, environment=self.options.environment, bytecode=self.bytecode, environments=environments
+            self.loaded, self.ledger, environment=self.options.environment, bytecode=self.bytecode, environments=environments,
+            unclean=self.unclean,
         )  # fmt: skip
         try:
             yield core
@@ -100,8 +104,11 @@ def writing(options: Options, purpose: str) -> Iterator[Session]:
     state_dir.prepare(directory)
     with state_dir.Lock(directory / "lock").acquire(purpose):
         ledger = open_ledger(directory, clock)
+        unclean = ledger.flag(_AT_WORK) is not None
+        ledger.put_flag(_AT_WORK, purpose)
         try:
-            yield Session(options, loaded, ledger, directory, writes=True)
+            yield Session(options, loaded, ledger, directory, writes=True, unclean=unclean)
+            ledger.put_flag(_AT_WORK, None)
         finally:
             ledger.close()
 

@@ -15,8 +15,7 @@ Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
 """Where it is, whether the key itself (not its value) is meant, and what is wrong."""
 
 RESERVED = frozenset(
-    "vars each env now hostname range dict lipsum cycler joiner namespace seq lookup_ip lookup_ipv4 lookup_ipv6 "
-    "lookup_srv lookup_txt self loop caller varargs kwargs true false none True False None and or not in is if else".split()
+    ["vars", "each", "env", "now", "hostname", "range", "dict", "lipsum", "cycler", "joiner", "namespace", "seq", "lookup_ip", "lookup_ipv4", "lookup_ipv6", "lookup_srv", "lookup_txt", "self", "loop", "caller", "varargs", "kwargs", "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else"]
 )
 """Names templates use for something else, so that no source may have them."""
 

@@ -60,7 +60,9 @@ class _Loader(_SafeLoader):
             self.flatten_mapping(node)
             return {self._build(key): self._build(value) for key, value in node.value}
         for key, value in node.value:
-            merged[key.value if key.tag == _TEXT else self.construct_object(key, deep=True)] = self._build(value)
+            merged[key.value if key.tag == _TEXT else self.construct_object(key, deep=True)] = self._build(
+                value
+            )
         if len(merged) != len(node.value):
             self._refuse_duplicate(node)
         return merged
@@ -70,7 +72,9 @@ class _Loader(_SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen and key.tag != _MERGE:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is written twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} is written twice", key.start_mark
+                )
             seen.add(key.value)
 
 

@@ -148,6 +148,12 @@ class Ledger:
             rows = self._rows(f"SELECT {columns} FROM targets WHERE sync = ?", sync)  # noqa: S608 - a constant
         return {str(row[0]): _target(row) for row in rows}
 
+    def target(self, target: str) -> TargetRecord | None:
+        """One of them, whosever it is, or None."""
+        columns = "id, sync, spec, digest, attributes, created, sensitive, written_at, intended"
+        rows = self._rows(f"SELECT {columns} FROM targets WHERE id = ?", target)  # noqa: S608 - a constant
+        return _target(rows[0]) if rows else None
+
     def put_target(self, record: TargetRecord) -> None:
         """Insert or replace."""
         self._write(
@@ -387,7 +393,7 @@ def _paths(pairs: Iterable[tuple[str, str]]) -> frozenset[PathRead]:
 def _sync(row: tuple[object, ...]) -> SyncRecord:
     name, spec, identity, reads, state, detail, since, applied_at = row
     return SyncRecord(
-        str(name), str(spec), identity if isinstance(identity, str) else None, _load_reads(str(reads)), State(state),
+        str(name), str(spec), identity if isinstance(identity, str) else None, _load_reads(str(reads)), State(str(state)),
         str(detail), float(since), applied_at if isinstance(applied_at, float) else None,  # type: ignore[arg-type]
     )  # fmt: skip
 

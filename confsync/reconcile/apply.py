@@ -7,6 +7,7 @@ wholly old or wholly new, finishes the writing and does the reloads.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,6 +23,8 @@ from confsync.reconcile.core import Core
 from confsync.redact import redactor
 from confsync.sinks import sink_for
 from confsync.sinks.base import Staged
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,14 @@ class Applier:
             staged: list[Staged] = []
             for step in writes:
                 assert step.desired is not None  # noqa: S101 - a write has something to write
+                if self._core.unclean and step.record is None:
+                    sink_for(step.spec).sweep([step.spec])  # a killed process may not have come to record it
                 one = sink_for(step.spec).stage(step.desired, undoable=len(writes) > 1)
                 stack.callback(one.close)
                 staged.append(one)
             for step, one in zip(writes, staged, strict=True):
                 self._check(assessment, step, one, redact)
-            self._intend(assessment, writes)
-            self._commit(writes, staged)
+            self._commit(assessment, writes, staged, self._intend(assessment, writes))
             removed = self._remove(assessment)
         return [step.change for step in writes] + [step.change for step in removed]
 
@@ -93,16 +97,22 @@ class Applier:
                 check, staged=staged.path, path=step.spec.path, redact=redact, cancelled=self._cancelled
             )
 
-    def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> None:
-        """Note durably what is about to be written, and that its reloads will be owed."""
+    def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> set[str]:
+        """Note durably what is about to be written, and that its reloads will be owed.
+
+        Returns:
+            The reloads that were not owed before.
+        """
         if not writes:
-            return
+            return set()
         ledger = self._core.ledger
+        before = {debt.identity for debt in ledger.owed_reloads() if debt.sync == assessment.name}
         owing = bool(assessment.sync.reload) and any(step.change.action.writes_content for step in writes)
         with ledger.transaction(durable=owing or any(step.record is None for step in writes)):
             for step in writes:
                 ledger.put_target(replace(self._target(assessment.name, step), intended=True))
             self._owe(assessment, writes)
+        return {reload_identity(reload) for reload in assessment.sync.reload} - before
 
     def _owe(self, assessment: Assessment, steps: Sequence[Step]) -> None:
         if not any(step.change.action.writes_content for step in steps):
@@ -124,35 +134,46 @@ class Applier:
             bool(step.desired and step.desired.sensitive), written,
         )  # fmt: skip
 
-    def _commit(self, writes: Sequence[Step], staged: Sequence[Staged]) -> None:
+    def _commit(
+        self, assessment: Assessment, writes: Sequence[Step], staged: Sequence[Staged], owed: set[str]
+    ) -> None:
         done: list[tuple[Step, Staged]] = []
         try:
             for step, one in zip(writes, staged, strict=True):
                 one.commit()
                 done.append((step, one))
+                for note in one.notes:
+                    log.warning("target written, but", extra={"target": step.change.target, "note": note})
         except SinkError as exc:
-            self._take_back(exc, writes, done)
+            self._take_back(assessment.name, exc, writes, done, owed)
 
     def _take_back(
-        self, error: SinkError, writes: Sequence[Step], done: Sequence[tuple[Step, Staged]]
+        self,
+        name: str,
+        error: SinkError,
+        writes: Sequence[Step],
+        done: Sequence[tuple[Step, Staged]],
+        owed: set[str],
     ) -> None:
         """Undo what was committed before `error`, newest first, and raise it; what cannot be undone stays intended."""
-        stuck: list[str] = []
+        stuck: dict[str, str] = {}
         for step, one in reversed(done):
             try:
                 one.rollback()
             except SinkError as exc:
-                stuck.append(f"{step.change.target} could not be put back ({exc.message})")
+                stuck[step.change.target] = f"{step.change.target} could not be put back ({exc.message})"
         ledger = self._core.ledger
         with ledger.transaction():
             for step in writes:
-                if any(step.change.target in text for text in stuck):
+                if step.change.target in stuck:
                     continue
                 if step.record is None:
                     ledger.forget_target(step.change.target)
                 else:
                     ledger.put_target(step.record)
-        note = f"; {'; '.join(stuck)}" if stuck else ""
+            for identity in () if stuck else owed:
+                ledger.settle_reload(name, identity)
+        note = f"; {'; '.join(stuck.values())}" if stuck else ""
         raise SinkError(
             error.target, error.message.removeprefix(f"{error.target}: ") + note, hint=error.hint
         ) from error

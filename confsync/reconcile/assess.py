@@ -132,10 +132,7 @@ class Assessor:
             return False
         if actual.content is None or actual.problem is not None:
             return False
-        return (
-            actual.has(record.attributes)
-            and self._core.hasher.content(actual.content) == record.digest
-        )
+        return actual.has(record.attributes) and self._core.hasher.content(actual.content) == record.digest
 
     def _staleness(self, reads: Reads) -> tuple[State, str, float | None] | None:
         """How a sync stands whose sources cannot all be read now."""
@@ -248,6 +245,8 @@ class Assessor:
         why: tuple[str, ...],
         literals: tuple[str, ...],
     ) -> Step:
+        if record is None:
+            record = self._core.ledger.target(target)  # of a sync that was renamed: still ours if it was
         hasher = self._core.hasher
         sink = sink_for(desired.spec)
         actual = sink.observe(desired.spec)

@@ -26,6 +26,7 @@ class Core:
 
     Attributes:
         environment: overrides `defaults.environment`, or None.
+        unclean: whether the process before this one was killed, so that there may be staging files of it.
     """
 
     loaded: LoadedConfig
@@ -35,6 +36,7 @@ class Core:
     hasher: Hasher
     clock: Clock
     environment: str | None
+    unclean: bool = False
     _environments: dict[str | None, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -49,6 +51,7 @@ class Core:
         notify: Callable[[Event], None] = lambda _: None,
         environments: tuple[str | None, ...] | None = None,
         reuse: SourceHub | None = None,
+        unclean: bool = False,
     ) -> Self:
         """Open the sources and the renderer; no I/O on any store yet.
 
@@ -71,7 +74,7 @@ class Core:
         renderer = Renderer(
             TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode
         )
-        return cls(loaded, ledger, hub, renderer, hasher, clock, environment)
+        return cls(loaded, ledger, hub, renderer, hasher, clock, environment, unclean)
 
     def environment_of(self, sync: Sync) -> str | None:
         """The environment a sync reads."""

@@ -16,7 +16,7 @@ from confsync.reconcile.assess import Assessment, Assessor, Step
 from confsync.reconcile.core import Core
 from confsync.reconcile.reloads import ReloadResult, Reloads
 from confsync.sinks import sink_for
-from confsync.target import target_id
+from confsync.target import spec_from_json, target_id
 from confsync.text import plural
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ class Reconciler:
             progress: called with each sync's name when it is done.
         """
         report = Report()
+        self.sweep()
         wanted = list(self.core.loaded.config.syncs) if names is None else list(names)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as writers:
             self._apply_all(wanted, writers, report, progress, allow_mass_delete)
@@ -111,6 +112,14 @@ class Reconciler:
             if (counts := source.key_counts()) and not source.held:
                 self.core.ledger.put_key_counts(name, counts)
         return report
+
+    def sweep(self) -> None:
+        """Remove the staging files of a process that was killed. Call it before anything is staged."""
+        if not self.core.unclean:
+            return
+        specs = [spec_from_json(record.id, record.spec) for record in self.core.ledger.targets().values()]
+        for sink in {sink_for(spec) for spec in specs}:
+            sink.sweep([spec for spec in specs if sink_for(spec) is sink])
 
     def _apply_all(
         self,

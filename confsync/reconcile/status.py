@@ -88,8 +88,6 @@ def drifted(ledger: Ledger) -> list[str]:
             found.append(record.id)
             continue
         digest = hasher.content(actual.content) if actual.content is not None else None
-        if record.digest is not None and (
-            digest != record.digest or not actual.has(record.attributes)
-        ):
+        if record.digest is not None and (digest != record.digest or not actual.has(record.attributes)):
             found.append(record.id)
     return found

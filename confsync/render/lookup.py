@@ -6,7 +6,6 @@ Every lookup is recorded. A key that is missing is not an error yet: it is a `Mi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ from jinja2.runtime import Undefined
 
 from confsync.driver import Entry
 from confsync.errors import ConfsyncError, RenderError
+from confsync.render.filters import FILTERS
 from confsync.render.recorder import Recorder, SourceView, template_position
 from confsync.snapshot import full_key
 
@@ -26,7 +26,7 @@ class MissingValue(Undefined):
     __slots__ = ("_miss",)
 
     def __init__(self, recorder: Recorder, source: SourceView, path: str, where: str) -> None:
-        super().__init__(name=path, exc=RenderError)
+        super().__init__(name=path)
         self._miss = (recorder, source, path, where)
 
     def note(self) -> None:
@@ -71,9 +71,8 @@ class MissingValue(Undefined):
         return id(self)
 
     __getitem__ = __call__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _harmless  # type: ignore[assignment]
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __neg__ = __pos__ = (
-        _harmless  # type: ignore[assignment]
-    )
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _harmless  # type: ignore[assignment]
+    __mod__ = __rmod__ = __neg__ = __pos__ = _harmless  # type: ignore[assignment]
     __pow__ = __rpow__ = _harmless  # type: ignore[assignment]
 
 
@@ -120,28 +119,22 @@ class SourceLookup:
 
     def json(self, path: str, default: Any = _NO_DEFAULT) -> Any:
         """The value at `path`, parsed as JSON."""
-        text = self(path, default)
-        if text is default or isinstance(text, MissingValue):
-            return text
-        try:
-            return json.loads(text)
-        except ValueError as exc:
-            line, column = getattr(exc, "lineno", "?"), getattr(exc, "colno", "?")
-            raise self._bad_value(path, f"is not valid JSON (line {line}, column {column})") from exc
+        return self._parsed("from_json", path, default)
 
     def yaml(self, path: str, default: Any = _NO_DEFAULT) -> Any:
         """The value at `path`, parsed as YAML (safely)."""
-        import yaml
+        return self._parsed("from_yaml", path, default)
 
+    def _parsed(self, name: str, path: str, default: Any) -> Any:
         text = self(path, default)
         if text is default or isinstance(text, MissingValue):
             return text
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            at = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-            raise self._bad_value(path, f"is not valid YAML{at}") from exc
+            return FILTERS[name](text)
+        except RenderError as exc:
+            raise self._bad_value(
+                path, exc.message.removeprefix(f"{name}: ").replace("not valid", "is not valid")
+            ) from exc
 
     def _find(self, path: str) -> Entry | None:
         return self._recorder.find(self._source, _clean(path))

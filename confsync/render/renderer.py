@@ -46,7 +46,7 @@ class Rendering:
     literals: tuple[str, ...]
 
 
-class RenderFailed(Exception):  # noqa: N818
+class RenderFailed(Exception):
     """A render that failed, with what it had read by then: a change of that may mend it."""
 
     def __init__(self, error: ConfsyncError, reads: Reads) -> None:
@@ -255,7 +255,9 @@ class _Job:
         path = self._renderer.compiled(template, where, of_path=True).render(context)
         tainted, recorder.sensitive = recorder.sensitive, before
         if tainted or recorder.gives_away(path, escape_segment):
-            raise RenderError("a path may not depend on a sensitive value: paths are seen by all", where=where)
+            raise RenderError(
+                "a path may not depend on a sensitive value: paths are seen by all", where=where
+            )
         return path
 
     def _content(

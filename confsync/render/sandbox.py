@@ -35,14 +35,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         template: nodes.Template = _Instrument().visit(super()._parse(source, name, filename))
         return template
 
-    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override] # noqa: D102
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         active = budget.active()
         if active is not None:
             active.turn()
             _refuse_huge(obj, args)
         return super().call(context, obj, *args, **kwargs)
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: D102
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         active = budget.active()
         if active is not None:
             active.turn()
@@ -126,15 +126,29 @@ _WIDTH_METHODS = frozenset(
 
 
 def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Refuse string methods a width that would build a value beyond all limits."""
-    name = getattr(function, "__name__", "")
-    if name not in _WIDTH_METHODS:
-        return
+    """Refuse the methods of text a result beyond all limits before they build it."""
     active = budget.active()
-    widths = [argument for argument in arguments if isinstance(argument, int)]
-    if name.startswith("format"):
-        widths += [_format_width(str(getattr(function, "__self__", "")))] + [
-            _format_width(a) for a in arguments if isinstance(a, str)
-        ]
-    if active is not None:
-        active.size(max(widths, default=0))
+    name = getattr(function, "__name__", "")
+    this = getattr(function, "__self__", None)
+    if active is None or not isinstance(this, str | bytes | int):
+        return
+    if name in _WIDTH_METHODS:
+        formats = [a for a in (this, *arguments) if isinstance(a, str)] if name.startswith("format") else []
+        widths = [argument for argument in arguments if isinstance(argument, int)]
+        active.size(max([*widths, *map(_format_width, formats)], default=0))
+    elif isinstance(this, str):
+        active.size(_grown(name, this, arguments))
+
+
+def _grown(name: str, this: str, arguments: tuple[Any, ...]) -> int:
+    """How long the result of `this.name(*arguments)` will be, for the methods that can make much of little."""
+    match name, arguments:
+        case "replace", [str() as old, str() as new, *_]:
+            return len(this) + this.count(old) * max(0, len(new) - len(old))
+        case "join", [list() | tuple() as parts]:
+            return len(this) * len(parts) + sum(len(part) for part in parts if isinstance(part, str))
+        case "translate", [dict() as table]:
+            return len(this) * max(
+                (len(value) for value in table.values() if isinstance(value, str)), default=1
+            )
+    return 0
