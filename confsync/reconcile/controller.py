@@ -275,6 +275,9 @@ def work(queue: WorkQueue, handle: Callable[[str], None]) -> None:
     while (item := queue.take()) is not None:
         try:
             handle(item)
+        except ConfsyncError as exc:  # the ledger cannot be written: a full disk, a directory gone read-only
+            log.error("cannot be handled now; it is tried again", extra={"item": item, "error": str(exc)})
+            queue.add(item, backoff.CEILING / 6)
         except Exception:
             log.exception("a bug: please report it", extra={"item": item})
             queue.add(item, backoff.CEILING)

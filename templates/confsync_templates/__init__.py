@@ -1,0 +1,1 @@
+"""The stock template library: `include`, `extends` and `import` find these after a project's own templates."""
