@@ -9,6 +9,7 @@ drop, a directory that may be passed but not read. So file times are compared to
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import threading
@@ -44,6 +45,11 @@ _STRUCTURE: list[type[FileSystemEvent]] = [
     DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent,
 ]  # fmt: skip
 _CONTENT = [*_STRUCTURE, FileAttribEvent, FileClosedEvent, FileModifiedEvent]
+
+# An "error" of watchdog's whenever a watch is ended just as something happens; nothing is wrong then.
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: "called when the thread is inactive" not in record.msg
+)
 
 
 class Polling:
