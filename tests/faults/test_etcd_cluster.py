@@ -1,0 +1,180 @@
+"""Members killed, paused, cut off; access denied and tokens that expire."""
+
+from __future__ import annotations
+
+import pytest
+
+from confsync.testing.etcd import EtcdCluster
+
+
+@pytest.fixture
+def three():
+    with EtcdCluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def guarded():
+    """A node with auth, whose tokens live two seconds."""
+    with EtcdCluster(arguments=["--auth-token-ttl=2"]) as cluster:
+        yield cluster
+
+
+def configure(workspace, etcd, **more):
+    workspace.config(
+        sources={
+            "etcd": {
+                "backend": "etcd", "endpoints": etcd.endpoints, "sensitive": False,
+                "timeout": "1s", "keepalive": "1s", **more,
+            }
+        },
+        syncs={"app": {"template": {"inline": "{{ etcd('v') }}"}, "to": "out/app"}},
+    )  # fmt: skip
+
+
+def follows(workspace, etcd, value, within=20):
+    etcd.put("/v", value)
+    workspace.wait_content("app", value, within=within)
+
+
+def test_any_one_of_three_members_may_be_killed(workspace, three):
+    three.put("/v", "0")
+    configure(workspace, three)
+    with workspace.daemon():
+        workspace.wait_content("app", "0")
+        for number, member in enumerate(three.members, 1):
+            member.kill()
+            three.leader()
+            follows(workspace, three, str(number))
+            member.restart()
+        workspace.wait_state("app", "ok", within=20)
+
+
+def test_the_leader_may_be_killed(workspace, three):
+    three.put("/v", "0")
+    configure(workspace, three)
+    with workspace.daemon():
+        workspace.wait_content("app", "0")
+        leader = three.leader()
+        leader.kill()
+        three.leader()
+        follows(workspace, three, "1")
+        leader.restart()
+        follows(workspace, three, "2")
+
+
+def test_a_paused_member_is_left_for_another(workspace, three):
+    """Whichever one the daemon talks to: each is paused in turn."""
+    three.put("/v", "0")
+    configure(workspace, three)
+    with workspace.daemon():
+        workspace.wait_content("app", "0")
+        # The test itself writes through the first member, so that one is not paused here.
+        for number, member in enumerate(three.members[1:], 1):
+            member.pause()
+            three.leader()
+            follows(workspace, three, str(number), within=30)
+            member.resume()
+
+
+def test_a_daemon_that_knows_only_the_paused_member_gets_stale_and_recovers(workspace, three):
+    three.put("/v", "0")
+    member = three.followers()[0]
+    workspace.config(
+        sources={
+            "etcd": {
+                "backend": "etcd", "endpoints": [member.endpoint], "sensitive": False,
+                "timeout": "1s", "keepalive": "1s",
+            }
+        },
+        syncs={"app": {"template": {"inline": "{{ etcd('v') }}"}, "to": "out/app"}},
+    )  # fmt: skip
+    with workspace.daemon():
+        workspace.wait_content("app", "0")
+        member.pause()
+        workspace.wait_state("app", "stale", within=30)
+        assert workspace.read("app") == "0"
+        member.resume()
+        workspace.wait_state("app", "ok", within=30)
+
+
+def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
+    three.put("/v", "0")
+    configure(workspace, three)
+    with workspace.daemon():
+        workspace.wait_content("app", "0")
+        for member in three.members[:2]:
+            member.kill()
+        workspace.wait_state("app", "stale", within=40)
+        assert workspace.read("app") == "0"
+        for member in three.members[:2]:
+            member.start()
+        for member in three.members:
+            member.wait_healthy(20)
+        workspace.wait_state("app", "ok", within=40)
+        follows(workspace, three, "1")
+
+
+def two_sources(workspace, etcd, *, password="pw"):  # noqa: S107
+    login = {"user": "app", "password": password, "timeout": "1s", "keepalive": "1s", "sensitive": False}
+    workspace.config(
+        sources={
+            "ours": {"backend": "etcd", "endpoints": etcd.endpoints, **login},
+            "theirs": {"backend": "etcd", "endpoints": etcd.endpoints, **login},
+        },
+        environments={"prod": {"ours": "/ours", "theirs": "/theirs"}},
+        defaults={"environment": "prod"},
+        syncs={
+            "ours": {"template": {"inline": "{{ ours('v') }}"}, "to": "out/ours"},
+            "theirs": {"template": {"inline": "{{ theirs('v') }}"}, "to": "out/theirs"},
+        },
+    )
+
+
+def test_access_denied_to_one_prefix_fails_that_sync_by_name_and_no_other(workspace, guarded):
+    guarded.transact({"/ours/v": "1", "/theirs/v": "1"})
+    guarded.enable_auth()
+    guarded.add_user("app", "pw", "/ours/")
+    two_sources(workspace, guarded)
+    with workspace.daemon() as daemon:
+        workspace.wait_content("ours", "1")
+        assert "/theirs" in workspace.wait_state("theirs", "failed").detail
+        daemon.wait_log("source cannot be read", source="theirs")
+        guarded.login()
+        guarded.put("/ours/v", "2")
+        workspace.wait_content("ours", "2")
+
+        # What is granted later is taken up without a restart.
+        guarded.login()
+        guarded.grant("app", "/theirs/")
+        workspace.wait_content("theirs", "1", within=40)
+
+
+def test_a_wrong_password_is_a_failure_that_does_not_show_it(workspace, guarded):
+    guarded.transact({"/ours/v": "1", "/theirs/v": "1"})
+    guarded.enable_auth()
+    guarded.add_user("app", "pw", "/ours/", "/theirs/")
+    two_sources(workspace, guarded, password="not-the-password")
+    with workspace.daemon() as daemon:
+        assert "password" in workspace.wait_state("ours", "failed").detail
+        assert "not-the-password" not in daemon.log()
+        workspace.replace(workspace.file, workspace.file.read_text().replace("not-the-password", "pw"))
+        workspace.wait_content("ours", "1", within=20)
+        workspace.wait_content("theirs", "1", within=20)
+
+
+def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, guarded):
+    guarded.transact({"/ours/v": "0", "/theirs/v": "0"})
+    guarded.enable_auth()
+    guarded.add_user("app", "pw", "/ours/", "/theirs/")
+    two_sources(workspace, guarded)
+    with workspace.daemon() as daemon:
+        workspace.wait_content("ours", "0")
+        guarded.login()
+        # A token dies after two seconds without use, and with the server in any case.
+        guarded.members[0].restart()
+        guarded.login()
+        guarded.put("/ours/v", "1")
+        workspace.wait_content("ours", "1", within=20)
+        workspace.wait_state("ours", "ok", within=20)
+        assert not daemon.lines("sync failed")
