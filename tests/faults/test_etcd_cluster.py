@@ -115,7 +115,7 @@ def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
         follows(workspace, three, "1")
 
 
-def two_sources(workspace, etcd, *, password="pw"):  # noqa: S107
+def two_sources(workspace, etcd, *, password="pw"):
     login = {"user": "app", "password": password, "timeout": "1s", "keepalive": "1s", "sensitive": False}
     workspace.config(
         sources={
