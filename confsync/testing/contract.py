@@ -16,24 +16,20 @@ its own.
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
 
-from confsync.driver import Backend, Delta, Reading, Watch
+from confsync.driver import Backend, Reading
 from confsync.errors import SourceError
+from confsync.testing.contract_watch import WatchContract
 from confsync.testing.harness import Follower, Harness, io_of_this_thread
 from confsync.testing.waiting import eventually
 
 __all__ = ["BackendContract", "Follower", "Harness"]
-
-_IDLE = 0.5  # seconds to look on while nothing changes
-_IDLE_CPU = 0.1  # CPU seconds the whole process may take in that time; a busy loop takes 0.5
 
 
 def values(reading: Reading, prefix: str) -> dict[str, bytes]:
@@ -172,214 +168,7 @@ class _ReadContract:
         eventually(lambda: not set(threading.enumerate()) - before)
 
 
-class _WatchContract:
-    """What a backend that watches promises besides."""
-
-    @pytest.fixture
-    def follow(self, harness: Harness, backend: Backend) -> Iterator[Any]:
-        """A function that reads some prefixes and follows them from there."""
-        followers: list[Follower] = []
-
-        def start(*prefixes: str, since: Reading | None = None) -> Follower:
-            asked = prefixes or (harness.prefix,)
-            reading = since or backend.read(asked)
-            followers.append(Follower(backend.watch(asked, reading), reading))
-            return followers[-1]
-
-        yield start
-        for follower in followers:
-            follower.watch.close()
-            assert follower.ended(5.0)
-
-    def test_a_watch_tells_of_a_new_key(self, harness: Harness, follow: Any) -> None:
-        follower = follow()
-        harness.put(f"{harness.prefix}/db/host", b"db1")
-
-        follower.wait_for(harness.prefix, {"db/host": b"db1"})
-
-    def test_a_watch_tells_of_a_new_value(self, harness: Harness, follow: Any) -> None:
-        harness.change({f"{harness.prefix}/a": b"1", f"{harness.prefix}/b": b"1"})
-        follower = follow()
-        harness.put(f"{harness.prefix}/a", b"2")
-
-        follower.wait_for(harness.prefix, {"a": b"2", "b": b"1"})
-        assert "b" not in {path for delta in follower.deltas for path in delta.puts.get(harness.prefix, {})}
-
-    def test_a_watch_tells_of_a_deleted_key(self, harness: Harness, follow: Any) -> None:
-        harness.change({f"{harness.prefix}/a": b"1", f"{harness.prefix}/b": b"1"})
-        follower = follow()
-        harness.delete(f"{harness.prefix}/a")
-
-        follower.wait_for(harness.prefix, {"b": b"1"})
-
-    def test_a_watch_tells_of_odd_keys_and_values(self, harness: Harness, follow: Any) -> None:
-        follower = follow()
-        expected = dict(zip(harness.odd_paths, [*harness.odd_values] * 9, strict=False))
-        harness.change({f"{harness.prefix}/{path}": value for path, value in expected.items()})
-
-        follower.wait_for(harness.prefix, expected)
-
-    def test_a_watch_speaks_of_its_prefixes_only(self, harness: Harness, follow: Any) -> None:
-        follower = follow()
-        harness.put(f"{harness.prefix}ping/b", b"2")
-        harness.put(f"{harness.other}/b", b"2")
-        harness.put(f"{harness.prefix}/a", b"1")
-
-        follower.wait_for(harness.prefix, {"a": b"1"})
-        assert {prefix for delta in follower.deltas for prefix in (*delta.puts, *delta.deletes)} == {
-            harness.prefix
-        }
-
-    def test_prefixes_are_watched_as_they_were_asked_for(self, harness: Harness, follow: Any) -> None:
-        inner = f"{harness.prefix}/db"
-        follower = follow(harness.prefix, inner, harness.other)
-        harness.change({f"{inner}/host": b"1", f"{harness.other}/x": b"2"})
-
-        follower.wait_for(harness.prefix, {"db/host": b"1"})
-        follower.wait_for(inner, {"host": b"1"})
-        follower.wait_for(harness.other, {"x": b"2"})
-
-    def test_what_changed_at_once_is_told_at_once(self, harness: Harness, follow: Any) -> None:
-        if not harness.atomic:
-            pytest.skip("this store changes one key at a time")
-        harness.put(f"{harness.prefix}/old", b"0")
-        follower = follow(harness.prefix, harness.other)
-        harness.change({f"{harness.prefix}/a": b"1", f"{harness.other}/b": b"2"}, [f"{harness.prefix}/old"])
-
-        follower.wait_for(harness.other, {"b": b"2"})
-        follower.wait_for(harness.prefix, {"a": b"1"})
-        assert len(follower.deltas) == 1
-
-    def test_a_change_between_read_and_watch_is_not_missed(
-        self, harness: Harness, backend: Backend, follow: Any
-    ) -> None:
-        harness.put(f"{harness.prefix}/gone", b"0")
-        reading = backend.read([harness.prefix])
-        harness.put(f"{harness.prefix}/a", b"1")
-        harness.delete(f"{harness.prefix}/gone")
-
-        follow(since=reading).wait_for(harness.prefix, {"a": b"1"})
-
-    def test_a_change_between_watch_and_the_first_next_is_not_missed(
-        self, harness: Harness, backend: Backend
-    ) -> None:
-        reading = backend.read([harness.prefix])
-        with backend.watch([harness.prefix], reading) as watch:
-            harness.put(f"{harness.prefix}/a", b"1")
-            delta = _next(watch)
-
-        assert delta.puts[harness.prefix]["a"].value == b"1"
-
-    def test_changes_made_all_the_while_a_watch_is_opened_are_not_missed(
-        self, harness: Harness, backend: Backend, follow: Any
-    ) -> None:
-        subscribed = threading.Event()
-        written = 0
-
-        def write() -> None:
-            nonlocal written
-            while written < 10 or (not subscribed.is_set() and written < 2000):
-                harness.put(f"{harness.prefix}/n", str(written).encode())
-                written += 1
-
-        reading = backend.read([harness.prefix])
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            follower = follow(since=reading)
-        finally:
-            subscribed.set()
-            writer.join()
-        follower.wait_for(harness.prefix, {"n": str(written - 1).encode()})
-
-    def test_a_watch_goes_on_where_another_ended(self, harness: Harness, follow: Any) -> None:
-        first = follow()
-        harness.put(f"{harness.prefix}/a", b"1")
-        first.wait_for(harness.prefix, {"a": b"1"})
-        first.watch.close()
-        assert first.ended()
-        harness.change({f"{harness.prefix}/b": b"2"}, [f"{harness.prefix}/a"])
-
-        follow(since=first.reading()).wait_for(harness.prefix, {"b": b"2"})
-
-    def test_revisions_grow(self, harness: Harness, backend: Backend, follow: Any) -> None:
-        before = backend.read([harness.prefix])
-        follower = follow(since=before)
-        for number in range(3):
-            value = str(number).encode()
-            harness.put(f"{harness.prefix}/a", value)
-            follower.wait_for(harness.prefix, {"a": value})
-
-        revisions = [before.revision, *(delta.revision for delta in follower.deltas)]
-        assert revisions == sorted(set(revisions))
-        assert backend.read([harness.prefix]).revision >= revisions[-1]
-
-    def test_two_watches_are_independent(self, harness: Harness, follow: Any) -> None:
-        one, two = follow(), follow()
-        harness.put(f"{harness.prefix}/a", b"1")
-        one.wait_for(harness.prefix, {"a": b"1"})
-        one.watch.close()
-        assert one.ended()
-        harness.put(f"{harness.prefix}/b", b"2")
-
-        two.wait_for(harness.prefix, {"a": b"1", "b": b"2"})
-        assert one.values(harness.prefix) == {"a": b"1"}
-
-    def test_close_from_another_thread_ends_a_blocked_watch_within_a_second(self, follow: Any) -> None:
-        follower = follow()
-        threading.Event().wait(0.05)  # so that it blocks, most likely; the promise holds either way
-        follower.watch.close()
-
-        assert follower.ended(1.0)
-        assert (follower.error, follower.deltas) == (None, [])
-
-    def test_closing_a_watch_again_does_nothing(self, harness: Harness, backend: Backend) -> None:
-        watch = backend.watch([harness.prefix], backend.read([harness.prefix]))
-        watch.close()
-        watch.close()
-        with pytest.raises(StopIteration):
-            next(watch)
-
-    def test_a_closed_watch_tells_nothing(self, harness: Harness, backend: Backend) -> None:
-        watch = backend.watch([harness.prefix], backend.read([harness.prefix]))
-        watch.close()
-        harness.put(f"{harness.prefix}/a", b"1")
-        assert list(watch) == []
-
-    def test_closing_the_backend_ends_its_watches(self, backend: Backend, follow: Any) -> None:
-        followers = [follow(), follow()]
-        backend.close()
-
-        assert all(follower.ended(1.0) for follower in followers)
-        assert [follower.error for follower in followers] == [None, None]
-
-    def test_an_idle_watch_makes_no_calls_and_no_cpu(self, harness: Harness, follow: Any) -> None:
-        harness.put(f"{harness.prefix}/a", b"1")
-        follower = follow()
-        harness.put(f"{harness.prefix}/a", b"2")
-        follower.wait_for(harness.prefix, {"a": b"2"})
-        threading.Event().wait(0.1)  # what the change itself brought with it may end
-        calls, cpu = harness.calls(), time.process_time()
-        threading.Event().wait(_IDLE)
-
-        assert time.process_time() - cpu < _IDLE_CPU
-        assert harness.calls() == calls
-        assert len(follower.deltas) == 1
-
-    def test_no_thread_is_left_after_a_watch(self, harness: Harness) -> None:
-        before = set(threading.enumerate())
-        backend = harness.open()
-        reading = backend.read([harness.prefix])
-        follower = Follower(backend.watch([harness.prefix], reading), reading)
-        harness.put(f"{harness.prefix}/a", b"1")
-        follower.wait_for(harness.prefix, {"a": b"1"})
-        follower.watch.close()
-        backend.close()
-
-        eventually(lambda: not set(threading.enumerate()) - before)
-
-
-class BackendContract(_ReadContract, _WatchContract):
+class BackendContract(_ReadContract, WatchContract):
     """Inherit it in a class that pytest collects, with a fixture `harness` that gives a `Harness`.
 
     Class attributes:
@@ -393,16 +182,6 @@ class BackendContract(_ReadContract, _WatchContract):
         super().__init_subclass__(**kwargs)
         if cls.mutable:
             return
-        for name in vars(_WatchContract):
+        for name in vars(WatchContract):
             if name.startswith("test_"):
                 setattr(cls, name, None)  # pytest collects only what can be called
-
-
-def _next(watch: Watch, within: float = 5.0) -> Delta:
-    """The watch's next delta; fails the test, instead of blocking it for ever, where there is none."""
-    found: queue.SimpleQueue[Delta] = queue.SimpleQueue()
-    thread = threading.Thread(target=lambda: found.put(next(watch)), daemon=True)
-    thread.start()
-    thread.join(within)
-    assert not found.empty(), f"the watch told nothing within {within:g} s"
-    return found.get()
