@@ -12,7 +12,7 @@ from confsync.driver import Entry, Tree
 from confsync.errors import Invalid, SourceError, Unavailable
 from confsync_backends.file import dotenv, objects, yaml_text
 from confsync_backends.file.leaves import LARGEST, Leaf, malformed, place
-from confsync_backends.file.scan import Found, scan, source_error
+from confsync_backends.file.scan import Found, scan, source_error, stamp
 
 _PARSERS: dict[str, Callable[[str, str], list[Leaf]]] = {
     "yaml": yaml_text.parse,
@@ -91,11 +91,13 @@ class Loader:
         total = 0
         for file in files:
             try:
-                data = _read_file(file.path, LARGEST - total + 1)
+                data = _read_file(file, LARGEST - total + 1)
             except FileNotFoundError:
                 return
             except OSError as exc:
                 raise source_error(file.path, exc) from exc
+            if data is None:
+                return
             total += len(data)
             if total > LARGEST:
                 raise Invalid(
@@ -111,10 +113,11 @@ class Loader:
         return _parse(file, data)
 
 
-def _read_file(path: str, most: int) -> bytes:
+def _read_file(found: Found, most: int) -> bytes | None:
+    """The content; None if it is another file by now, which by the next scan may be the same one again."""
     # Not to block for ever should it have become a FIFO.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.read(most)
+    with open(os.open(found.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.read(most) if stamp(os.fstat(file.fileno())) == found.stamp else None
 
 
 def _parse(file: Found, data: bytes) -> list[Leaf]:

@@ -76,7 +76,7 @@ def scan(path: str, format_: str | None) -> Scan:
     if told is None:
         known = ", ".join(FORMATS)
         raise Invalid(f"{path}: its name ends in none of {known}", hint="say which: format: yaml")
-    return Scan([Found(path, "", told, _stamp(status))])
+    return Scan([Found(path, "", told, stamp(status))])
 
 
 def format_of(name: str) -> str | None:
@@ -140,8 +140,9 @@ def _entry(path: str, key: str, above: list[tuple[int, int]], found: Scan) -> It
         yield from _directory(path, key, [*above, identity], found)
     elif stat.S_ISREG(status.st_mode):
         told = format_of(os.path.basename(path))
-        yield Found(path, os.path.splitext(key)[0] if told else key, told, _stamp(status))
+        yield Found(path, os.path.splitext(key)[0] if told else key, told, stamp(status))
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
+def stamp(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    """See `Found.stamp`."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

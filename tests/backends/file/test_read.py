@@ -269,13 +269,40 @@ def test_files_that_belong_together_are_read_together(tmp_path):
     assert seen
 
 
+def test_a_link_that_is_switched_to_and_fro_between_two_looks_is_seen(tmp_path, monkeypatch):
+    """Both looks at the files find version one, but the second file read was that of version two."""
+    from confsync_backends.file import contents
+
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+        for name in ("a", "b"):
+            (tmp_path / version / name).write_text(version)
+    (tmp_path / "current").symlink_to("one")
+    switches = iter(["two", "one"])
+    read_file = contents._read_file
+
+    def read_and_switch(*args):
+        data = read_file(*args)
+        version = next(switches, None)
+        if version:
+            (tmp_path / "next").symlink_to(version)
+            (tmp_path / "next").replace(tmp_path / "current")
+        return data
+
+    monkeypatch.setattr(contents, "_read_file", read_and_switch)
+    tree = FileBackend.open(FileOptions(path="current"), tmp_path).read([""]).trees[""]
+    assert (tree["a"].value, tree["b"].value) == (b"one", b"one")
+
+
 def test_what_changes_all_the_while_it_is_read_is_unavailable(tmp_path, monkeypatch):
     from confsync_backends.file import contents
 
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_text("0")
     reading = contents._read_file
-    monkeypatch.setattr(contents, "_read_file", lambda path, most: (reading(path, most), _append(path))[0])
+    monkeypatch.setattr(
+        contents, "_read_file", lambda found, most: (reading(found, most), _append(found.path))[0]
+    )
     with pytest.raises(Unavailable, match="changed 5 times while it was being read"):
         FileBackend.open(FileOptions(path="d"), tmp_path).read([""])
 
