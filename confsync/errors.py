@@ -12,6 +12,7 @@
     │   ├── MissingKeys              it asked for keys that do not exist; names all of them
     │   └── LimitExceeded            it took too long or grew too large
     ├── SinkError                    a target could not be read or written
+    │   └── TargetTaken              another sync writes it already
     ├── ActionError                  a check or reload failed
     ├── PlanRefused                  a saved plan no longer fits the world, or a guard holds it
     └── LedgerError                  the state directory cannot be used
@@ -130,6 +131,10 @@ class SinkError(ConfsyncError):
     def __init__(self, target: str, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"{target}: {message}", hint=hint)
         self.target = target
+
+
+class TargetTaken(SinkError):
+    """Another sync writes this target already; worth trying again, for that sync may be about to drop it."""
 
 
 class ActionError(ConfsyncError):

@@ -1,1 +1,1 @@
-"""What confsync wrote, when, from which revisions; what it owns and which reloads it owes. SQLite in the state directory."""
+"""What confsync wrote, when, from which revisions; what it owns and which reloads it owes. SQLite, one directory."""

@@ -30,14 +30,15 @@ from confsync.reads import KeyRead, PathRead, Reads
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _HISTORY_KEPT = 2000
 _COPY_TRIES = 5
 _SCHEMA = f"""
 CREATE TABLE syncs (name TEXT PRIMARY KEY, spec TEXT NOT NULL, identity TEXT, reads TEXT NOT NULL, state TEXT NOT NULL,
                     detail TEXT NOT NULL, since REAL NOT NULL, applied_at REAL) WITHOUT ROWID;
 CREATE TABLE targets (id TEXT PRIMARY KEY, sync TEXT NOT NULL, spec TEXT NOT NULL, digest TEXT, attributes TEXT NOT NULL,
-                      created INTEGER NOT NULL, sensitive INTEGER NOT NULL, written_at REAL, intended INTEGER NOT NULL) WITHOUT ROWID;
+                      created INTEGER NOT NULL, sensitive INTEGER NOT NULL, written_at REAL, intended INTEGER NOT NULL,
+                      previous TEXT) WITHOUT ROWID;
 CREATE INDEX targets_by_sync ON targets (sync);
 CREATE TABLE reloads (sync TEXT NOT NULL, identity TEXT NOT NULL, since REAL NOT NULL, error TEXT NOT NULL,
                       PRIMARY KEY (sync, identity)) WITHOUT ROWID;
@@ -141,7 +142,7 @@ class Ledger:
 
     def targets(self, sync: str | None = None) -> dict[str, TargetRecord]:
         """Targets by id: all, or those of one sync."""
-        columns = "id, sync, spec, digest, attributes, created, sensitive, written_at, intended"
+        columns = "id, sync, spec, digest, attributes, created, sensitive, written_at, intended, previous"
         if sync is None:
             rows = self._rows(f"SELECT {columns} FROM targets")  # noqa: S608 - a constant
         else:
@@ -150,21 +151,21 @@ class Ledger:
 
     def target(self, target: str) -> TargetRecord | None:
         """One of them, whosever it is, or None."""
-        columns = "id, sync, spec, digest, attributes, created, sensitive, written_at, intended"
+        columns = "id, sync, spec, digest, attributes, created, sensitive, written_at, intended, previous"
         rows = self._rows(f"SELECT {columns} FROM targets WHERE id = ?", target)  # noqa: S608 - a constant
         return _target(rows[0]) if rows else None
 
     def put_target(self, record: TargetRecord) -> None:
         """Insert or replace."""
         self._write(
-            "INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO targets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             record.id, record.sync, record.spec, record.digest, json.dumps(dict(record.attributes)), record.created,
-            record.sensitive, record.written_at, record.intended,
+            record.sensitive, record.written_at, record.intended, record.previous,
         )  # fmt: skip
 
-    def forget_target(self, target: str) -> None:
-        """It is no longer ours. No error if it never was."""
-        self._write("DELETE FROM targets WHERE id = ?", target)
+    def forget_target(self, target: str, sync: str) -> None:
+        """It is no longer `sync`'s. No error if it never was, or is another's by now."""
+        self._write("DELETE FROM targets WHERE id = ? AND sync = ?", target, sync)
 
     # Reloads
 
@@ -399,8 +400,9 @@ def _sync(row: tuple[object, ...]) -> SyncRecord:
 
 
 def _target(row: tuple[object, ...]) -> TargetRecord:
-    identity, sync, spec, digest, attributes, created, sensitive, written_at, intended = row
+    identity, sync, spec, digest, attributes, created, sensitive, written_at, intended, previous = row
     return TargetRecord(
         str(identity), str(sync), str(spec), digest if isinstance(digest, str) else None, json.loads(str(attributes)),
         bool(created), bool(sensitive), written_at if isinstance(written_at, float) else None, bool(intended),
+        previous if isinstance(previous, str) else None,
     )  # fmt: skip

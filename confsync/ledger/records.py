@@ -58,6 +58,7 @@ class TargetRecord:
         sensitive: whether it holds a sensitive value.
         written_at: when it was last written, or None if it was right when found.
         intended: whether a write was begun and not yet known to be finished.
+        previous: while a write is intended, the digest of what was there before, as far as it was ours.
     """
 
     id: str
@@ -69,6 +70,7 @@ class TargetRecord:
     sensitive: bool
     written_at: float | None
     intended: bool = False
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,9 @@ class Lock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             os.close(descriptor)
+            who = f"another confsync ({self.holder() or 'unknown process'})"
             raise LedgerLocked(
-                f"another confsync ({self.holder() or 'unknown process'}) is at work with the state directory {self.path.parent}",
+                f"{who} is at work with the state directory {self.path.parent}",
                 hint="stop it first, or choose another state directory with --state-dir",
             ) from exc
         os.ftruncate(descriptor, 0)

@@ -61,11 +61,13 @@ class Known:
         digest: of what was last written, or None when that is not known.
         created: whether confsync made it.
         intended: whether the last write may not have been finished.
+        previous: then, the digest of what was there before it, as far as it was ours.
     """
 
     digest: str | None
     created: bool
     intended: bool
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def decide(desired: Print, actual: Print | None, known: Known | None) -> Decisio
 def decide_removal(actual: Print | None, known: Known) -> Decision:
     """What happens to a target that is no longer wanted."""
     # Whether a write was finished does not matter here: what is not known to be ours stays.
-    if actual is None or not known.created or actual.digest != known.digest:
+    if actual is None or not known.created or actual.digest not in (known.digest, known.previous):
         return Decision(Action.RELEASE, _drifted(actual, known))
     return Decision(Action.DELETE)
 

@@ -32,14 +32,16 @@ def _key_reasons(before: Reads, after: Reads) -> Iterator[str]:
     for read, now in after.keys.items():
         was = before.keys.get(read)
         if was is None:
-            yield f"{_name(read, now)} is {'new' if read in before.missed else 'read now'} (revision {revision_text(now.revision)})"
+            what = "new" if read in before.missed else "read now"
+            yield f"{_name(read, now)} is {what} (revision {revision_text(now.revision)})"
         elif was.digest != now.digest:
             yield f"{_name(read, now)} changed (revision {revision_text(was.revision)} → {revision_text(now.revision)})"
         elif was.prefix != now.prefix:
             yield f"{_name(read, now)} is found there now, not under {was.prefix or 'the root'}"
     for read, was in before.keys.items():
         if read not in after.keys:
-            yield f"{_name(read, was)} {'is gone' if read in after.missed or after.listed else 'is not read any more'} (was revision {revision_text(was.revision)})"
+            what = "is gone" if read in after.missed or after.listed else "is not read any more"
+            yield f"{_name(read, was)} {what} (was revision {revision_text(was.revision)})"
 
 
 def _name(read: PathRead, found: KeyRead) -> str:

@@ -110,7 +110,7 @@ class Applier:
         owing = bool(assessment.sync.reload) and any(step.change.action.writes_content for step in writes)
         with ledger.transaction(durable=owing or any(step.record is None for step in writes)):
             for step in writes:
-                ledger.put_target(replace(self._target(assessment.name, step), intended=True))
+                ledger.put_target(self._intended(assessment.name, step))
             self._owe(assessment, writes)
         return {reload_identity(reload) for reload in assessment.sync.reload} - before
 
@@ -133,6 +133,12 @@ class Applier:
             change.target, sync, step.spec.model_dump_json(), change.after, change.attributes or {}, created,
             bool(step.desired and step.desired.sensitive), written,
         )  # fmt: skip
+
+    def _intended(self, sync: str, step: Step) -> TargetRecord:
+        """The row of a target while it is being written: what is there is ours if it was, or once it is done."""
+        before = step.record
+        previous = None if before is None else before.previous if before.intended else before.digest
+        return replace(self._target(sync, step), intended=True, previous=previous)
 
     def _commit(
         self, assessment: Assessment, writes: Sequence[Step], staged: Sequence[Staged], owed: set[str]
@@ -168,7 +174,7 @@ class Applier:
                 if step.change.target in stuck:
                     continue
                 if step.record is None:
-                    ledger.forget_target(step.change.target)
+                    ledger.forget_target(step.change.target, name)
                 else:
                     ledger.put_target(step.record)
             for identity in () if stuck else owed:
@@ -190,11 +196,13 @@ class Applier:
     def _settle(self, assessment: Assessment) -> None:
         """Record every target as done."""
         ledger = self._core.ledger
+        # Once more: a reload that ran between the intention and the writing has settled the debt without seeing it.
+        self._owe(assessment, assessment.steps)
         for step in assessment.steps:
             if step.desired is not None:
                 ledger.put_target(self._target(assessment.name, step))
             else:
-                ledger.forget_target(step.change.target)
+                ledger.forget_target(step.change.target, assessment.name)
             if step.change.action is not Action.NONE:
                 ledger.note(
                     assessment.name,
@@ -206,6 +214,8 @@ class Applier:
     def _record(self, assessment: Assessment, state: State, detail: str, *, done: bool = False) -> SyncRecord:
         """Write how the sync stands, if that is news."""
         before = assessment.record
+        if done and before is not None and before.state is State.OWED and self._owes(assessment):
+            state, detail = before.state, before.detail
         now = self._core.clock.now()
         same = before is not None and (before.state, before.detail) == (state, detail)
         since = before.since if before is not None and same else assessment.stale_since or now
@@ -225,6 +235,9 @@ class Applier:
             self._core.ledger.put_sync(record)
         return record
 
+    def _owes(self, assessment: Assessment) -> bool:
+        return any(debt.sync == assessment.name for debt in self._core.ledger.owed_reloads())
+
 
 def _is_news_free(assessment: Assessment) -> bool:
     """Whether the ledger already says all there is to say of a sync."""
@@ -241,6 +254,10 @@ def event(change: Change) -> str:
     if change.drift and change.action.is_change:
         return "healed"
     return {
-        Action.CREATE: "created", Action.UPDATE: "updated", Action.PERMISSIONS: "permissions set", Action.DELETE: "deleted",
-        Action.RELEASE: "released", Action.ADOPT: "adopted",
-    }[change.action]  # fmt: skip
+        Action.CREATE: "created",
+        Action.UPDATE: "updated",
+        Action.PERMISSIONS: "permissions set",
+        Action.DELETE: "deleted",
+        Action.RELEASE: "released",
+        Action.ADOPT: "adopted",
+    }[change.action]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from confsync.config.models import Sync
-from confsync.errors import ConfsyncError, Held, SinkError, SourceError
+from confsync.errors import ConfsyncError, Held, SinkError, SourceError, TargetTaken
 from confsync.ledger.records import State, SyncRecord, TargetRecord
 from confsync.plan.change import Action, Change, Decision, Known, Print, decide, decide_removal
 from confsync.plan.diff import unified
@@ -65,6 +65,15 @@ class Assessment:
         return [step.change for step in self.steps if step.change.action.is_change]
 
 
+OwnerOf = Callable[[str], str | None]
+"""Target id -> the sync it belongs to, or None where it is free."""
+
+
+def taken(target: str, owner: str) -> TargetTaken:
+    """The error of a sync that wants what another has."""
+    return TargetTaken(target, f"sync {owner!r} writes it too; a target belongs to one sync")
+
+
 class Assessor:
     """Assesses syncs against what the ledger knew when asked. Thread-safe.
 
@@ -81,7 +90,7 @@ class Assessor:
         name: str,
         record: SyncRecord | None,
         targets: Mapping[str, TargetRecord],
-        claims: Mapping[str, str],
+        owner_of: OwnerOf,
         *,
         allow_mass_delete: bool = False,
     ) -> Assessment:
@@ -90,7 +99,7 @@ class Assessor:
         Args:
             record: what the ledger knows of it.
             targets: the targets the ledger says are its.
-            claims: target id -> the sync that wants it, by the present configuration.
+            owner_of: tells which other sync wants a target, by the present configuration.
         """
         core = self._core
         sync = core.loaded.config.syncs[name]
@@ -102,7 +111,7 @@ class Assessor:
             return Assessment(
                 name, sync, spec, record, (), state, detail, since, None, record.reads, record.identity, targets=tuple(targets)
             )  # fmt: skip
-        return self._rendered(name, sync, spec, record, targets, claims, views, allow_mass_delete)
+        return self._rendered(name, sync, spec, record, targets, owner_of, views, allow_mass_delete)
 
     def _unchanged(
         self,
@@ -114,10 +123,8 @@ class Assessor:
         """Whether a render would give what the last one gave, and every target still has it."""
         if record.identity is None or record.spec != spec:
             return False
-        if (
-            identity(spec, record.reads, views, self._core.renderer.files, self._core.hasher)
-            != record.identity
-        ):
+        now = {name: self._core.renderer.files.digest(name) or "" for name in record.reads.templates}
+        if identity(spec, record.reads, views, now, targets, self._core.hasher) != record.identity:
             return False
         return all(self.as_recorded(target) for target in targets.values())
 
@@ -150,7 +157,7 @@ class Assessor:
         spec: str,
         record: SyncRecord | None,
         targets: Mapping[str, TargetRecord],
-        claims: Mapping[str, str],
+        owner_of: OwnerOf,
         views: Mapping[str, SourceView],
         allow_mass_delete: bool,
     ) -> Assessment:
@@ -161,7 +168,7 @@ class Assessor:
         except RenderFailed as exc:
             return self._failed(name, sync, spec, record, exc.error, exc.reads, tuple(targets))
         try:
-            steps = self._steps(name, sync, spec, record, targets, claims, rendering)
+            steps = self._steps(name, sync, spec, record, targets, owner_of, rendering)
             if not allow_mass_delete:
                 self._guard(name, record, rendering.reads, targets, steps, views)
         except ConfsyncError as exc:
@@ -169,10 +176,11 @@ class Assessor:
                 name, sync, spec, record, exc, rendering.reads, tuple(targets), rendering.secrets
             )
         state, detail, since = self._staleness(rendering.reads) or (State.OK, "", None)
-        inputs = identity(spec, rendering.reads, views, core.renderer.files, core.hasher)
+        made = tuple(target_id(desired.spec) for desired in rendering.desired)
+        inputs = identity(spec, rendering.reads, views, rendering.reads.templates, made, core.hasher)
         return Assessment(
             name, sync, spec, record, tuple(steps), state, detail, since, None, rendering.reads, inputs,
-            rendering.secrets, tuple(target_id(desired.spec) for desired in rendering.desired),
+            rendering.secrets, made,
         )  # fmt: skip
 
     def _failed(
@@ -203,7 +211,7 @@ class Assessor:
         spec: str,
         record: SyncRecord | None,
         targets: Mapping[str, TargetRecord],
-        claims: Mapping[str, str],
+        owner_of: OwnerOf,
         rendering: Rendering,
     ) -> list[Step]:
         why = reasons(record.reads if record and record.applied_at else None, rendering.reads,
@@ -213,10 +221,9 @@ class Assessor:
         for desired in rendering.desired:
             target = target_id(desired.spec)
             wanted.add(target)
-            if claims.get(target, name) != name:
-                raise SinkError(
-                    target, f"sync {claims[target]!r} writes it too; a target belongs to one sync"
-                )
+            owner = owner_of(target)
+            if owner is not None and owner != name:
+                raise taken(target, owner)
             step = self._write_step(name, target, desired, targets.get(target), why, rendering.literals)
             if (
                 step.change.action is not Action.NONE
@@ -225,16 +232,18 @@ class Assessor:
                 or _stamp(step) != _recorded(step)
             ):
                 steps.append(step)
+        paths = {target.partition(":")[2] for target in wanted}
         for target, kept in targets.items():
-            if target not in wanted and not self._was_replaced(target, wanted):
-                steps.append(self.removal(kept, retain=sync.retain, why="no longer wanted"))
+            if target in wanted or self._goes_to_another(name, target, owner_of):
+                continue
+            # Where the same path is now another kind of target, removing the old would remove the new.
+            replaced = target.partition(":")[2] in paths
+            steps.append(self.removal(kept, retain=sync.retain or replaced, why="no longer wanted"))
         return steps
 
-    @staticmethod
-    def _was_replaced(target: str, wanted: set[str]) -> bool:
-        """Whether the same path is now another kind of target: removing the old would remove the new."""
-        path = target.partition(":")[2]
-        return any(other.partition(":")[2] == path for other in wanted)
+    def _goes_to_another(self, name: str, target: str, owner_of: OwnerOf) -> bool:
+        """Whether another sync has taken a target over, or will: then it is not ours to remove."""
+        return (owner_of(target) or name) != name or self._core.static_targets.get(target, name) != name
 
     def _write_step(
         self,
@@ -325,7 +334,7 @@ class Assessor:
 
 
 def _known(record: TargetRecord | None) -> Known | None:
-    return Known(record.digest, record.created, record.intended) if record else None
+    return Known(record.digest, record.created, record.intended, record.previous) if record else None
 
 
 def _stamp(step: Step) -> tuple[object, ...]:

@@ -179,8 +179,8 @@ class Controller:
         if outcome.error is None:
             self._allowed.discard(name)
         self._report(name, assessment, outcome)
-        if any(change.action.writes_content for change in outcome.changes) and assessment.sync.reload:
-            self.want_reloads()
+        if assessment.steps and assessment.sync.reload and self.core.ledger.owed_reloads():
+            self.want_reloads()  # whatever became of it: what was written before a failure is owed too
         if outcome.error is not None:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             self._queue.add(name, backoff.delay(failures))
@@ -242,15 +242,17 @@ class Controller:
         self._settle_owed(result.syncs, result.error)
 
     def _settle_owed(self, syncs: tuple[str, ...], error: ConfsyncError | None) -> None:
-        still_owing = {debt.sync for debt in self.core.ledger.owed_reloads()}
-        for name in syncs:
-            record = self.core.ledger.sync(name)
-            if record is None:
-                continue
-            if error is not None:
-                self.reconciler.mark_owed(record, str(error))
-            elif record.state is State.OWED and name not in still_owing:
-                self.core.ledger.put_sync(replace(record, state=State.OK, detail="", since=self._clock.now()))
+        ledger = self.core.ledger
+        with ledger.transaction():
+            still_owing = {debt.sync for debt in ledger.owed_reloads()}
+            for name in syncs:
+                record = ledger.sync(name)
+                if record is None:
+                    continue
+                if error is not None:
+                    self.reconciler.mark_owed(record, str(error))
+                elif record.state is State.OWED and name not in still_owing:
+                    ledger.put_sync(replace(record, state=State.OK, detail="", since=self._clock.now()))
 
     def _prune(self) -> None:
         try:

@@ -14,10 +14,12 @@ from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
 from confsync.ledger.ledger import Ledger
 from confsync.render.library import TemplateFiles
+from confsync.render.paths import final_path
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
 from confsync.source.hub import SourceHub
 from confsync.source.source import Event
+from confsync.target import target_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Core:
     clock: Clock
     environment: str | None
     unclean: bool = False
+    _static: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _environments: dict[str | None, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -101,6 +104,17 @@ class Core:
             ]
             self._environments[environment] = "|".join((__version__, str(self.loaded.base), *sources))
         return self.hasher.parts("spec", self._environments[environment], sync.model_dump_json())
+
+    @property
+    def static_targets(self) -> Mapping[str, str]:
+        """The targets whose path is written out, and their syncs: wanted even while a sync cannot be rendered."""
+        if not self._static:
+            base = str(self.loaded.base)
+            for name, sync in self.loaded.config.syncs.items():
+                for spec in (target.spec for target in sync.to if "{" not in target.spec.path):
+                    path = final_path(spec.path, base, f"syncs.{name}.to")
+                    self._static[target_id(spec.model_copy(update={"path": path}))] = name
+        return self._static
 
     def close(self) -> None:
         """Close the sources; the ledger belongs to whoever opened it."""

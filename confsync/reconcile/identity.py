@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from confsync.digest import Hasher
 from confsync.errors import SourceError
 from confsync.reads import Reads
-from confsync.render.library import TemplateFiles
 from confsync.render.recorder import SourceView
 
 
 def identity(
-    spec: str, reads: Reads, views: Mapping[str, SourceView], files: TemplateFiles, hasher: Hasher
+    spec: str,
+    reads: Reads,
+    views: Mapping[str, SourceView],
+    templates: Mapping[str, str],
+    targets: Iterable[str],
+    hasher: Hasher,
 ) -> str | None:
     """The digest of what a render with these `reads` would see now, or None where it cannot be told.
+
+    Args:
+        templates: the digest of each template: as it was when it was rendered, or as it is now, to compare.
+        targets: the ids of the targets it makes: one that went to another sync makes a difference too.
 
     Values themselves are hashed, not revisions: a store restored from a backup may give old revisions new values.
     """
     if reads.impure:
         return None
-    parts: list[str | bytes] = [spec]
+    parts: list[str | bytes] = [spec, *sorted(targets)]
     for name in sorted(reads.templates):
-        parts += (name, files.digest(name) or "")
+        parts += ("template", name, templates[name])
     try:
         for source, path in reads.keys:
             found = views[source].view.find(path)

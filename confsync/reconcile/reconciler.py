@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from confsync.errors import ConfsyncError, Held
+from confsync.errors import ConfsyncError, Held, TargetTaken
 from confsync.ledger.records import State, SyncRecord
 from confsync.plan.change import Action, Change
 from confsync.reconcile.apply import Applier, Outcome, event
-from confsync.reconcile.assess import Assessment, Assessor, Step
+from confsync.reconcile.assess import Assessment, Assessor, OwnerOf, Step, taken
+from confsync.reconcile.claims import Claims
 from confsync.reconcile.core import Core
 from confsync.reconcile.reloads import ReloadResult, Reloads
 from confsync.sinks import sink_for
-from confsync.target import spec_from_json, target_id
+from confsync.target import spec_from_json
 from confsync.text import plural
 
 log = logging.getLogger(__name__)
@@ -63,24 +64,49 @@ class Reconciler:
         self._assessor = Assessor(core, with_diffs=with_diffs)
         self._applier = Applier(core, cancelled)
         self._cancelled = cancelled or threading.Event()
-        self._claims: dict[str, str] = {}
+        self._claims = Claims()
 
     def assess(self, name: str, *, allow_mass_delete: bool = False) -> Assessment:
         """What has to happen for one sync; changes nothing."""
-        ledger = self.core.ledger
-        assessment = self._assessor.assess(
-            name, ledger.sync(name), ledger.targets(name), self._claims, allow_mass_delete=allow_mass_delete
-        )  # fmt: skip
-        self._claim(name, assessment)
-        return assessment
+        assessment = self._look(
+            name, lambda target: self._owner(name, target), allow_mass_delete=allow_mass_delete
+        )
+        if assessment.error is not None:
+            self._claims.keep(name, assessment.targets)
+            return assessment
+        removed = [step.change.target for step in assessment.steps if step.desired is None]
+        conflict = self._claims.take(name, {*assessment.targets, *removed})
+        if conflict is None:
+            return assessment
+        error = taken(conflict, self._claims.owner(conflict) or "another")
+        return replace(
+            assessment, steps=(), state=State.FAILED, detail=str(error), error=error, identity=None
+        )
 
-    def _claim(self, name: str, assessment: Assessment) -> None:
-        for target in assessment.targets:
-            self._claims.setdefault(target, name)
+    def _look(self, name: str, owner_of: OwnerOf, *, allow_mass_delete: bool = False) -> Assessment:
+        ledger = self.core.ledger
+        return self._assessor.assess(
+            name, ledger.sync(name), ledger.targets(name), owner_of, allow_mass_delete=allow_mass_delete
+        )
+
+    def _owner(self, name: str, target: str) -> str | None:
+        """The sync a target belongs to; one that the ledger names and nobody has looked at yet is asked."""
+        owner = self._claims.owner(target)
+        if owner is not None:
+            return owner
+        record = self.core.ledger.target(target)
+        if record is None or record.sync == name or record.sync not in self.core.loaded.config.syncs:
+            return None
+        other = self._look(record.sync, lambda _: None, allow_mass_delete=True)
+        return record.sync if other.error is not None or target in other.targets else None
 
     def apply(self, assessment: Assessment) -> Outcome:
         """Make one sync agree, or leave its targets as they are and say why."""
-        return self._applier.apply(assessment)
+        outcome = self._applier.apply(assessment)
+        if outcome.error is None:
+            removed = [step.change.target for step in assessment.steps if step.desired is None]
+            self._claims.release(assessment.name, removed)
+        return outcome
 
     def as_recorded(self, name: str) -> bool:
         """Whether every target of a sync is as it was last written."""
@@ -103,6 +129,11 @@ class Reconciler:
         wanted = list(self.core.loaded.config.syncs) if names is None else list(names)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as writers:
             self._apply_all(wanted, writers, report, progress, allow_mass_delete)
+            # What a sync was refused because another had it may be free, now that the other has dropped it.
+            again = [
+                name for name, outcome in report.outcomes.items() if isinstance(outcome.error, TargetTaken)
+            ]
+            self._apply_all(again, writers, report, lambda _: None, allow_mass_delete)
         if names is None and not self._cancelled.is_set():
             self._prune_into(report, allow_mass_delete)
         if not self._cancelled.is_set():
@@ -182,33 +213,16 @@ class Reconciler:
     def removals(self) -> list[Step]:
         """What happens to the targets of syncs that are not configured any more."""
         ledger = self.core.ledger
-        steps: list[Step] = []
-        for name in self.removed_syncs():
-            for record in ledger.targets(name).values():
-                if record.id not in self._claims and record.id not in self._static_targets():
-                    steps.append(
-                        self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed")
-                    )
-        return steps
+        return [
+            self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed")
+            for name in self.removed_syncs()
+            for record in ledger.targets(name).values()
+            if record.id not in self._claims and record.id not in self.core.static_targets
+        ]
 
     def removed_syncs(self) -> list[str]:
         """Syncs the ledger knows and the configuration does not."""
         return [name for name in self.core.ledger.sync_names() if name not in self.core.loaded.config.syncs]
-
-    def _static_targets(self) -> set[str]:
-        """Targets whose path is written out: wanted even while their sync cannot be rendered."""
-        from confsync.render.paths import final_path
-
-        base = str(self.core.loaded.base)
-        specs = [
-            target.spec
-            for sync in self.core.loaded.config.syncs.values()
-            for target in sync.to
-            if "{" not in target.spec.path
-        ]
-        return {
-            target_id(spec.model_copy(update={"path": final_path(spec.path, base, "")})) for spec in specs
-        }
 
     def planned_removals(self) -> list[Step]:
         """What `prune` would do; changes nothing.
@@ -243,7 +257,7 @@ class Reconciler:
                 sink_for(step.spec).remove(step.spec)
                 done.append(step.change)
             with ledger.transaction():
-                ledger.forget_target(step.change.target)
+                ledger.forget_target(step.change.target, step.change.sync)
                 ledger.note(
                     step.change.sync, step.change.target, event(step.change), "; ".join(step.change.reasons)
                 )

@@ -47,9 +47,14 @@ def statuses(ledger: Ledger, configured: list[str]) -> list[SyncStatus]:
         owed.setdefault(debt.sync, []).append(debt)
     names = [*configured, *sorted(set(records) - set(configured))]
     return [
-        SyncStatus(records.get(name, SyncRecord(name)), counts.get(name, 0), tuple(owed.get(name, ())), name not in configured)
+        SyncStatus(
+            records.get(name, SyncRecord(name)),
+            counts.get(name, 0),
+            tuple(owed.get(name, ())),
+            removed=name not in configured,
+        )
         for name in names
-    ]  # fmt: skip
+    ]
 
 
 def describe(status: SyncStatus, now: float) -> str:
