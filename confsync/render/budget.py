@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from confsync.clock import Clock
@@ -21,6 +21,8 @@ _TURNS_BETWEEN_LOOKS = 64
 _MEMORY_LOOKS = 16
 _GROWTH_ALLOWED = 256 * 1024**2
 """How much the whole process may grow during a render: beyond what other threads need, far below what kills a host."""
+
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 
 _active = threading.local()
 
@@ -71,6 +73,28 @@ class Budget:
                 f"rendering built up more than {self._limits.memory // 1024} KiB",
                 hint="if that is right, raise limits: {memory: …}",
             )
+
+
+    def written(self, value: object) -> None:
+        """Allow `value` to be written out as text, or raise `LimitExceeded`.
+
+        A list that holds one list twice, and so on, is small in memory and endless when written: its parts are
+        counted as often as they would be written.
+        """
+        if not isinstance(value, _CONTAINERS):
+            self.size(len(value) if isinstance(value, str | bytes) else 0)
+            return
+        length = 0
+        left: list[object] = [value]
+        while left:
+            one = left.pop()
+            self.turn()
+            if isinstance(one, Mapping):
+                left += [*one.keys(), *one.values()]
+            elif isinstance(one, _CONTAINERS):
+                left += one
+            length += 2 + (len(one) if isinstance(one, str | bytes) else 0)
+            self.size(length)
 
 
 def _resident_bytes() -> int:

@@ -70,6 +70,20 @@ class MissingValue(Undefined):
     def __hash__(self) -> int:
         return id(self)
 
+    def _compare(self, _: object) -> bool:
+        self.note()
+        return False
+
+    def __int__(self) -> int:  # type: ignore[override]
+        self.note()
+        return 0
+
+    def __float__(self) -> float:  # type: ignore[override]
+        self.note()
+        return 0.0
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compare  # type: ignore[assignment]
+
     __getitem__ = __call__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _harmless  # type: ignore[assignment]
     __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _harmless  # type: ignore[assignment]
     __mod__ = __rmod__ = __neg__ = __pos__ = _harmless  # type: ignore[assignment]
@@ -84,6 +98,13 @@ class SourceLookup:
     def __init__(self, source: SourceView, recorder: Recorder) -> None:
         self._source = source
         self._recorder = recorder
+
+    def __str__(self) -> str:
+        name = self._source.name
+        raise RenderError(f"{name} is a source, not a value; write for example {name}(\"path\")")
+
+    def __repr__(self) -> str:
+        return f"<source {self._source.name}>"  # no address: it would be another at every start
 
     def __call__(self, path: str, default: Any = _NO_DEFAULT) -> Any:
         """The value at `path`; without it `default`, or an error that names every missing key of the render."""
@@ -150,6 +171,8 @@ class SourceLookup:
         return [(path[depth:], self._text(path, entry)) for path, entry in found if entry is not None]
 
     def _missing(self, path: str) -> MissingValue:
+        if isinstance(path, MissingValue):
+            return path  # the key that is missing is the one this path was to be read from
         return MissingValue(self._recorder, self._source, _clean(path), template_position())
 
     def _text(self, path: str, entry: Entry) -> str:

@@ -23,7 +23,7 @@ from confsync.render.library import TemplateEnvironment, TemplateFiles
 from confsync.render.lookup import SourceLookup
 from confsync.render.paths import escape_segment, final_path
 from confsync.render.recorder import Recorder, SourceView, current, recording
-from confsync.render.sandbox import Sandbox
+from confsync.render.sandbox import Sandbox, bounded
 from confsync.target import Content, Desired, TargetSpec
 
 _INLINE_KEPT = 256
@@ -80,7 +80,7 @@ class Renderer:
         self._hasher = hasher
         self._clock = clock
         self._environment = TemplateEnvironment(files, bytecode)
-        self._paths = Sandbox(finalize=escape_segment)
+        self._paths = Sandbox(finalize=lambda value: escape_segment(bounded(value)))
         self._inline: dict[tuple[Sandbox, str], Template] = {}
         for environment in (self._environment, self._paths):
             environment.filters.update(_reporting(filters.FILTERS))

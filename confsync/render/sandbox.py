@@ -6,7 +6,9 @@ strings that double at every turn; the transformation of the syntax tree below c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, nodes
@@ -26,6 +28,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**", "+", "%"})
 
     def __init__(self, **options: Any) -> None:
+        options.setdefault("finalize", bounded)
         super().__init__(
             undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"], **options,
@@ -39,8 +42,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
         active = budget.active()
         if active is not None:
             active.turn()
-            _refuse_huge(obj, args)
-        return super().call(context, obj, *args, **kwargs)
+            _refuse_huge(obj, args, kwargs)
+        result = super().call(context, obj, *args, **kwargs)
+        if active is not None and isinstance(result, str | bytes | list | tuple):
+            active.size(len(result))
+        return result
+
+    def call_filter(self, name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """What `map` does to every item."""
+        self.turn()
+        return super().call_filter(name, bounded(value) if name in _WRITING else value, *args, **kwargs)
+
+    def call_test(self, name: str, value: Any, *args: Any, **kwargs: Any) -> bool:
+        """What `select` does to every item."""
+        self.turn()
+        return bool(super().call_test(name, value, *args, **kwargs))
+
+    @staticmethod
+    def bounded(value: Any) -> Any:
+        """`value`, which is about to be written out as text."""
+        return bounded(value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         active = budget.active()
@@ -57,7 +78,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def concat_bounded(self, *parts: Any) -> str:
         """The `~` operator, which Jinja would join without bounds."""
-        text = "".join(str(part) for part in parts)
+        text = "".join(str(bounded(part)) for part in parts)
         active = budget.active()
         if active is not None:
             active.turn()
@@ -65,12 +86,33 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return text
 
 
+def bounded(value: Any) -> Any:
+    """`value`, unless it would be too long when written out as text."""
+    active = budget.active()
+    if active is not None:
+        active.written(value)
+    return value
+
+
+_WRITING = frozenset(
+    "string upper lower trim capitalize title wordcount replace indent center e escape forceescape urlencode "
+    "wordwrap truncate striptags safe format join".split()
+)
+"""Filters that begin by writing their value out as text."""
+
+
 class _Instrument(NodeTransformer):
-    """Puts a call of `turn` at the head of every loop body, and `~` in the hands of `concat_bounded`."""
+    """Puts `turn` at the head of every loop body, and what builds text in the hands of what bounds it."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         node = self.generic_visit(node)  # type: ignore[assignment]
         node.body.insert(0, nodes.ExprStmt(_call("turn", [], node.lineno), lineno=node.lineno))
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        if node.name in _WRITING and node.node is not None:
+            node.node = _call("bounded", [node.node], node.lineno)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
@@ -96,8 +138,19 @@ def _length_of(operator: str, left: Any, right: Any) -> int:
     if operator == "**" and isinstance(left, int) and isinstance(right, int):
         return _bounded_bits(left.bit_length() * max(right, 0))
     if operator == "%" and isinstance(left, str | bytes):
-        return _format_width(str(left))
+        stars = [abs(value) for value in _values(right) if isinstance(value, int)] if _STAR.search(str(left)) else []
+        return _format_width(str(left)) + sum(stars) + str(left).count("%") * _longest(_values(right))
     return 0
+
+
+def _values(value: Any) -> Iterable[Any]:
+    """What the right side of `%` gives to be written."""
+    return value if isinstance(value, tuple) else value.values() if isinstance(value, dict) else [value]
+
+
+def _longest(values: Iterable[Any]) -> int:
+    """How long the longest of them is; containers are held to the limit of what may be written."""
+    return max((_size(bounded(value)) for value in values), default=0)
 
 
 def _size(value: Any) -> int:
@@ -114,10 +167,16 @@ def _bounded_bits(bits: int) -> int:
     return 0
 
 
+_STAR = re.compile(r"%[^A-Za-z%]*\*")
+_NESTED = re.compile(r"\{[^{}]*\{")
+_FIELDS = re.compile(r"%[^A-Za-z%]*|\{[^{}]*")
+_DIGITS = re.compile(r"[0-9]+")
+
+
 def _format_width(text: str) -> int:
-    """The largest number in a format string: it may be a width."""
-    digits = "".join(char if char.isdigit() else " " for char in text).split()
-    return max((int(run[:12]) for run in digits), default=0)
+    """The largest number in the fields of a format string: it may be a width."""
+    fields = text if _NESTED.search(text) else " ".join(_FIELDS.findall(text))
+    return max((int(run[:12]) for run in _DIGITS.findall(fields)), default=0)
 
 
 _WIDTH_METHODS = frozenset(
@@ -125,17 +184,26 @@ _WIDTH_METHODS = frozenset(
 )
 
 
-def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _refuse_huge(
+    function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]
+) -> None:
     """Refuse the methods of text a result beyond all limits before they build it."""
     active = budget.active()
     name = getattr(function, "__name__", "")
-    this = getattr(function, "__self__", None)
+    # Jinja gives templates its own `format` around the method of the text.
+    this = getattr(getattr(function, "__wrapped__", function), "__self__", None)
     if active is None or not isinstance(this, str | bytes | int):
         return
     if name in _WIDTH_METHODS:
         formats = [a for a in (this, *arguments) if isinstance(a, str)] if name.startswith("format") else []
-        widths = [argument for argument in arguments if isinstance(argument, int)]
+        # The numbers given to a format are what it writes, unless a field stands within another.
+        given = (*arguments, *named.values()) if not formats or any(map(_NESTED.search, formats)) else ()
+        widths = [argument for argument in given if isinstance(argument, int)]
         active.size(max([*widths, *map(_format_width, formats)], default=0))
+        if formats:
+            values = [*arguments, *named.values()]
+            values += [value for mapping in arguments if isinstance(mapping, dict) for value in mapping.values()]
+            active.size(len(formats[0]) + formats[0].count("{") * _longest(values))
     elif isinstance(this, str):
         active.size(_grown(name, this, arguments))
 
@@ -145,6 +213,8 @@ def _grown(name: str, this: str, arguments: tuple[Any, ...]) -> int:
     match name, arguments:
         case "replace", [str() as old, str() as new, *_]:
             return len(this) + this.count(old) * max(0, len(new) - len(old))
+        case "join", [str() as letters]:
+            return len(this) * len(letters)
         case "join", [list() | tuple() as parts]:
             return len(this) * len(parts) + sum(len(part) for part in parts if isinstance(part, str))
         case "translate", [dict() as table]:
