@@ -1,4 +1,4 @@
-"""Shared by all tests: property tests that do not flake on a slow machine and keep nothing in the checkout."""
+"""Shared by all tests: property tests that never flake on a slow machine and keep nothing on disk."""
 
 from __future__ import annotations
 
