@@ -1,6 +1,7 @@
 """The daemon with 500 syncs of ten keys: change -> file, resident memory, idle CPU, and a burst of 10,000 puts.
 
-Baseline of the latency: the barest path there is (an etcd watch event, one write, fsync, rename), in a process of its own.
+Baseline of the latency: the barest path there is (an etcd watch event, one write, fsync, rename), in a process of its
+own.
 """
 
 from __future__ import annotations

@@ -118,11 +118,11 @@ class UnreadableView(View):
         super().__init__(Snapshot("", 0, {}, 0.0), prefixes)
         self._error = error
 
-    def find(self, path: str) -> Found | None:
+    def find(self, path: str) -> Found | None:  # noqa: ARG002 - as the class it stands in for has it
         raise self._error
 
     def paths(self) -> list[str]:
         raise self._error
 
-    def shadowed(self, path: str) -> list[str]:
+    def shadowed(self, path: str) -> list[str]:  # noqa: ARG002 - likewise
         raise self._error

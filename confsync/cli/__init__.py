@@ -1,1 +1,1 @@
-"""The command line: parses arguments, prints results on stdout and everything else on stderr, chooses the exit status."""
+"""The command line: parses arguments, prints results on stdout and the rest on stderr, chooses the exit status."""

@@ -48,9 +48,8 @@ def check(context: click.Context) -> int:
         for problem in problems:
             complain(problem)
         if not problems:
-            click.echo(
-                f"{session.loaded.path} is valid: {plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
-            )
+            size = f"{plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
+            click.echo(f"{session.loaded.path} is valid: {size}")
     return 3 if problems else 0
 
 

@@ -86,7 +86,7 @@ class _Demo:
         click.echo("\nYours: confsync init, then edit confsync.yaml. The manual: docs/quickstart.md")
 
     def _watched(self) -> None:
-        self._until(lambda: self._status_is_ok(), "the daemon to settle")
+        self._until(self._status_is_ok, "the daemon to settle")
         self._edit(self._values, "host: localhost", "host: db.internal")
         self._until(lambda: "database = db.internal" in self._target.read_text(), "the file to follow")
         self._show(self._target)

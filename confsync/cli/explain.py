@@ -209,10 +209,15 @@ def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
         if read is not None or wanted in record.reads.missed:
             readers[name] = read
     return [
-        {"target": target.id, "sync": target.sync, "revision": read.revision if (read := readers[target.sync]) else None,
-         "written": _when(target.written_at)}
-        for target in session.ledger.targets().values() if target.sync in readers
-    ]  # fmt: skip
+        {
+            "target": target.id,
+            "sync": target.sync,
+            "revision": read.revision if (read := readers[target.sync]) else None,
+            "written": _when(target.written_at),
+        }
+        for target in session.ledger.targets().values()
+        if target.sync in readers
+    ]
 
 
 def _print_key(facts: dict[str, Any]) -> None:
@@ -232,8 +237,7 @@ def _print_key(facts: dict[str, Any]) -> None:
         revision = (
             f"with revision {revision_text(reader['revision'])}, " if reader["revision"] is not None else ""
         )
-        click.echo(
-            f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {revision}written {reader['written'] or 'never'}"
-        )
+        written = f"{revision}written {reader['written'] or 'never'}"
+        click.echo(f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {written}")
     if not facts["goes_to"]:
         click.echo("  goes to   no target")

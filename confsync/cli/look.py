@@ -124,8 +124,8 @@ def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
 
 
 @click.command(short_help="Show how two environments differ.")
-@click.argument("left", metavar="ENV", shell_complete=lambda c, p, i: complete_environments(c, i))
-@click.argument("right", metavar="ENV", shell_complete=lambda c, p, i: complete_environments(c, i))
+@click.argument("left", metavar="ENV", shell_complete=complete_environments)
+@click.argument("right", metavar="ENV", shell_complete=complete_environments)
 @global_options
 @click.pass_context
 def diff(context: click.Context, left: str, right: str) -> int:

@@ -1,4 +1,4 @@
-"""The `confsync` command: finds the subcommand, imports only that, and turns errors into one line and an exit status."""
+"""The `confsync` command: finds the subcommand, imports only that, turns errors into a line and an exit status."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ EXIT_INTERRUPTED = 130
 class _Commands(click.Group):
     """A group that imports a command's module when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click calls it
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"confsync.cli.{COMMANDS[cmd_name][0]}")
@@ -56,7 +56,7 @@ class _Commands(click.Group):
             ctx.fail(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click calls it
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 

@@ -37,47 +37,6 @@ class Options:
         return self.output == "json"
 
 
-_GLOBAL = (
-    click.option(
-        "-c", "--config", metavar="FILE", expose_value=False, callback=lambda c, p, v: _keep(c, config=v), type=click.Path(),
-        help="Configuration file.  [default: $CONFSYNC_CONFIG, ./confsync.yaml, /etc/confsync/confsync.yaml]",
-    ),
-    click.option(
-        "-e", "--environment", metavar="ENV", expose_value=False, callback=lambda c, p, v: _keep(c, environment=v),
-        shell_complete=lambda c, p, i: complete_environments(c, i),
-        help="Environment to read where a sync names none.  [default: defaults.environment]",
-    ),
-    click.option(
-        "--output", type=click.Choice(["text", "json"]), expose_value=False, callback=lambda c, p, v: _keep(c, output=v),
-        help="How results are printed.  [default: text]",
-    ),
-    click.option(
-        "--log-format", type=click.Choice(["text", "json"]), expose_value=False, callback=lambda c, p, v: _keep(c, log_format=v),
-        help="How the log on stderr is written.  [default: text]",
-    ),
-    click.option(
-        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), expose_value=False,
-        callback=lambda c, p, v: _keep(c, log_level=v), help="Least important level that is logged.  [default: info in run, else warning]",
-    ),
-    click.option(
-        "--state-dir", metavar="DIR", expose_value=False, callback=lambda c, p, v: _keep(c, state_dir=v), type=click.Path(),
-        help="Where the ledger lives, or 'memory' to keep nothing.  [default: by configuration, under /var/lib/confsync or ~/.local/state/confsync]",
-    ),
-)  # fmt: skip
-
-
-def _keep(context: click.Context, **given: Any) -> None:
-    """Remember an option wherever it was written; what is written last, and given at all, wins."""
-    root = context.find_root()
-    given = {name: value for name, value in given.items() if value is not None}
-    root.obj = replace(root.obj or Options(), **given)
-
-
-def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command (or the group) the global options."""
-    return functools.reduce(lambda function, option: option(function), reversed(_GLOBAL), command)
-
-
 def given(context: click.Context) -> Options:
     """The global options of this call."""
     options: Options = context.find_root().obj or Options()
@@ -86,7 +45,7 @@ def given(context: click.Context) -> Options:
     return options
 
 
-def complete_environments(context: click.Context, incomplete: str) -> list[str]:
+def complete_environments(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Names of environments, for shells."""
     return _names(context, incomplete, "environments")
 
@@ -105,3 +64,56 @@ def _names(context: click.Context, incomplete: str, section: str) -> list[str]:
     except ConfsyncError:
         return []
     return [name for name in getattr(loaded.config, section) if name.startswith(incomplete)]
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep an option wherever it was written; what is written last, and given at all, wins."""
+    root = context.find_root()
+    options = root.obj or Options()
+    root.obj = options if value is None else replace(options, **{str(parameter.name): value})
+
+
+_option = functools.partial(click.option, expose_value=False, callback=_remember)
+_GLOBAL = (
+    _option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=click.Path(),
+        help="Configuration file.  [default: $CONFSYNC_CONFIG, ./confsync.yaml, /etc/confsync/confsync.yaml]",
+    ),
+    _option(
+        "-e",
+        "--environment",
+        metavar="ENV",
+        shell_complete=complete_environments,
+        help="Environment to read where a sync names none.  [default: defaults.environment]",
+    ),
+    _option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        help="How results are printed.  [default: text]",
+    ),
+    _option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        help="How the log on stderr is written.  [default: text]",
+    ),
+    _option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Least important level that is logged.  [default: info in run, else warning]",
+    ),
+    _option(
+        "--state-dir",
+        metavar="DIR",
+        type=click.Path(),
+        help="Where the ledger lives, or 'memory' to keep nothing.  "
+        "[default: by configuration, under /var/lib/confsync or ~/.local/state/confsync]",
+    ),
+)
+
+
+def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command (or the group) the global options."""
+    return functools.reduce(lambda function, option: option(function), reversed(_GLOBAL), command)

@@ -13,9 +13,14 @@ from confsync.plan.change import Action, Change
 from confsync.text import printable
 
 _SIGNS = {
-    Action.CREATE: ("+", "green"), Action.UPDATE: ("~", "yellow"), Action.PERMISSIONS: ("~", "yellow"), Action.DELETE: ("-", "red"),
-    Action.RELEASE: ("·", "cyan"), Action.ADOPT: ("=", "cyan"), Action.NONE: (" ", "white"),
-}  # fmt: skip
+    Action.CREATE: ("+", "green"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.PERMISSIONS: ("~", "yellow"),
+    Action.DELETE: ("-", "red"),
+    Action.RELEASE: ("·", "cyan"),
+    Action.ADOPT: ("=", "cyan"),
+    Action.NONE: (" ", "white"),
+}
 
 
 def path_of(target: str) -> str:

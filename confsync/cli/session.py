@@ -42,9 +42,13 @@ class Session:
     def core(self, environments: tuple[str | None, ...] | None = None) -> Iterator[Core]:
         """The configuration's services; closed at the end."""
         core = Core.open(
-            self.loaded, self.ledger, environment=self.options.environment, bytecode=self.bytecode, environments=environments,
+            self.loaded,
+            self.ledger,
+            environment=self.options.environment,
+            bytecode=self.bytecode,
+            environments=environments,
             unclean=self.unclean,
-        )  # fmt: skip
+        )
         try:
             yield core
         finally:

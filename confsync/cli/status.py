@@ -51,8 +51,9 @@ def status(context: click.Context) -> int:
         print_json({
             "in_agreement": agrees, "daemon": daemon, "drifted": drift, "config_error": invalid,
             "syncs": [
-                {"sync": s.record.name, "state": s.record.state.value, "since": s.record.since, "detail": s.record.detail,
-                 "targets": s.targets, "reloads_owed": len(s.owed), "removed": s.removed} for s in found
+                {"sync": s.record.name, "state": s.record.state.value, "since": s.record.since,
+                 "detail": s.record.detail, "targets": s.targets, "reloads_owed": len(s.owed), "removed": s.removed}
+                for s in found
             ],
         })  # fmt: skip
         return 0 if agrees else 2

@@ -140,13 +140,15 @@ class FileTarget(Ownership):
     symlink: Annotated[
         Literal["refuse", "follow", "replace"],
         Field(
-            description="What to do where PATH is a symbolic link: refuse, write the file it points to, or replace the link."
+            description="What to do where PATH is a symbolic link: "
+            "refuse, write the file it points to, or replace the link."
         ),
     ] = "refuse"
     in_place: Annotated[
         Literal["fallback", "never"],
         Field(
-            description="Where rename cannot work (a bind-mounted single file): write in place, which a reader can see half-way, or fail."
+            description="Where rename cannot work (a bind-mounted single file): "
+            "write in place, which a reader can see half-way, or fail."
         ),
     ] = "fallback"
 
@@ -271,7 +273,8 @@ class Sync(Model):
     for_each: Annotated[
         str | None,
         Field(
-            description="An expression such as etcd.dirs('tenants'): one set of targets for each item, as `each.key` and `each.value`."
+            description="An expression such as etcd.dirs('tenants'): "
+            "one set of targets for each item, as `each.key` and `each.value`."
         ),
     ] = None
     to: Annotated[
@@ -355,7 +358,8 @@ class Source(BaseModel):
     sensitive: Annotated[
         bool | list[str] | None,
         Field(
-            description="Whether its values are secrets: true, false, or a list of globs of paths; by default what the backend says."
+            description="Whether its values are secrets: true, false, or a list of globs of paths; "
+            "by default what the backend says."
         ),
     ] = None
 

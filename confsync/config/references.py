@@ -14,9 +14,15 @@ from confsync.text import did_you_mean
 Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
 """Where it is, whether the key itself (not its value) is meant, and what is wrong."""
 
-RESERVED = frozenset(
-    ["vars", "each", "env", "now", "hostname", "range", "dict", "lipsum", "cycler", "joiner", "namespace", "seq", "lookup_ip", "lookup_ipv4", "lookup_ipv6", "lookup_srv", "lookup_txt", "self", "loop", "caller", "varargs", "kwargs", "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else"]
-)
+RESERVED = frozenset({
+    # what confsync puts there
+    "vars", "each", "env", "now", "hostname", "seq", "lookup_ip",
+    "lookup_ipv4", "lookup_ipv6", "lookup_srv", "lookup_txt",
+    # what Jinja puts there
+    "range", "dict", "lipsum", "cycler", "joiner", "namespace", "self", "loop", "caller", "varargs", "kwargs",
+    # what Jinja's grammar needs
+    "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else",
+})  # fmt: skip
 """Names templates use for something else, so that no source may have them."""
 
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(.+)", re.DOTALL)

@@ -1,1 +1,1 @@
-"""`confsync run`: signals, timers, file watches and hot reload around the controller; one life cycle for every thread."""
+"""`confsync run`: signals, timers, file watches and hot reload around the controller; one life for every thread."""

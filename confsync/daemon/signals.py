@@ -28,8 +28,8 @@ _MEANINGS: dict[int, Wish] = {
 class Signals:
     """Catches signals from `install` on; use it from the main thread.
 
-    They come through a pipe, written to whichever thread the system interrupts. A main thread that waits for a lock or a
-    queue is woken only when it is interrupted itself: a SIGTERM that met another thread would be forgotten until the
+    They come through a pipe, written to whichever thread the system interrupts. A main thread that waits for a lock or
+    a queue is woken only when it is interrupted itself: a SIGTERM that met another thread would be forgotten until the
     next one.
     """
 

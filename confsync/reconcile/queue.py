@@ -52,7 +52,7 @@ class WorkQueue:
                     self._wait_until(item, due)
 
     def settle(self, item: str, quiet: float, longest: float) -> None:
-        """Have `item` looked at after `quiet` seconds without another `settle`, but `longest` after the first at the latest."""
+        """Have `item` looked at `quiet` seconds after the last `settle`, at the latest `longest` after the first."""
         if quiet <= 0:
             self.add(item)
             return

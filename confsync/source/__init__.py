@@ -1,1 +1,1 @@
-"""The portable half of a source: last good snapshot, watch, retry, the guard against mass loss; and the registry of backends."""
+"""The portable half of a source: last good snapshot, watch, retry, the guard against mass loss; and the registry."""

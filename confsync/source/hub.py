@@ -54,13 +54,19 @@ class SourceHub:
                 )
                 if reuse is not None and reuse.has(name, self._config.sources[name], tuple(wanted)):
                     self.sources[name] = reuse.sources[name]
-                    self._threads |= {n: thread for n, thread in reuse._threads.items() if n == name}
+                    self._threads |= reuse.following(name)
                     continue
                 backend = open_source(loaded, name)
                 opened.callback(backend.close)
                 self.sources[name] = Source(
-                    name, backend, tuple(wanted), guard=self._config.mass_delete, clock=clock, known=known(name), notify=notify
-                )  # fmt: skip
+                    name,
+                    backend,
+                    tuple(wanted),
+                    guard=self._config.mass_delete,
+                    clock=clock,
+                    known=known(name),
+                    notify=notify,
+                )
             opened.pop_all()
         self._is_sensitive = {name: _sensitivity(source) for name, source in self._config.sources.items()}
 
@@ -71,6 +77,10 @@ class SourceHub:
             and self._config.sources[name] == config
             and self.sources[name].prefixes == prefixes
         )
+
+    def following(self, name: str) -> dict[str, threading.Thread]:
+        """The thread that follows a source, by its name; nothing where none does."""
+        return {name: self._threads[name]} if name in self._threads else {}
 
     def allow_mass_delete(self) -> None:
         """Believe the present or next mass loss of every source, once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
@@ -40,10 +41,8 @@ def load_backend(name: str) -> type[Backend]:
 
 def _points(name: str) -> Iterator[metadata.EntryPoint]:
     # Reading one distribution's entry points is quick; reading everybody's takes as long as they are many.
-    try:
+    with contextlib.suppress(metadata.PackageNotFoundError):
         yield from metadata.distribution("confsync").entry_points.select(group=GROUP, name=name)
-    except metadata.PackageNotFoundError:
-        pass
     yield from metadata.entry_points(group=GROUP, name=name)
 
 
