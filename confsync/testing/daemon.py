@@ -20,6 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -91,6 +92,18 @@ class Workspace:
         def check() -> bool:
             assert self.read(name) == content
             return True
+
+        eventually(check, within)
+
+    def wait_quiet(self, seconds: float = 0.5, within: float = PATIENCE) -> None:
+        """Wait until no target has been written for so long: the first passes are over."""
+        seen: list[tuple[float, list[int]]] = []
+
+        def check() -> bool:
+            stamps = sorted(path.stat().st_mtime_ns for path in self.out.iterdir())
+            if not seen or seen[-1][1] != stamps:
+                seen.append((monotonic(), stamps))
+            return monotonic() - seen[-1][0] >= seconds
 
         eventually(check, within)
 

@@ -78,6 +78,7 @@ def test_only_syncs_that_read_the_key_are_woken(workspace, etcd):
     )
     with workspace.daemon():
         eventually(lambda: all(workspace.read(f"s{number}") for number in range(5)), 15)
+        workspace.wait_quiet()
         before = [(workspace.out / f"s{number}").stat() for number in range(5)]
 
         etcd.put("/k3", "new")
