@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from confsync import backoff
 from confsync.clock import Clock
@@ -239,20 +238,7 @@ class Controller:
             )
             failures = self._failed_reloads[identity] = self._failed_reloads.get(identity, 0) + 1
             self._reload_queue.add(identity, backoff.delay(failures))
-        self._settle_owed(result.syncs, result.error)
-
-    def _settle_owed(self, syncs: tuple[str, ...], error: ConfsyncError | None) -> None:
-        ledger = self.core.ledger
-        with ledger.transaction():
-            still_owing = {debt.sync for debt in ledger.owed_reloads()}
-            for name in syncs:
-                record = ledger.sync(name)
-                if record is None:
-                    continue
-                if error is not None:
-                    self.reconciler.mark_owed(record, str(error))
-                elif record.state is State.OWED and name not in still_owing:
-                    ledger.put_sync(replace(record, state=State.OK, detail="", since=self._clock.now()))
+        self.reconciler.settle(result)
 
     def _prune(self) -> None:
         try:

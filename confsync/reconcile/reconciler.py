@@ -138,7 +138,7 @@ class Reconciler:
             self._prune_into(report, allow_mass_delete)
         if not self._cancelled.is_set():
             report.reloads = self.reloads.run()
-            self.note_owed(report)
+            self.note_reloads(report)
         for name, source in self.core.hub.sources.items():
             if (counts := source.key_counts()) and not source.held:
                 self.core.ledger.put_key_counts(name, counts)
@@ -185,28 +185,43 @@ class Reconciler:
             report.outcomes[name] = waiting.pop(name).result()
             progress(name)
 
-    def note_owed(self, report: Report) -> None:
-        """Show a sync whose reload failed as owing it."""
+    def note_reloads(self, report: Report) -> None:
+        """Show in a report, and in the ledger, which syncs still owe a reload and which have done it."""
         for result in report.reloads:
-            for name in result.syncs:
-                if result.error is not None and name in report.outcomes:
+            for name, record in self.settle(result).items():
+                if name in report.outcomes:
                     outcome = report.outcomes[name]
                     report.outcomes[name] = replace(
-                        outcome, record=self.mark_owed(outcome.record, str(result.error)), error=result.error
+                        outcome, record=record, error=result.error or outcome.error
                     )
 
-    def mark_owed(self, record: SyncRecord, error: str) -> SyncRecord:
-        """Record that everything is written and a reload is owed."""
-        detail = f"reload owed: {error}"
-        if record.state not in (State.OK, State.OWED) or (record.state, record.detail) == (
-            State.OWED,
-            detail,
-        ):
+    def settle(self, result: ReloadResult) -> dict[str, SyncRecord]:
+        """Record what a reload that was tried means for its syncs.
+
+        Returns:
+            How each of them stands now.
+        """
+        ledger = self.core.ledger
+        with ledger.transaction():
+            owing = {debt.sync: debt.error for debt in ledger.owed_reloads()}
+            records = {name: ledger.sync(name) for name in result.syncs}
+            settled = {
+                name: self._settled(record, owing.get(name)) for name, record in records.items() if record
+            }
+            for name, record in settled.items():
+                if record != records[name]:
+                    ledger.put_sync(record)
+        return settled
+
+    def _settled(self, record: SyncRecord, owed: str | None) -> SyncRecord:
+        """How a sync stands that owes a reload, whose last try failed so, or owes none any more (None)."""
+        if record.state not in (State.OK, State.OWED):
             return record
-        since = record.since if record.state is State.OWED else self.core.clock.now()
-        owed = replace(record, state=State.OWED, detail=detail, since=since)
-        self.core.ledger.put_sync(owed)
-        return owed
+        state, detail = (State.OK, "") if owed is None else (State.OWED, f"reload owed: {owed}")
+        if (record.state, record.detail) == (state, detail):
+            return record
+        since = record.since if record.state is state else self.core.clock.now()
+        return replace(record, state=state, detail=detail, since=since)
 
     # What is no longer configured
 
