@@ -167,11 +167,11 @@ class Reconciler:
                 break
             assessment = self.assess(name, allow_mass_delete=allow)
             if assessment.changes:
-                waiting[name] = writers.submit(self._applier.apply, assessment)
+                waiting[name] = writers.submit(self.apply, assessment)
                 report.outcomes[name] = _PLACEHOLDER
                 self._bound(waiting, report, progress)
             else:
-                report.outcomes[name] = self._applier.apply(assessment)
+                report.outcomes[name] = self.apply(assessment)
                 progress(name)
         for name, future in waiting.items():
             report.outcomes[name] = future.result()
