@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
+from confsync.text import printable
+
 DOTS = "••••••"
 
 _RUN = re.compile(r"[A-Za-z0-9]{8,}")
@@ -42,6 +44,8 @@ def _forms(secret: str | bytes) -> Iterator[str]:
     yield text
     yield from (line for line in text.splitlines() if len(line) >= 4)
     yield from _RUN.findall(text)
+    yield repr(text)[1:-1]
+    yield printable(text)
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     yield quote(data, safe="")

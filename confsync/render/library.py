@@ -92,7 +92,7 @@ class TemplateFiles:
             for p in d.rglob("*")
             if p.is_file()
         }
-        return sorted(found | set(_stock().list_templates()))
+        return sorted(found | {name for name in _stock().list_templates() if name.endswith(".j2")})
 
     def _find(self, name: str) -> str | None:
         if os.path.isabs(name) or ".." in name.split("/") or "\0" in name:

@@ -234,10 +234,13 @@ class _Job:
         if self._sync.for_each is None:
             return [None]
         where = f"syncs.{self._name}.for_each"
-        expression = self._renderer.expressions.compile_expression(
-            self._sync.for_each, undefined_to_none=False
-        )
-        value = expression(**self._context)
+        try:
+            expression = self._renderer.expressions.compile_expression(
+                self._sync.for_each, undefined_to_none=False
+            )
+            value = expression(**self._context)
+        except Exception as exc:
+            raise explain(exc, where, self._recorder, self._renderer.files, self.names()) from exc
         return [_each(item, where) for item in _iterable(value, where)]
 
     def _placed(self, spec: TargetSpec, context: Mapping[str, Any], label: str) -> TargetSpec:
