@@ -20,6 +20,7 @@ FORMS = {
     "plain": str,
     "json": lambda s: json.dumps(s)[1:-1],
     "json, not ascii": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],
+    "repr": lambda s: repr(s)[1:-1],
     "url": lambda s: quote(s, safe=""),
     "path": quote,
     "hex": lambda s: s.encode().hex(),
