@@ -232,7 +232,7 @@ def open_ledger(directory: Path, clock: Clock) -> Ledger:
     path = directory / "ledger.db"
     try:
         connection = database.connect(path)
-    except sqlite3.OperationalError as exc:
+    except (sqlite3.OperationalError, OSError) as exc:
         raise LedgerError(f"{path}: {exc}", hint="choose another state directory with --state-dir") from exc
     except sqlite3.DatabaseError as exc:
         aside = path.with_name(f"ledger.db.damaged-{clock.now():.0f}")

@@ -238,10 +238,9 @@ class _Job:
             expression = self._renderer.expressions.compile_expression(
                 self._sync.for_each, undefined_to_none=False
             )
-            value = expression(**self._context)
+            return [_each(item, where) for item in _iterable(expression(**self._context), where)]
         except Exception as exc:
             raise explain(exc, where, self._recorder, self._renderer.files, self.names()) from exc
-        return [_each(item, where) for item in _iterable(value, where)]
 
     def _placed(self, spec: TargetSpec, context: Mapping[str, Any], label: str) -> TargetSpec:
         where = f"syncs.{self._name}.to"
@@ -255,7 +254,9 @@ class _Job:
         """The path, which everybody may see."""
         recorder = self._recorder
         before, recorder.sensitive = recorder.sensitive, False
-        path = self._renderer.compiled(template, where, of_path=True).render(context)
+        compiled = self._renderer.compiled(template, where, of_path=True)
+        # Not `.render()`: it hides from the traceback which template it was.
+        path = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
         tainted, recorder.sensitive = recorder.sensitive, before
         if tainted or recorder.gives_away(path, escape_segment):
             raise RenderError(
