@@ -71,7 +71,8 @@ class Studio:
         return content.decode()
 
     def identity(self, rendering: Rendering, views: Mapping[str, SourceView]) -> str | None:
-        return identity("spec", rendering.reads, views, self.files, self.hasher)
+        now = {name: self.files.digest(name) or "" for name in rendering.reads.templates}
+        return identity("spec", rendering.reads, views, now, [], self.hasher)
 
 
 @pytest.fixture
