@@ -18,8 +18,9 @@ from confsync.actions import run_check
 from confsync.errors import ConfsyncError, SinkError
 from confsync.ledger.records import OwedReload, State, SyncRecord, TargetRecord
 from confsync.plan.change import Action, Change
-from confsync.reconcile.assess import Assessment, Step
+from confsync.reconcile.assess import Assessment
 from confsync.reconcile.core import Core
+from confsync.reconcile.step import Step
 from confsync.redact import redactor
 from confsync.sinks import sink_for
 from confsync.sinks.base import Staged

@@ -12,10 +12,11 @@ from confsync.errors import ConfsyncError, Held, TargetTaken
 from confsync.ledger.records import State, SyncRecord
 from confsync.plan.change import Action, Change
 from confsync.reconcile.apply import Applier, Outcome, event
-from confsync.reconcile.assess import Assessment, Assessor, OwnerOf, Step, taken
+from confsync.reconcile.assess import Assessment, Assessor, OwnerOf, taken
 from confsync.reconcile.claims import Claims
 from confsync.reconcile.core import Core
 from confsync.reconcile.reloads import ReloadResult, Reloads
+from confsync.reconcile.step import Step, Steps
 from confsync.sinks import sink_for
 from confsync.target import spec_from_json
 from confsync.text import plural
@@ -61,7 +62,8 @@ class Reconciler:
     ) -> None:
         self.core = core
         self.reloads = Reloads(core, cancelled)
-        self._assessor = Assessor(core, with_diffs=with_diffs)
+        self._steps = Steps(core, with_diffs=with_diffs)
+        self._assessor = Assessor(core, self._steps)
         self._applier = Applier(core, cancelled)
         self._cancelled = cancelled or threading.Event()
         self._claims = Claims()
@@ -110,7 +112,7 @@ class Reconciler:
 
     def as_recorded(self, name: str) -> bool:
         """Whether every target of a sync is as it was last written."""
-        return all(self._assessor.as_recorded(target) for target in self.core.ledger.targets(name).values())
+        return all(self._steps.as_recorded(target) for target in self.core.ledger.targets(name).values())
 
     def run_once(
         self,
@@ -229,7 +231,7 @@ class Reconciler:
         """What happens to the targets of syncs that are not configured any more."""
         ledger = self.core.ledger
         return [
-            self._assessor.removal(record, retain=False, why=f"sync {name!r} was removed")
+            self._steps.removal(record, retain=False, why=f"sync {name!r} was removed")
             for name in self.removed_syncs()
             for record in ledger.targets(name).values()
             if record.id not in self._claims and record.id not in self.core.static_targets
