@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confsync.redact import DOTS, redactor
+from confsync.redact import DOTS, Line, redactor
 
 secrets = st.text(min_size=6, max_size=60).filter(lambda text: len(text.strip()) >= 6 and "•" not in text)
 
@@ -69,3 +69,23 @@ def test_without_secrets_nothing_is_touched(text):
     assert redactor([])(text) == text
     assert redactor([""])(text) == text
     assert redactor([" ", "\n"])(text) == text
+
+
+@pytest.mark.parametrize("secret", ["e", b"e", "e\n", "r!", "inn"])
+def test_a_short_secret_is_hidden_only_where_it_stands_alone(secret):
+    word = (secret.decode() if isinstance(secret, bytes) else secret).strip()
+    hidden = redactor([secret])(f"there is an error! in the dinner line: code={word}, where")
+    assert hidden == f"there is an error! in the dinner line: code={DOTS}, where"
+
+
+@pytest.mark.parametrize("value", ["1", "443", "true", "False", "no", "=", "--", b"7"])
+def test_flags_marks_and_small_numbers_are_no_secrets(value):
+    text = "x = 1, port 443: True/False --no true false (7)"
+    assert redactor([value])(text) == text
+
+
+def test_a_line_of_a_sensitive_file_is_hidden_whole_and_its_words_are_not():
+    hide = redactor([Line("  database_password = abc ")], ["listen 127.0.0.1:80;\n", "short"])
+    assert hide("line 3: database_password = abc!") == f"line 3: {DOTS}!"
+    assert hide("near 'listen 127.0.0.1:80;'") == f"near '{DOTS}'"
+    assert hide("database_password is short") == "database_password is short"

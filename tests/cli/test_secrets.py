@@ -225,3 +225,14 @@ def test_the_daemon_logs_no_secret_at_debug_level(secret):
     process.terminate()
     assert process.wait(30) == 0
     assert_clean(secret)
+
+
+def test_a_secret_of_one_letter_leaves_messages_readable(project):
+    config = yaml.safe_load(project.read("confsync.yaml"))
+    config["sources"]["values"]["sensitive"] = True
+    config["syncs"]["app"]["check"] = {"shell": "echo every error here; exit 3"}
+    project.config(yaml.safe_dump(config))
+    project.values({"dev": {"db": {"host": "e", "port": "1"}}})
+    result = project.run("apply")
+    assert "sync 'app' is failed: " in result.err
+    assert "every error here" in result.err
