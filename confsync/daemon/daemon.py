@@ -234,7 +234,7 @@ class Daemon:
     def _on_tree(self, directory: str, path: str) -> None:
         self._controller.on_templates({path.removeprefix(directory).lstrip("/")})
 
-    def _on_applied(self, assessment: Assessment, outcome: Outcome) -> None:
+    def _on_applied(self, assessment: Assessment, _: Outcome) -> None:
         for target in assessment.targets:
             self._watch_target(target, assessment.name)
         for step in assessment.steps:

@@ -1,4 +1,4 @@
-"""The workers that keep everything in agreement: events in, names through the queue, one reconcile at a time for each."""
+"""The workers that keep everything in agreement: events in, names through the queue, one reconcile at a time each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Controller:
     """Runs one configuration until it is stopped.
 
     Args:
-        reload_queue: where the identities of the reloads owed go; with workers of its own, since a reload may take long.
+        reload_queue: where the identities of the reloads owed go; with workers of its own, since a reload may take
+            long.
         on_applied: called after each reconcile, from a worker: new targets to watch for drift.
     """
 
