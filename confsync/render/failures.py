@@ -15,7 +15,6 @@ from confsync.render.recorder import Recorder
 from confsync.text import did_you_mean, nearest, printable
 
 _LONGEST = 256
-_SHORTEST_SECRET = 3  # anything up to this length is in every message anyway
 
 
 def explain(
@@ -57,7 +56,7 @@ def explain(
 
 def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     """`error`, with what the render read of sensitive values hidden: it may have gone into a path or a name."""
-    redact = redactor(secret for secret in recorder.secrets if len(secret) > _SHORTEST_SECRET)
+    redact = redactor(recorder.secrets)
     if isinstance(error, SourceError) or redact(str(error)) == str(error):
         return error
     if isinstance(error, MissingKeys):
