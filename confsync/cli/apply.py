@@ -9,10 +9,17 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from confsync.cli.options import Options, complete_syncs, given, global_options
+
+if TYPE_CHECKING:
+    from confsync.cli.session import Session
+    from confsync.reconcile.apply import Outcome
+    from confsync.reconcile.core import Core
+    from confsync.reconcile.reconciler import Report
 
 
 @click.command(short_help="Make every target agree with its source, once.")
@@ -29,8 +36,8 @@ def apply(
 ) -> int:
     """Make every target agree with its source, once.
 
-    Without names every sync is reconciled, and what confsync created for syncs that are no longer configured is removed.
-    Where something fails, its targets stay as they were and the others are done all the same.
+    Without names every sync is reconciled, and what confsync created for syncs that are no longer configured is
+    removed. Where something fails, its targets stay as they were and the others are done all the same.
 
     Exit status: 0 everything agrees, 1 something failed, 3 the configuration is invalid.
     """
@@ -51,11 +58,11 @@ def apply(
         raise
 
 
-def _apply(session: object, names: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool) -> int:
-    from confsync.cli.session import Session, known_syncs
+def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool) -> int:
+    from confsync.cli.printing import progress
+    from confsync.cli.session import known_syncs
     from confsync.reconcile.reconciler import Reconciler
 
-    assert isinstance(session, Session)  # noqa: S101 - typed late, to import late
     wanted = known_syncs(session.loaded, names)
     cancelled = threading.Event()
     _cancel_on_interrupt(cancelled)
@@ -66,8 +73,6 @@ def _apply(session: object, names: tuple[str, ...], plan_file: str | None, allow
         if plan_file is not None:
             _verify(core, wanted, plan_file)
         reconciler = Reconciler(core, cancelled=cancelled)
-        from confsync.cli.printing import progress
-
         total = len(wanted or core.loaded.config.syncs)
         report = reconciler.run_once(wanted, allow_mass_delete=allow_mass_delete, progress=progress(total))
         return _show(session.options, report, cancelled)
@@ -76,7 +81,7 @@ def _apply(session: object, names: tuple[str, ...], plan_file: str | None, allow
 def _cancel_on_interrupt(cancelled: threading.Event) -> None:
     """The first Ctrl-C or SIGTERM lets what was begun end; the second ends at once, as it would without us."""
 
-    def caught(number: int, frame: FrameType | None) -> None:
+    def caught(number: int, _: FrameType | None) -> None:
         if cancelled.is_set():
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -86,35 +91,48 @@ def _cancel_on_interrupt(cancelled: threading.Event) -> None:
         signal.signal(number, caught)
 
 
-def _verify(core: object, wanted: list[str] | None, plan_file: str) -> None:
+def _verify(core: Core, wanted: list[str] | None, plan_file: str) -> None:
     from confsync.cli.plan import key_fingerprint, planned
     from confsync.plan import saved
-    from confsync.reconcile.core import Core
 
-    assert isinstance(core, Core)  # noqa: S101 - typed late, to import late
     changes, _ = planned(core, wanted, with_diffs=False)
     saved.verify(Path(plan_file).read_bytes(), changes, key_fingerprint=key_fingerprint(core))
 
 
-def _show(options: Options, report: object, cancelled: threading.Event) -> int:
-    from confsync.cli.printing import as_json, complain, path_of, print_json
-    from confsync.reconcile.apply import event
-    from confsync.reconcile.reconciler import Report
-
-    assert isinstance(report, Report)  # noqa: S101 - typed late, to import late
+def _show(options: Options, report: Report, cancelled: threading.Event) -> int:
     failed = {
         name: outcome for name, outcome in report.outcomes.items() if outcome.record.state.value != "ok"
     }
     good = report.in_agreement and not cancelled.is_set()
     if options.as_json:
-        print_json({
-            "in_agreement": good,
-            "changes": [as_json(change) for change in report.changes],
-            "failed": {name: {"state": o.record.state.value, "detail": o.record.detail} for name, o in failed.items()},
-            "reloads": [{"reload": r.description, "syncs": r.syncs, "error": str(r.error) if r.error else None} for r in report.reloads],
-            "held": str(report.held) if report.held else None,
-        })  # fmt: skip
+        _print_json(report, failed, good)
         return 0 if good else 1
+    _print(report, failed, interrupted=cancelled.is_set())
+    return 130 if cancelled.is_set() else 0 if good else 1
+
+
+def _print_json(report: Report, failed: dict[str, Outcome], good: bool) -> None:
+    from confsync.cli.printing import as_json, print_json
+
+    print_json({
+        "in_agreement": good,
+        "changes": [as_json(change) for change in report.changes],
+        "failed": {
+            name: {"state": outcome.record.state.value, "detail": outcome.record.detail}
+            for name, outcome in failed.items()
+        },
+        "reloads": [
+            {"reload": r.description, "syncs": r.syncs, "error": str(r.error) if r.error else None}
+            for r in report.reloads
+        ],
+        "held": str(report.held) if report.held else None,
+    })  # fmt: skip
+
+
+def _print(report: Report, failed: dict[str, Outcome], *, interrupted: bool) -> None:
+    from confsync.cli.printing import complain, path_of
+    from confsync.reconcile.apply import event
+
     for change in report.changes:
         why = f"  ({'; '.join(change.reasons[:3])})" if change.reasons else ""
         click.echo(f"{click.style(event(change), fg='green')} {path_of(change.target)}  [{change.sync}]{why}")
@@ -127,11 +145,10 @@ def _show(options: Options, report: object, cancelled: threading.Event) -> int:
         complain(f"sync {name!r} is {outcome.record.state.value}: {outcome.record.detail}")
     if report.held:
         complain(str(report.held))
-    if cancelled.is_set():
+    if interrupted:
         complain("interrupted; what was begun is whole, the rest is as it was")
     agreeing = len(report.outcomes) - len(failed)
     click.echo(f"{agreeing} of {len(report.outcomes)} syncs in agreement, {len(report.changes)} changes")
-    return 130 if cancelled.is_set() else 0 if good else 1
 
 
 def _tell_daemon(options: Options) -> bool:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from confsync.cli.options import complete_environments, given, global_options
+from confsync.redact import DOTS
 
 if TYPE_CHECKING:
     from confsync.driver import Entry
     from confsync.reconcile.core import Core
-
-DOTS = "••••••"
 
 
 @click.command(short_help="Print the value of one key.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from confsync.redact import DOTS
 from confsync.text import printable
 
-DOTS = "••••••"
 _CONTEXT = 3
 _LONGEST_LINE = 500
 _MOST_LINES = 2000

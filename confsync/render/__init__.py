@@ -1,1 +1,1 @@
-"""Templates and data maps -> artifacts, recording every key read and whether it is sensitive. No I/O but template files."""
+"""Templates and data maps -> artifacts; records every key read and whether it is secret. Reads template files only."""

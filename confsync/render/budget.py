@@ -1,7 +1,8 @@
 """What one render may use: time, the size of anything it builds, and how much the process may grow meanwhile.
 
 A thread cannot be stopped from outside, so the render asks for permission instead: at every loop turn, call and
-operator (`sandbox` sees to that) and at every chunk of output. What the checks cost was measured at about 0.3 µs a turn.
+operator (`sandbox` sees to that) and at every chunk of output. What the checks cost was measured at about 0.3 µs a
+turn.
 """
 
 from __future__ import annotations
@@ -73,7 +74,6 @@ class Budget:
                 f"rendering built up more than {self._limits.memory // 1024} KiB",
                 hint="if that is right, raise limits: {memory: …}",
             )
-
 
     def written(self, value: object) -> None:
         """Allow `value` to be written out as text, or raise `LimitExceeded`.

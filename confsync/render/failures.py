@@ -56,7 +56,7 @@ def explain(
 
 def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     """`error`, with what the render read of sensitive values hidden: it may have gone into a path or a name."""
-    redact = redactor(recorder.secrets)
+    redact = redactor(recorder.secrets | recorder.suspects)
     if isinstance(error, SourceError) or redact(str(error)) == str(error):
         return error
     if isinstance(error, MissingKeys):

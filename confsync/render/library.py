@@ -123,7 +123,9 @@ class _Loader(BaseLoader):
         self._files = files
 
     def get_source(
-        self, environment: Environment, template: str
+        self,
+        environment: Environment,  # noqa: ARG002 - as Jinja calls it
+        template: str,
     ) -> tuple[str, str | None, Callable[[], bool]]:
         text, path = self._files.read(template)
         digest = self._files.digest(template)

@@ -34,7 +34,7 @@ class MissingValue(Undefined):
         recorder, source, path, where = self._miss
         recorder.miss(source, path, where)
 
-    def _fail_with_undefined_error(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def _fail_with_undefined_error(self, *_: Any, **__: Any) -> NoReturn:
         self.note()
         raise RenderError(f"no key {self._miss[2]!r}")
 
@@ -101,7 +101,7 @@ class SourceLookup:
 
     def __str__(self) -> str:
         name = self._source.name
-        raise RenderError(f"{name} is a source, not a value; write for example {name}(\"path\")")
+        raise RenderError(f'{name} is a source, not a value; write for example {name}("path")')
 
     def __repr__(self) -> str:
         return f"<source {self._source.name}>"  # no address: it would be another at every start
@@ -151,11 +151,13 @@ class SourceLookup:
         if text is default or isinstance(text, MissingValue):
             return text
         try:
-            return FILTERS[name](text)
+            found = FILTERS[name](text)
         except RenderError as exc:
             raise self._bad_value(
                 path, exc.message.removeprefix(f"{name}: ").replace("not valid", "is not valid")
             ) from exc
+        self._recorder.note_derived(found, text)
+        return found
 
     def _find(self, path: str) -> Entry | None:
         return self._recorder.find(self._source, _clean(path))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
@@ -38,7 +39,8 @@ class Recorder:
     """Belongs to one render in one thread.
 
     Attributes:
-        secrets: the sensitive values read, to keep them out of every message.
+        secrets: the sensitive values read, and what was decoded or cut from them, to keep them out of every message.
+        suspects: what was decoded or cut from other text since then: it may have been made of them.
         sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
         impure: whether something besides keys was asked for (time, DNS, the environment).
     """
@@ -49,6 +51,7 @@ class Recorder:
     missing: dict[PathRead, MissingKey] = field(default_factory=dict)
     templates: dict[str, str] = field(default_factory=dict)
     secrets: set[str | bytes] = field(default_factory=set)
+    suspects: set[str | bytes] = field(default_factory=set)
     sensitive: bool = False
     impure: bool = False
 
@@ -97,10 +100,22 @@ class Recorder:
         )
         return Reads(keys, missed, listed, templates, self.impure or not all_kept)
 
-    def gives_away(self, text: str, form: Callable[[str], str] = str) -> bool:
-        """Whether `text` shows a sensitive value, in the `form` it may have; the shortest are in every text."""
+    def gives_away(self, text: str, form: Callable[[str], str] = str, template: str = "") -> bool:
+        """Whether `text` shows a sensitive value, in the `form` it may have; the shortest are in every text.
+
+        Args:
+            template: what `text` was made of; what stands there already is given away by nobody else.
+        """
         secrets = (secret for secret in self.secrets if isinstance(secret, str) and len(secret) > 3)
-        return any(form(secret) in text for secret in secrets)
+        return any((shown := form(secret)) in text and shown not in template for secret in secrets)
+
+    def note_derived(self, value: object, origin: object) -> None:
+        """`value` was decoded or cut from `origin`: where that is secret, every text in it is."""
+        if not self.secrets:
+            return
+        known = isinstance(origin, str | bytes) and origin in self.secrets
+        into = self.secrets if known else self.suspects
+        into.update(leaf for leaf in _leaves(value) if leaf not in self.secrets)
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
@@ -129,6 +144,28 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
 def current() -> Recorder | None:
     """The recorder of the render this thread is in."""
     return getattr(_active, "recorder", None)
+
+
+def note_derived(value: Any, origin: object) -> Any:
+    """`value`, which was decoded or cut from `origin`, after telling the render in progress."""
+    recorder = current()
+    if recorder is not None:
+        recorder.note_derived(value, origin)
+    return value
+
+
+def _leaves(value: object) -> Iterator[str | bytes]:
+    """The texts and numbers in `value`, as text; names of a mapping are none. Shared parts are looked at once."""
+    left, seen = [value], set()
+    while left:
+        one = left.pop()
+        if isinstance(one, str | bytes):
+            yield one
+        elif isinstance(one, int | float) and not isinstance(one, bool):
+            yield str(one)
+        elif isinstance(one, Mapping | list | tuple) and id(one) not in seen:
+            seen.add(id(one))
+            left.extend(one.values() if isinstance(one, Mapping) else one)
 
 
 def template_position() -> str:

@@ -22,7 +22,7 @@ from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.library import TemplateEnvironment, TemplateFiles
 from confsync.render.lookup import SourceLookup
 from confsync.render.paths import escape_segment, final_path
-from confsync.render.recorder import Recorder, SourceView, current, recording
+from confsync.render.recorder import Recorder, SourceView, current, note_derived, recording
 from confsync.render.sandbox import Sandbox, bounded
 from confsync.target import Content, Desired, TargetSpec
 
@@ -36,8 +36,8 @@ class Rendering:
     Attributes:
         desired: its targets, in the order they are written; empty where `for_each` has no items.
         reads: everything it depended on.
-        secrets: the sensitive values, to keep them out of messages; never stored.
-        literals: the template text it was made with: what of its output is certainly no secret.
+        secrets: the sensitive values, and the lines of sensitive files, to keep them out of messages; never stored.
+        literals: the template text it was made with: what of its output is certainly no secret. Read when asked for.
     """
 
     desired: tuple[Desired, ...]
@@ -117,7 +117,9 @@ class Renderer:
                 error = without_secrets(error, recorder)
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
-        return Rendering(desired, reads, frozenset(recorder.secrets), job.literals())
+        literals = Literals(job.templates())
+        lines = (Line(line) for one in desired if one.sensitive for line in secret_lines(one.content, literals))
+        return Rendering(desired, reads, frozenset({*recorder.secrets, *recorder.suspects, *lines}), literals)
 
     def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
         """An inline template, compiled once."""
@@ -198,16 +200,14 @@ class _Job:
         """What a template may use."""
         return [*self._context, *filters.GLOBALS, *(["each"] if self._sync.for_each else [])]
 
-    def literals(self) -> tuple[str, ...]:
-        """The text of every template used."""
+    def templates(self) -> list[Callable[[], str]]:
+        """How to get the text of every template used; for one that is gone by now, "": then nothing is known of it."""
         texts = [
             spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)
         ]
-        for name in self._recorder.templates:
-            if self._recorder.templates[name]:
-                texts.append(self._renderer.files.read(name)[0])
         texts += [f"{key}: {{{{ }}}}\n{key}={{{{ }}}}\n{key} = {{{{ }}}}" for key in self._sync.data or ()]
-        return tuple(texts)
+        used = [name for name, digest in self._recorder.templates.items() if digest]
+        return [*(partial(str, text) for text in texts), *(partial(self._renderer.text_of, name) for name in used)]
 
     def run(self, budget: Budget) -> Iterable[Desired]:
         paths: dict[str, str] = {}
@@ -220,7 +220,7 @@ class _Job:
             label = f"{self._name}[{each.key}]" if each else self._name
             made = self._content(context, budget)
             for target in self._sync.to:
-                spec = self._placed(target.spec, context, label)
+                spec = self._placed(target.spec, context)
                 if spec.path in paths:
                     raise RenderError(
                         f"{label} and {paths[spec.path]} would both write {spec.path}",
@@ -242,7 +242,7 @@ class _Job:
         except Exception as exc:
             raise explain(exc, where, self._recorder, self._renderer.files, self.names()) from exc
 
-    def _placed(self, spec: TargetSpec, context: Mapping[str, Any], label: str) -> TargetSpec:
+    def _placed(self, spec: TargetSpec, context: Mapping[str, Any]) -> TargetSpec:
         where = f"syncs.{self._name}.to"
         path = spec.path
         if "{{" in path or "{%" in path:
@@ -258,7 +258,7 @@ class _Job:
         # Not `.render()`: it hides from the traceback which template it was.
         path = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
         tainted, recorder.sensitive = recorder.sensitive, before
-        if tainted or recorder.gives_away(path, escape_segment):
+        if tainted or recorder.gives_away(path, escape_segment, template):
             raise RenderError(
                 "a path may not depend on a sensitive value: paths are seen by all", where=where
             )
@@ -368,9 +368,13 @@ def _raw(value: Scalar) -> bytes:
 
 
 def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
-    """The functions, those among them that are impure telling the render in progress that they were used."""
+    """The functions; those that are impure, or give what may be secret, tell it to the render in progress."""
     return {
-        name: _noting(function) if name in filters.IMPURE else function
+        name: _noting(function)
+        if name in filters.IMPURE
+        else _deriving(function)
+        if name in filters.DERIVING
+        else function
         for name, function in functions.items()
     }
 
@@ -384,3 +388,11 @@ def _noting(function: Any) -> Any:
 
     noting.__doc__ = function.__doc__
     return noting
+
+
+def _deriving(function: Any) -> Any:
+    def deriving(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return note_derived(function(value, *args, **kwargs), value)
+
+    deriving.__doc__ = function.__doc__
+    return deriving

@@ -7,7 +7,6 @@ strings that double at every turn; the transformation of the syntax tree below c
 from __future__ import annotations
 
 import re
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from jinja2.visitor import NodeTransformer
 
 from confsync.errors import LimitExceeded
 from confsync.render import budget
+from confsync.render.recorder import current
 
 _MOST_DIGITS = 100_000  # bits of an integer: far beyond any configuration, far below what stalls a process
 
@@ -30,9 +30,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         options.setdefault("finalize", bounded)
         super().__init__(
-            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
-            extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"], **options,
-        )  # fmt: skip
+            undefined=StrictUndefined,
+            autoescape=False,
+            keep_trailing_newline=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"],
+            **options,
+        )
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         template: nodes.Template = _Instrument().visit(super()._parse(source, name, filename))
@@ -44,6 +49,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             active.turn()
             _refuse_huge(obj, args, kwargs)
         result = super().call(context, obj, *args, **kwargs)
+        this = getattr(obj, "__self__", None)
+        recorder = current()
+        if recorder is not None and isinstance(this, str | bytes) and this in recorder.secrets:
+            recorder.note_derived(result, this)  # split, partition, removeprefix…
         if active is not None and isinstance(result, str | bytes | list | tuple):
             active.size(len(result))
         return result
@@ -94,10 +103,10 @@ def bounded(value: Any) -> Any:
     return value
 
 
-_WRITING = frozenset(
-    "string upper lower trim capitalize title wordcount replace indent center e escape forceescape urlencode "
-    "wordwrap truncate striptags safe format join".split()
-)
+_WRITING = frozenset({
+    "string", "upper", "lower", "trim", "capitalize", "title", "wordcount", "replace", "indent", "center", "e",
+    "escape", "forceescape", "urlencode", "wordwrap", "truncate", "striptags", "safe", "format", "join",
+})  # fmt: skip
 """Filters that begin by writing their value out as text."""
 
 
@@ -138,7 +147,11 @@ def _length_of(operator: str, left: Any, right: Any) -> int:
     if operator == "**" and isinstance(left, int) and isinstance(right, int):
         return _bounded_bits(left.bit_length() * max(right, 0))
     if operator == "%" and isinstance(left, str | bytes):
-        stars = [abs(value) for value in _values(right) if isinstance(value, int)] if _STAR.search(str(left)) else []
+        stars = (
+            [abs(value) for value in _values(right) if isinstance(value, int)]
+            if _STAR.search(str(left))
+            else []
+        )
         return _format_width(str(left)) + sum(stars) + str(left).count("%") * _longest(_values(right))
     return 0
 
@@ -184,9 +197,7 @@ _WIDTH_METHODS = frozenset(
 )
 
 
-def _refuse_huge(
-    function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]
-) -> None:
+def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
     """Refuse the methods of text a result beyond all limits before they build it."""
     active = budget.active()
     name = getattr(function, "__name__", "")
@@ -202,7 +213,9 @@ def _refuse_huge(
         active.size(max([*widths, *map(_format_width, formats)], default=0))
         if formats:
             values = [*arguments, *named.values()]
-            values += [value for mapping in arguments if isinstance(mapping, dict) for value in mapping.values()]
+            values += [
+                value for mapping in arguments if isinstance(mapping, dict) for value in mapping.values()
+            ]
             active.size(len(formats[0]) + formats[0].count("{") * _longest(values))
     elif isinstance(this, str):
         active.size(_grown(name, this, arguments))

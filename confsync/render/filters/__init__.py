@@ -14,7 +14,7 @@ from typing import Any
 from confsync.render.filters import guards
 from confsync.render.filters.deferred import Deferred
 
-__all__ = ["FILTERS", "GLOBALS", "IMPURE", "TESTS"]
+__all__ = ["DERIVING", "FILTERS", "GLOBALS", "IMPURE", "TESTS"]
 
 _FILTERS = {
     "data": "to_json from_json to_yaml from_yaml to_toml from_toml",
@@ -55,3 +55,8 @@ GLOBALS: dict[str, Callable[..., Any]] = {
 }
 IMPURE: frozenset[str] = frozenset(_deferred(_IMPURE))
 """Those whose result depends on more than their arguments: time, DNS, the environment, the host."""
+DERIVING: frozenset[str] = frozenset(
+    "from_json from_yaml from_toml b64decode b64url_decode hex_decode split trim_prefix trim_suffix basename dirname "
+    "url_parse url_host url_unquote host_port".split()
+)
+"""Those that decode text or take it apart: what they give is as secret as what they are given."""
