@@ -26,7 +26,7 @@ from confsync.reconcile.controller import WORKERS, Controller, work
 from confsync.reconcile.core import Core
 from confsync.reconcile.queue import WorkQueue
 from confsync.reconcile.status import status_lines
-from confsync.source.source import Event
+from confsync.source.changes import Event
 from confsync.text import plural
 from confsync.units import format_duration
 

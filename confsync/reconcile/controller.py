@@ -17,7 +17,7 @@ from confsync.reconcile.core import Core
 from confsync.reconcile.dependencies import Dependencies
 from confsync.reconcile.queue import WorkQueue
 from confsync.reconcile.reconciler import Reconciler
-from confsync.source.source import Event
+from confsync.source.changes import Event
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from confsync.render.library import TemplateFiles
 from confsync.render.paths import final_path
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
+from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
-from confsync.source.source import Event
 from confsync.target import target_id
 
 

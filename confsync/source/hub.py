@@ -13,8 +13,9 @@ from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
 from confsync.errors import ConfigError, SourceError
 from confsync.snapshot import Snapshot, UnreadableView, View
+from confsync.source.changes import Event
 from confsync.source.registry import load_backend, open_source
-from confsync.source.source import Event, Source
+from confsync.source.source import Source
 from confsync.text import did_you_mean
 
 ROOT = ("",)

@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from confsync import backoff
 from confsync.clock import Clock
@@ -22,28 +22,13 @@ from confsync.config.models import MassDelete
 from confsync.driver import Backend, Delta, Entry, Reading, Tree, Watch
 from confsync.errors import Gap, Held, SourceError
 from confsync.snapshot import Snapshot, full_key
+from confsync.source.changes import Event, changed, count_new, differing
 from confsync.text import plural
 
 log = logging.getLogger(__name__)
 
-Changes = Mapping[str, frozenset[str]]
-"""Prefix -> the relative paths whose value appeared, changed or vanished."""
-
 _TRUSTED = 600.0  # seconds after which what a watch built up is verified by a full read
 _SETTLED = 5.0  # seconds after which a watch that opened counts as working again
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something about a source is different: look again at the syncs concerned.
-
-    Attributes:
-        source: its name.
-        changes: which paths changed, or None when every sync of the source must look (first read, stale, held).
-    """
-
-    source: str
-    changes: Changes | None
 
 
 class Source:
@@ -252,7 +237,7 @@ class Source:
         with self._lock:
             old = self._live
             live = {prefix: dict(reading.trees[prefix]) for prefix in self.prefixes}
-            changes = None if old is None else {p: _changed(old[p], live[p]) for p in self.prefixes}
+            changes = None if old is None else {p: changed(old[p], live[p]) for p in self.prefixes}
             recovered = self._error is not None
             lost = {p: self._lost(old, live, p) for p in self.prefixes}
             self._keep_before_hold(lost, live)
@@ -278,12 +263,12 @@ class Source:
                 self._gone.get(prefix, set()).difference_update(puts)
             lost = {p: len(gone) for p, gone in self._gone.items()}
             after = {
-                p: len(live[p]) - len(deleted.get(p, ())) + _new(live[p], delta.puts.get(p, {}))
+                p: len(live[p]) - len(deleted.get(p, ())) + count_new(live[p], delta.puts.get(p, {}))
                 for p in self.prefixes
             }
             if self._excessive(lost, after) is not None:
                 self._current()
-            changes = {p: _differing(live[p], delta, p) for p in {*delta.puts, *deleted}}
+            changes = {p: differing(live[p], delta, p) for p in {*delta.puts, *deleted}}
             for prefix, gone in deleted.items():
                 for path in gone:
                     del live[prefix][path]
@@ -344,22 +329,3 @@ class Source:
             self._since = self._since or self._clock.now()
             log.warning("held a mass loss of keys", extra={"source": self.name, "error": str(error)})
         self._held = error
-
-
-def _new(tree: Tree, puts: Tree) -> int:
-    return sum(1 for path in puts if path not in tree)
-
-
-def _changed(old: Tree, new: Tree) -> frozenset[str]:
-    changed = {
-        path for path, entry in new.items() if (was := old.get(path)) is None or was.value != entry.value
-    }
-    return frozenset(changed | (old.keys() - new.keys()))
-
-
-def _differing(tree: Tree, delta: Delta, prefix: str) -> frozenset[str]:
-    puts = delta.puts.get(prefix, {})
-    put = {
-        path for path, entry in puts.items() if (was := tree.get(path)) is None or was.value != entry.value
-    }
-    return frozenset(put | (delta.deletes.get(prefix, frozenset()) & tree.keys()))

@@ -8,7 +8,8 @@ import pytest
 
 from confsync.config.models import MassDelete
 from confsync.errors import Denied, Held, SourceError, Unavailable
-from confsync.source.source import Event, Source
+from confsync.source.changes import Event
+from confsync.source.source import Source
 from confsync.testing.memory import MemoryBackend, MemoryStore
 from confsync.testing.waiting import eventually
 
