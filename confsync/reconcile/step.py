@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from confsync.errors import SinkError
@@ -64,7 +64,7 @@ class Steps:
         desired: Desired,
         record: TargetRecord | None,
         why: tuple[str, ...],
-        literals: tuple[str, ...],
+        literals: Sequence[str],
     ) -> Step:
         """What happens to a target that is wanted.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
+from jinja2 import Template, TemplateNotFound
 
 from confsync.clock import Clock
 from confsync.config.models import Composed, FileTarget, InlineTemplate, Limits, Literally, Sync
@@ -15,11 +16,13 @@ from confsync.config.references import parse_reference
 from confsync.digest import Hasher
 from confsync.errors import ConfsyncError, MissingKeys, RenderError
 from confsync.reads import KeyRead, PathRead, Reads
+from confsync.redact import Line
 from confsync.render import filters
 from confsync.render.budget import Budget, limited
 from confsync.render.failures import explain, without_secrets
 from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.library import TemplateEnvironment, TemplateFiles
+from confsync.render.literals import Literals, secret_lines
 from confsync.render.lookup import SourceLookup
 from confsync.render.paths import escape_segment, final_path
 from confsync.render.recorder import Recorder, SourceView, current, note_derived, recording
@@ -43,7 +46,7 @@ class Rendering:
     desired: tuple[Desired, ...]
     reads: Reads
     secrets: frozenset[str | bytes]
-    literals: tuple[str, ...]
+    literals: Sequence[str]
 
 
 class RenderFailed(Exception):
@@ -118,7 +121,9 @@ class Renderer:
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         literals = Literals(job.templates())
-        lines = (Line(line) for one in desired if one.sensitive for line in secret_lines(one.content, literals))
+        lines = (
+            Line(line) for one in desired if one.sensitive for line in secret_lines(one.content, literals)
+        )
         return Rendering(desired, reads, frozenset({*recorder.secrets, *recorder.suspects, *lines}), literals)
 
     def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
@@ -137,6 +142,13 @@ class Renderer:
     def named(self, name: str) -> Template:
         """A template file, compiled, from memory or the bytecode cache where possible."""
         return self._environment.get_template(name)
+
+    def text_of(self, name: str) -> str:
+        """The text of a template file, or "" when it is gone or cannot be read: then nothing of it is known."""
+        try:
+            return self.files.read(name)[0]
+        except (ConfsyncError, TemplateNotFound):
+            return ""
 
     def check_syntax(self, sync_name: str, sync: Sync) -> Iterable[ConfsyncError]:
         """Everything wrong with a sync's templates that shows without any value."""
@@ -201,13 +213,16 @@ class _Job:
         return [*self._context, *filters.GLOBALS, *(["each"] if self._sync.for_each else [])]
 
     def templates(self) -> list[Callable[[], str]]:
-        """How to get the text of every template used; for one that is gone by now, "": then nothing is known of it."""
+        """How to get the text of every template used."""
         texts = [
             spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)
         ]
         texts += [f"{key}: {{{{ }}}}\n{key}={{{{ }}}}\n{key} = {{{{ }}}}" for key in self._sync.data or ()]
         used = [name for name, digest in self._recorder.templates.items() if digest]
-        return [*(partial(str, text) for text in texts), *(partial(self._renderer.text_of, name) for name in used)]
+        return [
+            *(partial(str, text) for text in texts),
+            *(partial(self._renderer.text_of, name) for name in used),
+        ]
 
     def run(self, budget: Budget) -> Iterable[Desired]:
         paths: dict[str, str] = {}

@@ -236,3 +236,32 @@ def test_a_secret_of_one_letter_leaves_messages_readable(project):
     result = project.run("apply")
     assert "sync 'app' is failed: " in result.err
     assert "every error here" in result.err
+
+
+def test_a_check_shows_neither_what_was_decoded_from_a_secret_nor_a_line_it_is_in(secret):
+    password = "d/rived+" + SECRET[8:20]
+    secret.write(
+        "templates/secret.j2",
+        "[the settings]\na={{ vault.json('cfg').password }}\nb={{ vault('enc')|b64decode }}\n"
+        "reversed={{ (vault('enc')|b64decode)|reverse }}\n",
+    )
+    config = yaml.safe_load(secret.read("confsync.yaml"))
+    show = "import os, sys; text = open(os.environ['CONFSYNC_STAGED']).read()\nsys.exit(text + text.split()[2][2:])"
+    config["syncs"]["secret"]["check"] = [sys.executable, "-c", show]
+    secret.config(yaml.safe_dump(config))
+    encoded = base64.b64encode(password[::-1].encode()).decode()
+    secret.write(
+        "vault.yaml",
+        yaml.safe_dump({
+            "dev": {"db": {"password": OLD}, "cfg": json.dumps({"password": password}), "enc": encoded}
+        }),
+    )  # fmt: skip
+    result = secret.run("apply")
+    assert result.status == 1
+    assert "[the settings]" in result.err
+    shown = result.out + result.err + secret.run("status").out + secret.run("status", "--output", "json").out
+    shown += "".join(
+        path.read_bytes().decode("latin-1") for path in secret.state.rglob("*") if path.is_file()
+    )
+    assert password not in shown
+    assert password[::-1] not in shown

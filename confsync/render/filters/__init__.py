@@ -34,6 +34,10 @@ _IMPURE = {
     "lookups": "lookup_ip lookup_ipv4 lookup_ipv6 lookup_srv lookup_txt",
     "times": "now",
 }
+_DERIVING = (
+    "from_json from_yaml from_toml b64decode b64url_decode hex_decode split trim_prefix trim_suffix basename dirname "
+    "url_parse url_host url_unquote host_port"
+)
 
 
 def _deferred(modules: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
@@ -55,8 +59,5 @@ GLOBALS: dict[str, Callable[..., Any]] = {
 }
 IMPURE: frozenset[str] = frozenset(_deferred(_IMPURE))
 """Those whose result depends on more than their arguments: time, DNS, the environment, the host."""
-DERIVING: frozenset[str] = frozenset(
-    "from_json from_yaml from_toml b64decode b64url_decode hex_decode split trim_prefix trim_suffix basename dirname "
-    "url_parse url_host url_unquote host_port".split()
-)
+DERIVING: frozenset[str] = frozenset(_DERIVING.split())
 """Those that decode text or take it apart: what they give is as secret as what they are given."""
