@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 
-from confsync.config.models import Check
+from confsync.config.actions import Check
 
 _TOKEN = re.compile(r"\{(staged|path)\}")
 

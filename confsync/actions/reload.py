@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from hashlib import blake2b
 
-from confsync.config.models import Reload
+from confsync.config.actions import Reload
 from confsync.errors import ActionError
 from confsync.text import printable
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from confsync.actions.process import SHOWN
-from confsync.config.models import HttpRequest
+from confsync.config.actions import HttpRequest
 from confsync.errors import ActionError
 from confsync.text import printable
 from confsync.units import format_duration

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from confsync.actions import describe, run_reload
 from confsync.actions import identity as reload_identity
-from confsync.config.models import Reload
+from confsync.config.actions import Reload
 from confsync.errors import ConfsyncError
 from confsync.ledger.records import OwedReload
 from confsync.reconcile.core import Core

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from confsync.actions import run_check
-from confsync.config.models import Check
+from confsync.config.actions import Check
 from confsync.errors import ActionError
 
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from confsync.actions import run_reload
-from confsync.config.models import Reload
+from confsync.config.actions import Reload
 from confsync.errors import ActionError
 
 

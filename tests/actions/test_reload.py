@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from confsync.actions import describe, identity, run_reload
-from confsync.config.models import HttpRequest, Reload
+from confsync.config.actions import HttpRequest, Reload
 from confsync.errors import ActionError
 
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from confsync.actions import run_reload
-from confsync.config.models import Reload
+from confsync.config.actions import Reload
 from confsync.errors import ActionError
 
 
