@@ -7,7 +7,7 @@ strings that double at every turn; the transformation of the syntax tree below c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, nodes
@@ -47,14 +47,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
         active = budget.active()
         if active is not None:
             active.turn()
+            args = tuple(_held(argument, active) for argument in args) if _is_join(obj) else args
             _refuse_huge(obj, args, kwargs)
         result = super().call(context, obj, *args, **kwargs)
         this = getattr(obj, "__self__", None)
         recorder = current()
         if recorder is not None and isinstance(this, str | bytes) and this in recorder.secrets:
             recorder.note_derived(result, this)  # split, partition, removeprefix…
-        if active is not None and isinstance(result, str | bytes | list | tuple):
-            active.size(len(result))
+        if active is not None:
+            active.size(_size(result))
         return result
 
     def call_filter(self, name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -167,7 +168,10 @@ def _longest(values: Iterable[Any]) -> int:
 
 
 def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list | tuple) else 0
+    """How much memory `value` takes: a character about one byte, an item the eight of a reference to it."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    return _ITEM * len(value) if isinstance(value, list | tuple) else 0
 
 
 def _times(value: Any) -> int:
@@ -180,15 +184,18 @@ def _bounded_bits(bits: int) -> int:
     return 0
 
 
+_ITEM = 8
 _STAR = re.compile(r"%[^A-Za-z%]*\*")
 _NESTED = re.compile(r"\{[^{}]*\{")
 _FIELDS = re.compile(r"%[^A-Za-z%]*|\{[^{}]*")
+_AFTER_NAMES = re.compile(r"\)[^A-Za-z%]*")
 _DIGITS = re.compile(r"[0-9]+")
 
 
 def _format_width(text: str) -> int:
     """The largest number in the fields of a format string: it may be a width."""
-    fields = text if _NESTED.search(text) else " ".join(_FIELDS.findall(text))
+    found = _FIELDS.findall(text) + (_AFTER_NAMES.findall(text) if "%(" in text else [])
+    fields = text if _NESTED.search(text) else " ".join(found)
     return max((int(run[:12]) for run in _DIGITS.findall(fields)), default=0)
 
 
@@ -217,21 +224,46 @@ def _refuse_huge(function: Callable[..., Any], arguments: tuple[Any, ...], named
                 value for mapping in arguments if isinstance(mapping, dict) for value in mapping.values()
             ]
             active.size(len(formats[0]) + formats[0].count("{") * _longest(values))
-    elif isinstance(this, str):
+    elif isinstance(this, str | bytes):
         active.size(_grown(name, this, arguments))
 
 
-def _grown(name: str, this: str, arguments: tuple[Any, ...]) -> int:
-    """How long the result of `this.name(*arguments)` will be, for the methods that can make much of little."""
+def _is_join(function: Callable[..., Any]) -> bool:
+    this = getattr(function, "__self__", None)
+    return isinstance(this, str | bytes) and getattr(function, "__name__", "") == "join"
+
+
+def _held(parts: Any, active: budget.Budget) -> Any:
+    """What is to be joined, in the form of a list where it can be gone through but once: its length must be known."""
+    if not isinstance(parts, Iterator):
+        return parts
+    held, length = [], 0
+    for part in parts:
+        active.turn()
+        length += _ITEM + _size(part)
+        active.size(length)
+        held.append(part)
+    return held
+
+
+def _grown(name: str, this: str | bytes, arguments: tuple[Any, ...]) -> int:
+    """How large the result of `this.name(*arguments)` will be, for the methods that can make much of little."""
     match name, arguments:
-        case "replace", [str() as old, str() as new, *_]:
-            return len(this) + this.count(old) * max(0, len(new) - len(old))
-        case "join", [str() as letters]:
-            return len(this) * len(letters)
-        case "join", [list() | tuple() as parts]:
-            return len(this) * len(parts) + sum(len(part) for part in parts if isinstance(part, str))
+        case "replace", [(str() | bytes()) as old, (str() | bytes()) as new, *_]:
+            times = _count(this, old)
+            return len(this) + times * max(0, len(new) - len(old))
+        case "join", [str() | bytes() | list() | tuple() | dict() as parts]:
+            return len(this) * len(parts) + sum(len(part) for part in parts if isinstance(part, str | bytes))
         case "translate", [dict() as table]:
             return len(this) * max(
                 (len(value) for value in table.values() if isinstance(value, str)), default=1
             )
+        case "split" | "rsplit", [(str() | bytes()) as separator, *_]:
+            return _ITEM * _count(this, separator)
+        case "splitlines", _:
+            return _ITEM * _count(this, "\n" if isinstance(this, str) else b"\n")
     return 0
+
+
+def _count(text: str | bytes, part: str | bytes) -> int:
+    return text.count(part) if type(text) is type(part) else 0  # type: ignore[arg-type]

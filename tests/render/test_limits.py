@@ -79,6 +79,23 @@ RUNAWAYS = {
     "a bomb that is glued": "{% set n = namespace(x=[1]) %}{% for a in range(40) %}{% set n.x = [n.x, n.x] %}"
     "{% endfor %}{{ n.x ~ '' }}",
     "a bomb in the filter sum": "{{ [[1]] * 99999 |sum(start=[]) }}",
+    "a huge width of % behind a name": "{{ '%(a)999999999d' % {'a': 1} }}",
+    "a huge width of % behind a name with brackets": "{{ '%(a(b)c)999999999d' % {'a(b)c': 1} }}",
+    "a huge width given by name": "{{ 'x'.ljust(width=999999999) ~ '\t'.expandtabs(tabsize=999999999) }}",
+    "huge tabs given by name": "{{ '\t'.expandtabs(tabsize=999999999) }}",
+    "huge bytes given by name": "{{ (1).to_bytes(length=999999999, byteorder='big')|length }}",
+    "a huge width of format with an alignment": "{{ '{:>999999999}'.format('x') }}",
+    "a huge width of format_map": "{{ '{x:>999999999}'.format_map({'x': 'x'}) }}",
+    "text joined with its letters": "{% set x = 'a' * 30000 %}{{ x.join(x)|length }}",
+    "text joined with what a filter gives": "{% set x = 'a' * 30000 %}{{ x.join(x|map('upper'))|length }}",
+    "text joined with the names of a mapping": "{% set x = 'a' * 900000 %}{{ x.join({'a': 1, 'b': 2, 'c': 3})|length }}",
+    "text joined with parts without end": "{{ ''.join(range(99999)|map('string')|map('center', 999))|length }}",
+    "bytes joined": "{% set x = s.bytes('a') * 30000 %}{{ x.join([x] * 30000)|length }}",
+    "bytes replaced": "{% set x = s.bytes('a') * 30000 %}{{ x.replace(s.bytes('a'), x)|length }}",
+    "a list repeated, its items counted as references": "{{ ([1] * 1000 * 500)|length }}",
+    "a list grown to more than its items' references": "{% set n = namespace(x=[1]) %}{% for a in range(18) %}"
+    "{% set n.x = n.x + n.x %}{% endfor %}{{ n.x|length }}",
+    "text split into many": "{{ ('x,' * 400000).split(',')|length }}",
     "lists summed": "{{ ([[1] * 1000] * 1000)|sum(start=[])|length }}",
 }
 
@@ -89,7 +106,7 @@ def test_a_template_that_runs_away_is_stopped(studio, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.monotonic()
     with pytest.raises(RenderError):
-        studio.text(RUNAWAYS[name], {}, limits=LIMITS)
+        studio.text(RUNAWAYS[name], {"a": "a"}, limits=LIMITS)
     assert time.monotonic() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024
 
@@ -148,6 +165,8 @@ def test_a_template_within_its_limits_is_left_alone(studio):
         ("{{ 'no 99999999999: {}'.format('x') }}", "no 99999999999: x"),
         ("{{ '{:>{w}}'.format('x', w=3) }}", "  x"),
         ("{{ '%*d' % (3, 7) }}", "  7"),
+        ("{{ '-'.join('ab'|map('upper')) }}", "A-B"),
+        ("{{ '%(a)3d (see 99999999999)' % {'a': 1} }}", "  1 (see 99999999999)"),
         ("{{ [1, {'a': [2]}] }}", "[1, {'a': [2]}]"),
         ("{{ 'a-b'.replace('-', '+').center(5) }}", " a+b "),
     ],
