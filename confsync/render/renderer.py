@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Template, TemplateNotFound
 
 from confsync.clock import Clock
-from confsync.config.models import Composed, FileTarget, InlineTemplate, Limits, Literally, Sync
-from confsync.config.references import parse_reference
+from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
-from confsync.errors import ConfsyncError, MissingKeys, RenderError
+from confsync.errors import ConfsyncError, MissingKeys
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Line
-from confsync.render import filters
 from confsync.render.budget import Budget, limited
 from confsync.render.failures import explain, without_secrets
-from confsync.render.formats import Scalar, encode, format_of
-from confsync.render.library import TemplateEnvironment, TemplateFiles
+from confsync.render.job import Job, templates_of
+from confsync.render.library import TemplateFiles
 from confsync.render.literals import Literals, secret_lines
-from confsync.render.lookup import SourceLookup
-from confsync.render.paths import escape_segment, final_path
-from confsync.render.recorder import Recorder, SourceView, current, note_derived, recording
-from confsync.render.sandbox import Sandbox, bounded
-from confsync.target import Content, Desired, TargetSpec
-
-_INLINE_KEPT = 256
+from confsync.render.recorder import Recorder, SourceView, recording
+from confsync.render.templates import Templates
+from confsync.target import Desired
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +48,6 @@ class RenderFailed(Exception):
         self.reads = reads
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
-    """One item of `for_each`."""
-
-    key: str
-    value: Any
-
-
 class Renderer:
     """Renders syncs. Thread-safe; holds compiled templates, no values.
 
@@ -82,13 +64,7 @@ class Renderer:
         self._base = str(base)
         self._hasher = hasher
         self._clock = clock
-        self._environment = TemplateEnvironment(files, bytecode)
-        self._paths = Sandbox(finalize=lambda value: escape_segment(bounded(value)))
-        self._inline: dict[tuple[Sandbox, str], Template] = {}
-        for environment in (self._environment, self._paths):
-            environment.filters.update(_reporting(filters.FILTERS))
-            environment.tests.update(filters.TESTS)
-            environment.globals.update(_reporting(filters.GLOBALS))
+        self._templates = Templates(files, bytecode)
 
     def render(
         self,
@@ -107,7 +83,7 @@ class Renderer:
             RenderFailed: wraps a `MissingKeys`, `LimitExceeded` or other `RenderError`.
         """
         recorder = Recorder()
-        job = _Job(self, name, sync, sources, recorder)
+        job = Job(self._templates, self._base, name, sync, sources, recorder)
         with recording(recorder), limited(Budget(limits, self._clock)) as budget:
             try:
                 desired = tuple(job.run(budget))
@@ -126,288 +102,14 @@ class Renderer:
         )
         return Rendering(desired, reads, frozenset({*recorder.secrets, *recorder.suspects, *lines}), literals)
 
-    def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
-        """An inline template, compiled once."""
-        environment = self._paths if of_path else self._environment
-        key = (environment, text)
-        template = self._inline.get(key)
-        if template is None:
-            if len(self._inline) >= _INLINE_KEPT:
-                self._inline.clear()
-            template = environment.from_string(text)
-            template.name = name
-            self._inline[key] = template
-        return template
-
-    def named(self, name: str) -> Template:
-        """A template file, compiled, from memory or the bytecode cache where possible."""
-        return self._environment.get_template(name)
-
-    def text_of(self, name: str) -> str:
-        """The text of a template file, or "" when it is gone or cannot be read: then nothing of it is known."""
-        try:
-            return self.files.read(name)[0]
-        except (ConfsyncError, TemplateNotFound):
-            return ""
-
     def check_syntax(self, sync_name: str, sync: Sync) -> Iterable[ConfsyncError]:
         """Everything wrong with a sync's templates that shows without any value."""
         recorder = Recorder()
-        for label, spec in _templates(sync_name, sync):
+        for label, spec in templates_of(sync_name, sync):
             try:
                 if isinstance(spec, str):
-                    self.named(spec)
+                    self._templates.named(spec)
                 else:
-                    self.compiled(spec.inline, label)
+                    self._templates.compiled(spec.inline, label)
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is explained
                 yield explain(exc, label, recorder, self.files, ())
-
-    @property
-    def base(self) -> str:
-        """What relative target paths are relative to."""
-        return self._base
-
-    @property
-    def expressions(self) -> Sandbox:
-        """The environment for expressions such as `for_each`."""
-        return self._environment
-
-
-def _templates(name: str, sync: Sync) -> list[tuple[str, str | InlineTemplate]]:
-    """(what to call it in errors, the template) for each template of a sync, paths and for_each included."""
-    found: list[tuple[str, str | InlineTemplate]] = []
-    if sync.template is not None:
-        found.append((f"syncs.{name}.template", sync.template))
-    found += [(f"syncs.{name}.templates.{key}", template) for key, template in (sync.templates or {}).items()]
-    for key, value in (sync.data or {}).items():
-        if isinstance(value, Composed):
-            found.append((f"syncs.{name}.data.{key}", InlineTemplate(inline=value.template)))
-    if sync.for_each is not None:
-        found.append((f"syncs.{name}.for_each", InlineTemplate(inline="{{ " + sync.for_each + " }}")))
-    found += [
-        (f"syncs.{name}.to.{t.spec.path}", InlineTemplate(inline=t.spec.path))
-        for t in sync.to
-        if "{" in t.spec.path
-    ]
-    return found
-
-
-class _Job:
-    """One render of one sync."""
-
-    def __init__(
-        self, renderer: Renderer, name: str, sync: Sync, sources: Mapping[str, SourceView], recorder: Recorder
-    ) -> None:
-        self._renderer = renderer
-        self._name = name
-        self._sync = sync
-        self._sources = sources
-        self._recorder = recorder
-        self._context: dict[str, Any] = {
-            source: SourceLookup(view, recorder) for source, view in sources.items()
-        }
-        self._context["vars"] = sync.vars
-
-    def names(self) -> list[str]:
-        """What a template may use."""
-        return [*self._context, *filters.GLOBALS, *(["each"] if self._sync.for_each else [])]
-
-    def templates(self) -> list[Callable[[], str]]:
-        """How to get the text of every template used."""
-        texts = [
-            spec.inline for _, spec in _templates(self._name, self._sync) if isinstance(spec, InlineTemplate)
-        ]
-        texts += [f"{key}: {{{{ }}}}\n{key}={{{{ }}}}\n{key} = {{{{ }}}}" for key in self._sync.data or ()]
-        used = [name for name, digest in self._recorder.templates.items() if digest]
-        return [
-            *(partial(str, text) for text in texts),
-            *(partial(self._renderer.text_of, name) for name in used),
-        ]
-
-    def run(self, budget: Budget) -> Iterable[Desired]:
-        paths: dict[str, str] = {}
-        recorder = self._recorder
-        items = self._items()
-        tainted_items = recorder.sensitive
-        for each in items:
-            recorder.sensitive = tainted_items or self._sync.sensitive
-            context = self._context if each is None else {**self._context, "each": each}
-            label = f"{self._name}[{each.key}]" if each else self._name
-            made = self._content(context, budget)
-            for target in self._sync.to:
-                spec = self._placed(target.spec, context)
-                if spec.path in paths:
-                    raise RenderError(
-                        f"{label} and {paths[spec.path]} would both write {spec.path}",
-                        where=f"syncs.{self._name}.to",
-                    )
-                paths[spec.path] = label
-                content = _fitted(made, spec, self._name)
-                yield Desired(spec, content, recorder.sensitive)
-
-    def _items(self) -> list[Each] | list[None]:
-        if self._sync.for_each is None:
-            return [None]
-        where = f"syncs.{self._name}.for_each"
-        try:
-            expression = self._renderer.expressions.compile_expression(
-                self._sync.for_each, undefined_to_none=False
-            )
-            return [_each(item, where) for item in _iterable(expression(**self._context), where)]
-        except Exception as exc:
-            raise explain(exc, where, self._recorder, self._renderer.files, self.names()) from exc
-
-    def _placed(self, spec: TargetSpec, context: Mapping[str, Any]) -> TargetSpec:
-        where = f"syncs.{self._name}.to"
-        path = spec.path
-        if "{{" in path or "{%" in path:
-            path = self._path(path, context, where)
-        path = final_path(path, self._renderer.base, where)
-        return spec if path == spec.path else spec.model_copy(update={"path": path})
-
-    def _path(self, template: str, context: Mapping[str, Any], where: str) -> str:
-        """The path, which everybody may see."""
-        recorder = self._recorder
-        before, recorder.sensitive = recorder.sensitive, False
-        compiled = self._renderer.compiled(template, where, of_path=True)
-        # Not `.render()`: it hides from the traceback which template it was.
-        path = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
-        tainted, recorder.sensitive = recorder.sensitive, before
-        if tainted or recorder.gives_away(path, escape_segment, template):
-            raise RenderError(
-                "a path may not depend on a sensitive value: paths are seen by all", where=where
-            )
-        return path
-
-    def _content(
-        self, context: Mapping[str, Any], budget: Budget
-    ) -> bytes | dict[str, bytes] | dict[str, Scalar]:
-        sync = self._sync
-        if sync.template is not None:
-            return self._text(sync.template, f"syncs.{self._name}.template", context, budget)
-        if sync.templates is not None:
-            where = f"syncs.{self._name}.templates"
-            return {
-                name: self._text(template, f"{where}.{name}", context, budget)
-                for name, template in sync.templates.items()
-            }
-        return {key: self._value(key, value, context, budget) for key, value in (sync.data or {}).items()}
-
-    def _text(
-        self, spec: str | InlineTemplate, label: str, context: Mapping[str, Any], budget: Budget
-    ) -> bytes:
-        template = (
-            self._renderer.named(spec)
-            if isinstance(spec, str)
-            else self._renderer.compiled(spec.inline, label)
-        )
-        chunks: list[str] = []
-        length = 0
-        for chunk in template.root_render_func(template.new_context(dict(context))):
-            length += len(chunk)
-            budget.turn()
-            budget.size(length)
-            chunks.append(chunk)
-        budget.look()
-        try:
-            return "".join(chunks).encode("utf-8")
-        except UnicodeEncodeError as exc:
-            raise RenderError(
-                "the result has characters that are not valid Unicode (a key that is not UTF-8?)", where=label
-            ) from exc
-
-    def _value(self, key: str, value: Any, context: Mapping[str, Any], budget: Budget) -> Scalar:
-        where = f"syncs.{self._name}.data.{key}"
-        if isinstance(value, Literally):
-            return value.value
-        if isinstance(value, Composed):
-            return self._text(InlineTemplate(inline=value.template), where, context, budget).decode("utf-8")
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]
-        reference = parse_reference(value)
-        source = self._sources[reference.source]
-        entry = self._recorder.find(source, reference.path)
-        if entry is None:
-            self._recorder.miss(source, reference.path, where)
-            return ""
-        return _text_or_bytes(entry.value)
-
-
-def _text_or_bytes(value: bytes) -> str | bytes:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value
-
-
-def _each(item: Any, where: str) -> Each:
-    if isinstance(item, str | int):
-        return Each(str(item), item)
-    if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], str | int):
-        return Each(str(item[0]), item[1])
-    raise RenderError(
-        f"an item must be a name or a (name, value) pair, not {type(item).__name__}", where=where
-    )
-
-
-def _iterable(value: Any, where: str) -> list[Any]:
-    if isinstance(value, Mapping):
-        return sorted(value.items())
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise RenderError(f"for_each needs a list or mapping, not {type(value).__name__}", where=where)
-    return list(value)
-
-
-def _fitted(made: bytes | Mapping[str, bytes] | Mapping[str, Scalar], spec: TargetSpec, name: str) -> Content:
-    """What was made, in the form the target takes."""
-    if isinstance(made, bytes):
-        return made
-    if not isinstance(spec, FileTarget):
-        return {key: _raw(value) for key, value in made.items()}
-    form = spec.format or format_of(spec.path)
-    if form is None:
-        raise RenderError(
-            f"{spec.path}: its ending does not tell a format",
-            where=f"syncs.{name}.to",
-            hint="give format: dotenv, json, yaml…",
-        )
-    return encode(form, made)
-
-
-def _raw(value: Scalar) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bool):
-        return b"true" if value else b"false"
-    return str(value).encode("utf-8")
-
-
-def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
-    """The functions; those that are impure, or give what may be secret, tell it to the render in progress."""
-    return {
-        name: _noting(function)
-        if name in filters.IMPURE
-        else _deriving(function)
-        if name in filters.DERIVING
-        else function
-        for name, function in functions.items()
-    }
-
-
-def _noting(function: Any) -> Any:
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        recorder = current()
-        if recorder is not None:
-            recorder.impure = True
-        return function(*args, **kwargs)
-
-    noting.__doc__ = function.__doc__
-    return noting
-
-
-def _deriving(function: Any) -> Any:
-    def deriving(value: Any, *args: Any, **kwargs: Any) -> Any:
-        return note_derived(function(value, *args, **kwargs), value)
-
-    deriving.__doc__ = function.__doc__
-    return deriving

@@ -1,0 +1,97 @@
+"""The templates of a configuration, compiled: those in files and those written in the configuration itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template, TemplateNotFound
+from jinja2.environment import TemplateExpression
+
+from confsync.errors import ConfsyncError
+from confsync.render import filters
+from confsync.render.library import TemplateEnvironment, TemplateFiles
+from confsync.render.paths import escape_segment
+from confsync.render.recorder import current, note_derived
+from confsync.render.sandbox import Sandbox, bounded
+
+_INLINE_KEPT = 256
+
+
+class Templates:
+    """Compiles templates and keeps them; holds no values. Thread-safe.
+
+    Args:
+        files: where template files come from.
+        bytecode: directory for compiled templates, or None.
+    """
+
+    def __init__(self, files: TemplateFiles, bytecode: Path | None) -> None:
+        self.files = files
+        self._environment = TemplateEnvironment(files, bytecode)
+        self._paths = Sandbox(finalize=lambda value: escape_segment(bounded(value)))
+        self._inline: dict[tuple[Sandbox, str], Template] = {}
+        for environment in (self._environment, self._paths):
+            environment.filters.update(_reporting(filters.FILTERS))
+            environment.tests.update(filters.TESTS)
+            environment.globals.update(_reporting(filters.GLOBALS))
+
+    def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
+        """An inline template, compiled once."""
+        environment = self._paths if of_path else self._environment
+        key = (environment, text)
+        template = self._inline.get(key)
+        if template is None:
+            if len(self._inline) >= _INLINE_KEPT:
+                self._inline.clear()
+            template = environment.from_string(text)
+            template.name = name
+            self._inline[key] = template
+        return template
+
+    def named(self, name: str) -> Template:
+        """A template file, compiled, from memory or the bytecode cache where possible."""
+        return self._environment.get_template(name)
+
+    def text_of(self, name: str) -> str:
+        """The text of a template file, or "" when it is gone or cannot be read: then nothing of it is known."""
+        try:
+            return self.files.read(name)[0]
+        except (ConfsyncError, TemplateNotFound):
+            return ""
+
+    def expression(self, text: str) -> TemplateExpression:
+        """An expression such as that of `for_each`, compiled."""
+        return self._environment.compile_expression(text, undefined_to_none=False)
+
+
+def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions; those that are impure, or give what may be secret, tell it to the render in progress."""
+    return {
+        name: _noting(function)
+        if name in filters.IMPURE
+        else _deriving(function)
+        if name in filters.DERIVING
+        else function
+        for name, function in functions.items()
+    }
+
+
+def _noting(function: Any) -> Any:
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        recorder = current()
+        if recorder is not None:
+            recorder.impure = True
+        return function(*args, **kwargs)
+
+    noting.__doc__ = function.__doc__
+    return noting
+
+
+def _deriving(function: Any) -> Any:
+    def deriving(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return note_derived(function(value, *args, **kwargs), value)
+
+    deriving.__doc__ = function.__doc__
+    return deriving
