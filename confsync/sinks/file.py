@@ -51,6 +51,9 @@ class FileSink(Sink):
 
     A path is normalised as text and must be absolute. A FIFO, socket, device or directory is never opened,
     written or removed. A symbolic link at the path is refused, followed or replaced, as the target says.
+
+    With `backup`, PATH.bak belongs to the target: it is overwritten, and removed with it, also where a file of
+    somebody else's had that name before.
     """
 
     kind: ClassVar[str] = "file"
@@ -93,6 +96,8 @@ class FileSink(Sink):
             raise sink_error(target, "cannot be looked at", exc) from exc
         if place.problem is not None:
             raise SinkError(target, place.problem)
+        if spec.backup:
+            _check_backup(target, spec, place.path)
         wanted = permissions(target, spec, desired.sensitive, _replaced(place))
         replacement = Replacement(target, place.path, desired.content, wanted, place.found, spec, undoable)
         return _staged(replacement)
@@ -106,6 +111,8 @@ class FileSink(Sink):
                 return
             if place.problem is not None:
                 raise SinkError(target, f"not removed: {place.problem}")
+            if _file(spec).backup:
+                _remove_backup(f"{place.path}.bak")  # first: without the target nobody would come back for it
             os.unlink(place.path)
             sync_directory(os.path.dirname(place.path))
         except FileNotFoundError:
@@ -201,6 +208,28 @@ def _replaced(place: _Place) -> os.stat_result | None:
         return place.found
     behind = _follow(place.path)
     return behind.found if behind.problem is None else None
+
+
+def _check_backup(target: str, spec: FileTarget, path: str) -> None:
+    """Refuse to back up over what no backup of ours can be. Of a file that was there before nobody can tell."""
+    try:
+        mode = os.lstat(f"{path}.bak").st_mode
+    except OSError:
+        return  # nothing is there, or staging will say what is wrong
+    if not stat.S_ISREG(mode) and not (stat.S_ISLNK(mode) and spec.symlink == "replace"):
+        raise SinkError(
+            target,
+            "its backup PATH.bak would replace what is not a file",
+            hint="move it away, or unset `backup`",
+        )
+
+
+def _remove_backup(path: str) -> None:
+    """It has the old content, old secrets included."""
+    with suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+            os.unlink(path)
 
 
 def _staged(replacement: Replacement) -> StagedFile:

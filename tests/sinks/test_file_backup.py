@@ -6,6 +6,7 @@ import pytest
 
 from confsync.config.models import FileTarget
 from confsync.errors import SinkError
+from confsync.sinks import sink_for
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_a_backup_that_cannot_be_written_fails_with_the_target_as_it_was(
     spec, backup, tmp_path, write, stage
 ):
     write(spec, b"one")
-    backup.mkdir()
     staged = stage(spec, b"two")
+    backup.mkdir()
 
     with pytest.raises(SinkError, match=r"PATH.bak"):
         staged.commit()
@@ -90,3 +91,49 @@ def test_a_backup_that_cannot_be_written_fails_with_the_target_as_it_was(
 
     assert (tmp_path / "app.conf").read_bytes() == b"one"
     assert sorted(os.listdir(tmp_path)) == ["app.conf", "app.conf.bak"]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.mkdir(), os.mkfifo, lambda path: path.symlink_to("/nowhere")]
+)
+def test_a_backup_does_not_replace_what_is_not_a_file(spec, backup, tmp_path, write, make):
+    write(spec, b"one")
+    make(backup)
+
+    with pytest.raises(SinkError, match=r"PATH.bak would replace what is not a file"):
+        write(spec, b"two")
+
+    assert (tmp_path / "app.conf").read_bytes() == b"one"
+    assert sorted(os.listdir(tmp_path)) == ["app.conf", "app.conf.bak"]
+
+
+def test_a_replaced_link_that_became_the_backup_is_replaced_in_turn(spec, backup, tmp_path, write):
+    spec = spec.model_copy(update={"symlink": "replace"})
+    (tmp_path / "real").write_bytes(b"one")
+    (tmp_path / "app.conf").symlink_to("real")
+    write(spec, b"two")
+
+    write(spec, b"three")
+
+    assert (backup.is_symlink(), backup.read_bytes()) == (False, b"two")
+    assert (tmp_path / "real").read_bytes() == b"one"
+
+
+def test_the_backup_is_removed_with_its_target(spec, backup, tmp_path, write):
+    write(spec, b"one")
+    write(spec, b"two")
+    assert backup.read_bytes() == b"one"
+
+    sink_for(spec).remove(spec)
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_backup_what_has_its_name_is_left_alone(spec, backup, write):
+    plain = spec.model_copy(update={"backup": False})
+    write(plain, b"one")
+    backup.write_bytes(b"of somebody else")
+
+    sink_for(plain).remove(plain)
+
+    assert backup.read_bytes() == b"of somebody else"
