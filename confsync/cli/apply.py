@@ -132,9 +132,10 @@ def _print_json(report: Report, failed: dict[str, Outcome], good: bool) -> None:
 def _print(report: Report, failed: dict[str, Outcome], *, interrupted: bool) -> None:
     from confsync.cli.printing import complain, path_of
     from confsync.reconcile.apply import event
+    from confsync.text import printable
 
     for change in report.changes:
-        why = f"  ({'; '.join(change.reasons[:3])})" if change.reasons else ""
+        why = f"  ({printable('; '.join(change.reasons[:3]))})" if change.reasons else ""
         click.echo(f"{click.style(event(change), fg='green')} {path_of(change.target)}  [{change.sync}]{why}")
     for result in report.reloads:
         if result.error is None:

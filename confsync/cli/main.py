@@ -72,6 +72,7 @@ class _Commands(click.Group):
 
 def _status_of(error: Exception) -> int:
     from confsync.errors import ConfigError, ConfsyncError
+    from confsync.text import printable
 
     if isinstance(error, click.Abort):
         click.echo("confsync: interrupted", err=True)
@@ -87,7 +88,7 @@ def _status_of(error: Exception) -> int:
         # There is no context any more that would know of NO_COLOR.
         color = False if os.environ.get("NO_COLOR") else None
         for line in str(error).splitlines():
-            click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True, color=color)
+            click.echo(f"{click.style('confsync:', fg='red')} {printable(line)}", err=True, color=color)
         return EXIT_INVALID if isinstance(error, ConfigError) else EXIT_FAILED
     raise error
 

@@ -57,8 +57,13 @@ def print_json(value: object) -> None:
 
 def complain(text: str) -> None:
     """A problem, on stderr."""
-    for line in text.splitlines():
+    for line in printable_lines(text).split("\n"):
         click.echo(f"{click.style('confsync:', fg='red')} {line}", err=True)
+
+
+def printable_lines(text: str) -> str:
+    """`text` safe for a terminal, its line breaks kept."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:

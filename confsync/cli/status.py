@@ -34,7 +34,7 @@ def status(context: click.Context) -> int:
 
     Exit status: 0 everything agrees, 2 something does not, 1 the ledger cannot be read, 3 the configuration is invalid.
     """
-    from confsync.cli.printing import complain, path_of, print_json
+    from confsync.cli.printing import complain, path_of, print_json, printable_lines
     from confsync.cli.session import reading, setup_logs
     from confsync.ledger.state_dir import Lock
     from confsync.reconcile.status import describe, drifted, statuses
@@ -59,7 +59,7 @@ def status(context: click.Context) -> int:
         return 0 if agrees else 2
     now = time.time()
     for one in found:
-        name, _, rest = describe(one, now).partition(" ")
+        name, _, rest = printable_lines(describe(one, now)).partition(" ")
         state, space, more = rest.partition(" ")
         click.echo(f"{name}  {click.style(state, fg=_COLOURS.get(one.record.state.value, ''))}{space}{more}")
     for target in drift:

@@ -254,3 +254,29 @@ def test_a_state_directory_that_is_a_file_is_one_line(project):
     assert result.status == 1
     assert "--state-dir" in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_what_a_key_is_called_does_not_reach_the_terminal_raw(project):
+    project.syncs(
+        {"app": {"template": {"inline": "{{ values.items() }}{{ values.get('need') }}"}, "to": "app.conf"}}
+    )
+    project.values({"dev": {"a": "1"}})
+    project.ok("apply")
+    project.values({"dev": {"a": "1", "b\x1b[2J\x9b": "2"}})
+
+    result = project.ok("apply")
+
+    assert "b\\x1b[2J\\x9b" in result.out
+    assert "\x1b" not in result.out
+    assert "\x9b" not in result.out
+
+
+def test_an_error_that_names_such_a_key_is_safe_to_print_in_apply_and_status(project):
+    key = "b\x1b[2J\x9b"
+    project.syncs({"app": {"template": {"inline": "{{ values(values('a')) }}"}, "to": "app.conf"}})
+    project.values({"dev": {"a": key}})
+
+    for shown in (project.run("apply"), project.run("status")):
+        assert "b\\x1b[2J\\x9b" in shown.out + shown.err
+        assert "\x1b" not in shown.out + shown.err
+        assert "\x9b" not in shown.out + shown.err
