@@ -46,6 +46,11 @@ def run(context: click.Context, allow_mass_delete: bool, shutdown_timeout: str) 
     signals.install()
     with writing(options, "run") as session:
         settings = Settings(
-            session.loaded.path, options.environment, session.bytecode, deadline, allow_mass_delete
+            session.loaded.path,
+            options.environment,
+            session.bytecode,
+            deadline,
+            allow_mass_delete,
+            session.unclean,
         )
         return Daemon(settings, session.ledger).run(signals)

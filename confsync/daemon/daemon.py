@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from confsync.config.loading import config_files, load_config
 from confsync.daemon.file_watch import FileWatch
 from confsync.daemon.signals import Signals, Wish
 from confsync.daemon.timers import Timers
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfsyncError, LedgerError
 from confsync.ledger.ledger import Ledger
 from confsync.reconcile.apply import Outcome
 from confsync.reconcile.assess import Assessment
@@ -33,6 +34,8 @@ from confsync.units import format_duration
 log = logging.getLogger(__name__)
 
 CONFIG = "@config"
+DUMP = "@dump"
+_CONFIRMED = 60.0  # seconds for which a confirmation is believed
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
 _ABANDON = 2.0  # seconds a command that is stopped may take to die
 
@@ -47,6 +50,7 @@ class Settings:
         bytecode: directory for compiled templates, or None.
         deadline: seconds that work under way may take to end after SIGTERM.
         allow_mass_delete: believe mass losses, once.
+        unclean: whether the process before was killed, and may have left staging files.
     """
 
     config: Path
@@ -54,6 +58,7 @@ class Settings:
     bytecode: Path | None = None
     deadline: float = 30.0
     allow_mass_delete: bool = False
+    unclean: bool = False
 
 
 class Daemon:
@@ -72,6 +77,7 @@ class Daemon:
         self._controller = self._build(None)
         self._owners: dict[str, str] = {}
         self._config_texts = self._texts()
+        self._forced = False
 
     @property
     def controller(self) -> Controller:
@@ -94,6 +100,7 @@ class Daemon:
             )
             for i in range(WORKERS)
         ]
+        self._controller.reconciler.sweep()
         self._files.start()
         self._timers.start()
         self._begin()
@@ -105,9 +112,10 @@ class Daemon:
         )
         while (wish := signals.wait()) is not Wish.STOP:
             if wish is Wish.RELOAD:
-                self._reload(forced=True)
+                self._forced = True
+                self._queue.add(CONFIG)
             else:
-                self._dump()
+                self._queue.add(DUMP)
         return self._end(signals, workers, reloaders)
 
     def _end(
@@ -122,7 +130,8 @@ class Daemon:
         deadline = self._clock.monotonic() + self._settings.deadline
         orderly = self._drained(signals, workers, deadline)
         if orderly:
-            self._controller.begin_reloads()
+            with _ledger_may_fail():
+                self._controller.begin_reloads()
         self._reloads.shut_down()
         orderly = orderly and self._drained(signals, reloaders, deadline)
         self._cancelled.set()
@@ -130,7 +139,8 @@ class Daemon:
         for worker in (*workers, *reloaders):
             worker.join(timeout=max(0.0, patience - self._clock.monotonic()))
         self._files.stop()
-        self._keep_counts()
+        with _ledger_may_fail():
+            self._keep_counts()
         self._controller.core.close()
         if not orderly:
             log.error("stopped with work abandoned; what was begun is finished at the next start")
@@ -155,6 +165,7 @@ class Daemon:
         core = Core.open(
             loaded, self._ledger, environment=self._settings.environment, bytecode=self._settings.bytecode,
             clock=self._clock, notify=self._on_source, reuse=old.core.hub if old else None,
+            unclean=self._settings.unclean and old is None,
         )  # fmt: skip
         return Controller(core, self._queue, self._reloads, self._clock, self._cancelled, self._on_applied)
 
@@ -169,39 +180,52 @@ class Daemon:
             for record in self._ledger.targets(name).values():
                 self._watch_target(record.id, name)
         self._timers.set_intervals(self._controller.intervals())
-        if self._settings.allow_mass_delete or self._ledger.take_flag("allow-mass-delete"):
+        if self._settings.allow_mass_delete or self._confirmed():
             log.warning("mass deletions are allowed once")
             self._settings = replace(self._settings, allow_mass_delete=False)
             self._controller.allow_mass_delete()
         self._controller.start()
         core.hub.follow()
 
-    def _reload(self, *, forced: bool) -> None:
+    def _confirmed(self) -> bool:
+        """Whether somebody has just confirmed a mass deletion; a note that lay around is not believed."""
+        noted = self._ledger.flag("allow-mass-delete")
+        if noted is None:
+            return False
+        self._ledger.put_flag("allow-mass-delete", None)
+        return self._clock.now() - float(noted) < _CONFIRMED
+
+    def _reload(self) -> None:
         """Take up the configuration as it is now; where it is wrong keep the old one and say why."""
         with self._swap:
+            forced, self._forced = self._forced, False
             for path in self._config_places():  # conf.d may be new
                 self._files.watch_path(path)
             texts = self._texts()
             if not forced and texts == self._config_texts:
                 return
-            self._config_texts = texts
             try:
                 new = self._build(self._controller)
             except ConfsyncError as exc:
+                self._config_texts = texts
                 for line in str(exc).splitlines():
                     log.error("the new configuration is invalid; the old one stays", extra={"error": line})
-                self._ledger.put_flag("config-error", str(exc))
+                with _ledger_may_fail():
+                    self._ledger.put_flag("config-error", str(exc))
                 self._controller.resync()
                 return
             old, self._controller = self._controller, new
             old.core.hub.close(keep=new.core.hub)
-        self._ledger.put_flag("config-error", None)
-        log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
-        self._begin()
+            log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
+            self._begin()
+            self._config_texts = texts  # only now: if the ledger failed on the way, all of it is done again
+            with _ledger_may_fail():
+                self._ledger.put_flag("config-error", None)
 
-    def _config_places(self) -> tuple[str, str]:
+    def _config_places(self) -> tuple[str, ...]:
         """What to watch for changes of the configuration."""
-        return str(self._settings.config), str(self._settings.config.parent / "conf.d")
+        directory = self._settings.config.parent
+        return str(self._settings.config), str(directory / "conf.d"), str(directory / "..data")
 
     def _texts(self) -> tuple[tuple[str, bytes], ...]:
         found = []
@@ -219,20 +243,23 @@ class Daemon:
 
     def _on_timer(self, interval: float) -> None:
         controller = self._controller
-        controller.core.hub.resync()
         controller.resync(interval)
-        self._keep_counts()
+        controller.core.hub.resync()
+        self._queue.add(CONFIG)
+        with _ledger_may_fail():
+            self._keep_counts()
 
     def _on_target(self, path: str) -> None:
         if path in self._config_places():
             self._queue.settle(CONFIG, _SETTLE, 1.0)
-            return
         owner = self._owners.get(path)
         if owner is not None:
             self._controller.on_drift(owner)
 
     def _on_tree(self, directory: str, path: str) -> None:
-        self._controller.on_templates({path.removeprefix(directory).lstrip("/")})
+        name = path.removeprefix(directory).lstrip("/")
+        # A mounted ConfigMap changes by a link `..data` that is replaced: every file below it may be another.
+        self._controller.on_templates(None if not name or name.startswith("..") else {name})
 
     def _on_applied(self, assessment: Assessment, _: Outcome) -> None:
         for target in assessment.targets:
@@ -249,7 +276,9 @@ class Daemon:
 
     def _handle(self, item: str) -> None:
         if item == CONFIG:
-            self._reload(forced=False)
+            self._reload()
+        elif item == DUMP:
+            self._dump()
         else:
             self._controller.handle(item)
 
@@ -267,3 +296,12 @@ class Daemon:
         log.info(
             "status ends", extra={"syncs": plural(len(self._controller.core.loaded.config.syncs), "sync")}
         )
+
+
+@contextmanager
+def _ledger_may_fail() -> Iterator[None]:
+    """For notes that are worth having and not worth dying for: a full disk is told of, and that is all."""
+    try:
+        yield
+    except LedgerError as exc:
+        log.error("could not be noted", extra={"error": str(exc)})

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from typing import Self
 from confsync.errors import LedgerError, LedgerLocked
 
 KEY_BYTES = 32
+_TRIES = 20
+_TRY_AGAIN = 0.01
 
 
 def default_state_dir(config: Path) -> Path:
@@ -111,7 +114,7 @@ class Lock:
                 f"{self.path}: {exc.strerror}", hint="choose another state directory with --state-dir"
             ) from exc
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(descriptor)
         except OSError as exc:
             os.close(descriptor)
             who = f"another confsync ({self.holder() or 'unknown process'})"
@@ -123,6 +126,31 @@ class Lock:
         os.pwrite(descriptor, f"{os.getpid()} {purpose}".encode(), 0)
         self._descriptor = descriptor
         return self
+
+    def _lock(self, descriptor: int) -> None:
+        # Whoever asks whether a daemon runs holds the lock for a moment, without leaving a note: that is waited out.
+        pause = threading.Event()
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if self._noted():
+                    raise
+                pause.wait(_TRY_AGAIN)
+            else:
+                return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _noted(self) -> bool:
+        """Whether a living process has left its note; one that was killed leaves it too."""
+        pid = self.path.read_text().partition(" ")[0]
+        try:
+            os.kill(int(pid), 0)
+        except (ValueError, ProcessLookupError):
+            return False
+        except PermissionError:
+            return True
+        return True
 
     def holder(self) -> str:
         """`confsync run, process 4711`, or "" when nobody left a note."""

@@ -120,8 +120,8 @@ class Controller:
         """Something happened to a target of the sync `name`."""
         self._queue.add(_LOOK + name)
 
-    def on_templates(self, names: set[str]) -> None:
-        """Template files changed, appeared or vanished."""
+    def on_templates(self, names: set[str] | None) -> None:
+        """Template files (these, or any) changed, appeared or vanished."""
         self._tell_those_at_work(lambda: self.dependencies.using_template(names))
         for name in self.dependencies.using_template(names) | set(self._failures):
             self._queue.add(name)

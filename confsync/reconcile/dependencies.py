@@ -62,11 +62,15 @@ class Dependencies:
         with self._lock:
             return {sync for sync in self._of_sync if source in (self.sources(sync) or ())}
 
-    def using_template(self, changed: Iterable[str]) -> set[str]:
-        """The syncs whose templates include one of these."""
-        names = set(changed)
+    def using_template(self, changed: Iterable[str] | None) -> set[str]:
+        """The syncs whose templates include one of these, or any."""
+        names = None if changed is None else set(changed)
         with self._lock:
-            return {sync for sync, wanted in self._of_sync.items() if not names.isdisjoint(wanted.templates)}
+            return {
+                sync
+                for sync, wanted in self._of_sync.items()
+                if (wanted.templates if names is None else not names.isdisjoint(wanted.templates))
+            }
 
 
 class _Wanted(NamedTuple):

@@ -55,6 +55,7 @@ class SourceHub:
                 )
                 if reuse is not None and reuse.has(name, self._config.sources[name], tuple(wanted)):
                     self.sources[name] = reuse.sources[name]
+                    self.sources[name].set_guard(self._config.mass_delete)
                     self._threads |= reuse.following(name)
                     continue
                 backend = open_source(loaded, name)

@@ -9,7 +9,6 @@ Threads: `follow` runs in a thread of its own; everything else may be called fro
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
@@ -20,7 +19,7 @@ from confsync import backoff
 from confsync.clock import Clock
 from confsync.config.models import MassDelete
 from confsync.driver import Backend, Delta, Entry, Reading, Tree, Watch
-from confsync.errors import Gap, Held, SourceError
+from confsync.errors import Gap, Held, SourceError, Unavailable
 from confsync.snapshot import Snapshot, full_key
 from confsync.source.changes import Event, changed, count_new, differing
 from confsync.text import plural
@@ -28,6 +27,7 @@ from confsync.text import plural
 log = logging.getLogger(__name__)
 
 _TRUSTED = 600.0  # seconds after which what a watch built up is verified by a full read
+_BELIEVED = 60.0  # seconds for which a confirmed mass loss is believed where none is held yet
 _SETTLED = 5.0  # seconds after which a watch that opened counts as working again
 
 
@@ -68,12 +68,14 @@ class Source:
         self._accepted = dict(known or {})
         self._gone: dict[str, set[str]] = {}
         self._held: Held | None = None
-        self._allowed = False
+        self._allowed_until = -math.inf
+        self._wake = threading.Event()
         self._error: SourceError | None = None
         self._since: float | None = None
         self._must_read = True
         self._read_at = -math.inf
         self._watch: Watch | None = None
+        self._bugs: set[str] = set()
         self._stop = threading.Event()
 
     def snapshot(self) -> Snapshot:
@@ -110,7 +112,7 @@ class Source:
             SourceError: it could not be read, or too much vanished (`Held`); the last good snapshot stays.
         """
         try:
-            reading = self.backend.read(self.prefixes)
+            reading = self._read()
         except SourceError as exc:
             self._failed(exc)
             raise
@@ -119,10 +121,10 @@ class Source:
             raise self._held
 
     def allow_mass_delete(self) -> None:
-        """Believe the present or next mass loss, once."""
+        """Believe the mass loss that is held, or, where none is, one in the next minute."""
         with self._lock:
             if self._held is None:
-                self._allowed = True
+                self._allowed_until = self._clock.monotonic() + _BELIEVED
                 return
             self._publish(None)
         self._notify(Event(self.name, None))
@@ -132,19 +134,22 @@ class Source:
         with self._lock:
             return dict(self._accepted)
 
+    def set_guard(self, guard: MassDelete) -> None:
+        """Use other limits from now on: those of a new configuration."""
+        with self._lock:
+            self._guard = guard
+
     @property
     def held(self) -> bool:
         """Whether a mass loss waits for confirmation."""
         return self._held is not None
 
     def resync(self) -> None:
-        """Make sure that what is known is still true: read again what is not watched, and now and then what is.
-
-        A failure is recorded, not raised.
+        """Have `follow` make sure that what is known is still true: it reads again what is not watched, and now and
+        then what is. Does not wait for it.
         """
         if not self.backend.watches:
-            with contextlib.suppress(SourceError):
-                self.refresh()
+            self._wake.set()
             return
         with self._lock:
             watch = self._watch
@@ -159,6 +164,7 @@ class Source:
     def close(self) -> None:
         """End `follow` and close the backend. Idempotent."""
         self._stop.set()
+        self._wake.set()
         with self._lock:
             watch = self._watch
         if watch is not None:
@@ -166,15 +172,18 @@ class Source:
         self.backend.close()
 
     def follow(self) -> None:
-        """Read, then watch, until `close`; failures are waited out with back-off, for ever."""
+        """Read, then watch (or read again at each `resync`), until `close`; failures are waited out, for ever."""
         failures = 0
         while not self._stop.is_set():
             opened = self._clock.monotonic()
             try:
                 self._read_if_needed()
-                if not self.backend.watches:
-                    return
-                self._follow_watch()
+                if self.backend.watches:
+                    self._follow_watch()
+                else:
+                    failures = 0
+                    self._wait_for_resync()
+                    continue
             except Gap as exc:
                 log.info(
                     "watch lost its place; reading everything again",
@@ -183,12 +192,30 @@ class Source:
                 self._must_read = True
             except SourceError as exc:
                 self._watch_failed(exc, failures)
+            except Exception as exc:
+                # Whatever a driver gets wrong must not end the only thread that looks at its store.
+                log.exception("a bug in a backend: please report it", extra={"source": self.name})
+                self._failed(_bug(exc))
             failures = 1 if self._clock.monotonic() - opened > _SETTLED else failures + 1
             self._stop.wait(backoff.delay(failures))
 
     def _read_if_needed(self) -> None:
         if self._must_read or self._error is not None:
-            self._accept(self.backend.read(self.prefixes))
+            self._accept(self._read())
+
+    def _read(self) -> Reading:
+        try:
+            return self.backend.read(self.prefixes)
+        except SourceError:
+            raise
+        except Exception as exc:
+            log.exception("a bug in a backend: please report it", extra={"source": self.name})
+            raise _bug(exc) from exc
+
+    def _wait_for_resync(self) -> None:
+        self._wake.wait()
+        self._wake.clear()
+        self._must_read = True
 
     def _follow_watch(self) -> None:
         reading, live = self._reading, self._live
@@ -215,7 +242,7 @@ class Source:
         if failures == 0:
             return
         try:
-            reading = self.backend.read(self.prefixes)
+            reading = self._read()
         except SourceError as exc:
             self._failed(exc)
             return
@@ -308,13 +335,16 @@ class Source:
         live = self._live
         assert live is not None  # noqa: S101 - only called with a live state
         counts = {prefix: len(tree) for prefix, tree in live.items()}
-        prefix = None if lost is None or self._allowed else self._excessive(lost, counts)
+        prefix = None if lost is None else self._excessive(lost, counts)
         if prefix is not None and lost is not None:
-            self._hold(prefix, lost[prefix])
-            return
-        self._held, self._allowed, self._snapshot = None, False, None
+            if self._clock.monotonic() >= self._allowed_until:
+                self._hold(prefix, lost[prefix])
+                return
+            self._allowed_until = -math.inf
+        self._held, self._snapshot = None, None
         self._gone.clear()
-        self._accepted = counts
+        # What was accepted of prefixes that are not read now (another environment's) stays known.
+        self._accepted |= counts
         if self._error is None:
             self._since = None
 
@@ -329,3 +359,10 @@ class Source:
             self._since = self._since or self._clock.now()
             log.warning("held a mass loss of keys", extra={"source": self.name, "error": str(error)})
         self._held = error
+
+
+def _bug(error: Exception) -> Unavailable:
+    # Its text may hold anything, a value or a password among it: the log has the traceback, messages have the type.
+    return Unavailable(
+        f"the backend failed in a way it should not: {type(error).__name__}", hint="see the log"
+    )
