@@ -272,9 +272,13 @@ def test_what_a_key_is_called_does_not_reach_the_terminal_raw(project):
 
 
 def test_an_error_that_names_such_a_key_is_safe_to_print_in_apply_and_status(project):
-    key = "b\x1b[2J\x9b"
-    project.syncs({"app": {"template": {"inline": "{{ values(values('a')) }}"}, "to": "app.conf"}})
-    project.values({"dev": {"a": key}})
+    sync = {
+        "template": {"inline": "x"},
+        "for_each": "values.children('n')",
+        "to": "always-the-same{{ vars.x }}",
+    }
+    project.syncs({"app": {**sync, "vars": {"x": "y"}}})
+    project.values({"dev": {"n": {"b\x1b[2J\x9b": "1", "c\x1b[2J\x9b": "2"}}})
 
     for shown in (project.run("apply"), project.run("status")):
         assert "b\\x1b[2J\\x9b" in shown.out + shown.err
