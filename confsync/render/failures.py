@@ -15,6 +15,12 @@ from confsync.render.recorder import Recorder
 from confsync.text import did_you_mean, nearest, printable
 
 _LONGEST = 256
+_OWN_OBJECTS = {
+    "confsync.render.lookup.SourceLookup object": "a source has no {0!r}; there is get, bytes, items, children, dirs, "
+    'json, yaml; a key is read as SOURCE("{0}")',
+    "confsync.render.job.Each object": "each has no {0!r}; there is key, value",
+}
+"""What Jinja calls our objects in its errors -> what to say of an attribute they do not have."""
 
 
 def explain(
@@ -72,6 +78,8 @@ def _searched(files: TemplateFiles) -> str:
 def _undefined(error: UndefinedError, names: Iterable[str]) -> str:
     text = printable(error.message or "something is undefined")[:_LONGEST]
     found = text.split("'")
+    if len(found) == 5 and found[1] in _OWN_OBJECTS:
+        return f"{_OWN_OBJECTS[found[1]].format(found[3])}"
     near = nearest(found[1], names) if len(found) > 1 and text.endswith("is undefined") else None
     return f"{text}; did you mean {near!r}?" if near else text
 

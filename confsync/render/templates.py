@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import Any, TypeVar
 
 from jinja2 import Template, TemplateNotFound
 from jinja2.environment import TemplateExpression
@@ -17,6 +18,8 @@ from confsync.render.recorder import current, note_derived
 from confsync.render.sandbox import Sandbox, bounded
 
 _INLINE_KEPT = 256
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Templates:
@@ -31,23 +34,24 @@ class Templates:
         self.files = files
         self._environment = TemplateEnvironment(files, bytecode)
         self._paths = Sandbox(finalize=lambda value: escape_segment(bounded(value)))
-        self._inline: dict[tuple[Sandbox, str], Template] = {}
+        self._code: dict[tuple[Sandbox, str], CodeType] = {}
+        self._inline: dict[tuple[Sandbox, str, str], Template] = {}
         for environment in (self._environment, self._paths):
             environment.filters.update(_reporting(filters.FILTERS))
             environment.tests.update(filters.TESTS)
             environment.globals.update(_reporting(filters.GLOBALS))
 
     def compiled(self, text: str, name: str, *, of_path: bool = False) -> Template:
-        """An inline template, compiled once."""
+        """An inline template, compiled once however many write it; errors call it `name`."""
         environment = self._paths if of_path else self._environment
-        key = (environment, text)
+        key = (environment, text, name)
         template = self._inline.get(key)
         if template is None:
-            if len(self._inline) >= _INLINE_KEPT:
-                self._inline.clear()
-            template = environment.from_string(text)
+            code = self._code.get((environment, text)) or environment.compile(text)
+            template = Template.from_code(environment, code, environment.make_globals(None))
             template.name = name
-            self._inline[key] = template
+            _keep(self._code, (environment, text), code)
+            _keep(self._inline, key, template)
         return template
 
     def named(self, name: str) -> Template:
@@ -64,6 +68,12 @@ class Templates:
     def expression(self, text: str) -> TemplateExpression:
         """An expression such as that of `for_each`, compiled."""
         return self._environment.compile_expression(text, undefined_to_none=False)
+
+
+def _keep(cache: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(cache) >= _INLINE_KEPT:
+        cache.clear()
+    cache[key] = value
 
 
 def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:

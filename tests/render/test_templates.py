@@ -8,10 +8,12 @@ import os
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from jinja2 import Environment
 
-from confsync.config.models import Sync
+from confsync.config.models import Limits, Sync
 from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError
 from confsync.render.paths import escape_segment
+from confsync.render.renderer import RenderFailed
 
 # Template files
 
@@ -289,3 +291,66 @@ def test_no_error_shows_a_sensitive_value(studio, template, secret):
     assert not isinstance(caught, LimitExceeded)
     for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]):
         assert form not in str(caught)
+
+
+def test_the_same_text_in_two_syncs_is_called_by_each_ones_name(studio):
+    sync = Sync.model_validate({"template": {"inline": "{{ s('a') }}"}, "to": "out"})
+    for name in ("one", "two", "one"):
+        with pytest.raises(RenderFailed) as caught:
+            studio.renderer.render(name, sync, Limits(), studio.views({}), {})
+        assert f"syncs.{name}.template:1" in str(caught.value.error)
+
+
+def test_text_that_many_syncs_have_is_compiled_once(studio, monkeypatch):
+    compiled = []
+    compile_ = Environment.compile
+    monkeypatch.setattr(
+        Environment, "compile", lambda self, *args: compiled.append(args) or compile_(self, *args)
+    )
+    sync = Sync.model_validate({"template": {"inline": "{{ s('a') }}"}, "to": "out"})
+    for number in range(300):
+        studio.renderer.render(f"s{number}", sync, Limits(), studio.views({"a": "1"}), {})
+    assert len(compiled) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            "{{ s.nosuch() }}",
+            "a source has no 'nosuch'; there is get, bytes, items, children, dirs, json, yaml",
+        ),
+        ("{{ s['nosuch'] }}", "a source has no 'nosuch'"),
+    ],
+)
+def test_an_error_about_a_source_says_what_a_source_has(studio, template, message):
+    with pytest.raises(RenderError) as caught:
+        studio.text(template, {"a": "1"})
+    assert message in str(caught.value)
+    assert "confsync.render" not in str(caught.value)
+
+
+def test_an_error_about_each_says_what_it_has(studio):
+    sync = {"template": {"inline": "{{ each.nosuch }}"}, "for_each": "['a']", "to": "{{ each.key }}"}
+    with pytest.raises(RenderError, match="each has no 'nosuch'; there is key, value"):
+        studio.render(sync, studio.views({}))
+
+
+def test_a_missing_template_suggests_only_what_can_be_loaded(studio):
+    for name in ("__init__", "__init__.py", "__pycache__/x"):
+        with pytest.raises(RenderError) as caught:
+            studio.render({"template": name, "to": "out"}, studio.views({}))
+        assert "__pycache__" not in str(caught.value).partition("there is no template")[2].partition(";")[2]
+        assert "__init__" not in str(caught.value).partition(";")[2]
+
+
+def test_a_template_deleted_while_it_is_rendered_gives_a_rendering_that_shows_less(studio):
+    studio.template("a.j2", "plain line here\n{{ s('a') }}\n")
+    views = studio.views({"a": "secret-value"}, sensitive="*")
+    rendering = studio.render({"template": "a.j2", "to": "out"}, views)
+    assert any("plain line here" in text for text in rendering.literals)
+    kept = studio.render(
+        {"template": {"inline": "{% include 'a.j2' %}"}, "to": "out"}, studio.views({"a": "1"})
+    )
+    (studio.base / "templates" / "a.j2").unlink()
+    assert [text for text in kept.literals if "plain" in text] == []
