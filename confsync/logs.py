@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -45,7 +46,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{name}={_quoted(value)}" for name, value in _facts(record).items())
         line = f"{_time(record)} {record.levelname} {printable(record.getMessage())}"
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        trace = f"\n{trace_of(record.exc_info[1])}" if record.exc_info else ""
         return (f"{line} {facts}" if facts else line) + trace
 
 
@@ -60,7 +61,7 @@ class JsonFormatter(logging.Formatter):
             **_facts(record),
         }
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["trace"] = trace_of(record.exc_info[1])
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
@@ -71,3 +72,10 @@ def _quoted(value: object) -> str:
         if text and text.isprintable() and not set(text) & set(' "=')
         else json.dumps(text, ensure_ascii=False)
     )
+
+
+def trace_of(error: BaseException | None) -> str:
+    """Where a bug showed and what kind it is; not its text, which may hold a value."""
+    frames = "".join(traceback.format_tb(error.__traceback__)) if error is not None else ""
+    kind = f"{type(error).__name__} (its text is withheld: it may hold a value)"
+    return f"Traceback (most recent call last):\n{frames}{kind}"

@@ -90,7 +90,11 @@ def _status_of(error: Exception) -> int:
         for line in str(error).splitlines():
             click.echo(f"{click.style('confsync:', fg='red')} {printable(line)}", err=True, color=color)
         return EXIT_INVALID if isinstance(error, ConfigError) else EXIT_FAILED
-    raise error
+    from confsync.logs import trace_of
+
+    click.echo(trace_of(error), err=True)
+    click.echo("confsync: this is a bug: please report it with the lines above", err=True)
+    return EXIT_FAILED
 
 
 @click.group(

@@ -47,7 +47,8 @@ def test_a_sync_that_fails_is_tried_again_with_growing_pauses(workspace):
         syncs={"a": {"template": {"inline": "{{ values('host') }}"}, "to": "out/a", "check": [check]}}
     )
     with workspace.daemon() as daemon:
-        eventually(lambda: (workspace.root / "checks").read_text().count("x") >= 4, 10)
+        tries = workspace.root / "checks"
+        eventually(lambda: tries.exists() and tries.read_text().count("x") >= 4, 10)
         # The same failure is said once, not at every try.
         assert len(daemon.lines("sync failed", sync="a")) == 1
         (workspace.root / "works").touch()
