@@ -42,10 +42,6 @@ class Actual:
     attributes: Mapping[str, str]
     problem: str | None = None
 
-    @property
-    def exists(self) -> bool:
-        return self.content is not None
-
     def has(self, attributes: Mapping[str, str]) -> bool:
         """Whether it has these attributes. Others do not count: of a new file nobody said who is to own it."""
         return all(self.attributes.get(name) == value for name, value in attributes.items())

@@ -7,7 +7,7 @@ import pytest
 
 from confsync.config.models import DirectoryTarget
 from confsync.errors import SinkError
-from confsync.sinks import sink_for, target_id
+from confsync.sinks import sink_for
 from confsync.sinks.base import Desired
 
 
@@ -35,7 +35,7 @@ def versions(path):
 
 def test_a_missing_directory_is_observed_as_nothing(spec):
     assert sink_for(spec).observe(spec).content is None
-    assert target_id(spec) == f"directory:{spec.path}"
+    assert sink_for(spec).locate(spec) == spec.path
 
 
 def test_every_name_is_a_link_through_one_switch(spec, path, write, agrees):

@@ -9,7 +9,7 @@ import pytest
 
 from confsync.config.models import FileTarget
 from confsync.errors import SinkError
-from confsync.sinks import sink_for, target_id
+from confsync.sinks import sink_for
 from confsync.sinks.base import Desired
 
 
@@ -267,7 +267,7 @@ def test_names_that_are_not_utf8_or_look_strange_work(tmp_path, write, agrees):
 def test_a_path_that_cannot_be_one_is_refused(bad, stage):
     spec = FileTarget(path="/x").model_copy(update={"path": bad})  # the model itself refuses a lone surrogate
 
-    for use in (sink_for(spec).observe, sink_for(spec).remove, target_id):
+    for use in (sink_for(spec).observe, sink_for(spec).remove, sink_for(spec).locate):
         with pytest.raises(SinkError):
             use(spec)
     with pytest.raises(SinkError):
@@ -275,7 +275,8 @@ def test_a_path_that_cannot_be_one_is_refused(bad, stage):
 
 
 def test_the_identity_is_the_normalised_path():
-    assert target_id(FileTarget(path="//etc/./x/../app.conf")) == "file:/etc/app.conf"
+    spec = FileTarget(path="//etc/./x/../app.conf")
+    assert sink_for(spec).locate(spec) == "/etc/app.conf"
     assert sink_for(FileTarget(path="/a")).locate(FileTarget(path="/a/b/")) == "/a/b"
 
 
