@@ -112,11 +112,10 @@ class Source:
             SourceError: it could not be read, or too much vanished (`Held`); the last good snapshot stays.
         """
         try:
-            reading = self._read()
+            self._read()
         except SourceError as exc:
             self._failed(exc)
             raise
-        self._accept(reading)
         if self._held is not None:
             raise self._held
 
@@ -192,25 +191,32 @@ class Source:
                 self._must_read = True
             except SourceError as exc:
                 self._watch_failed(exc, failures)
-            except Exception as exc:
-                # Whatever a driver gets wrong must not end the only thread that looks at its store.
-                log.exception("a bug in a backend: please report it", extra={"source": self.name})
-                self._failed(_bug(exc))
+            except Exception as exc:  # noqa: BLE001 - whatever a driver raises
+                self._watch_failed(self._bug(exc), failures)
             failures = 1 if self._clock.monotonic() - opened > _SETTLED else failures + 1
             self._stop.wait(backoff.delay(failures))
 
     def _read_if_needed(self) -> None:
         if self._must_read or self._error is not None:
-            self._accept(self._read())
+            self._read()
 
-    def _read(self) -> Reading:
+    def _read(self) -> None:
+        """Read everything and take it as it is; whatever a driver raises comes out as a SourceError."""
         try:
-            return self.backend.read(self.prefixes)
+            self._accept(self.backend.read(self.prefixes))
         except SourceError:
             raise
         except Exception as exc:
-            log.exception("a bug in a backend: please report it", extra={"source": self.name})
-            raise _bug(exc) from exc
+            raise self._bug(exc) from exc
+
+    def _bug(self, error: Exception) -> Unavailable:
+        # Whatever a driver gets wrong must not end the only thread that looks at its store. The error's text may hold
+        # anything, a value or a password among it: the log has the traceback (once), messages have the type.
+        name = type(error).__name__
+        if name not in self._bugs and not self._stop.is_set():
+            self._bugs.add(name)
+            log.error("a bug in a backend: please report it", exc_info=error, extra={"source": self.name})
+        return Unavailable(f"the backend failed in a way it should not: {name}", hint="see the log")
 
     def _wait_for_resync(self) -> None:
         self._wake.wait()
@@ -242,11 +248,9 @@ class Source:
         if failures == 0:
             return
         try:
-            reading = self._read()
+            self._read()
         except SourceError as exc:
             self._failed(exc)
-            return
-        self._accept(reading)
 
     def _failed(self, error: SourceError) -> None:
         with self._lock:
@@ -359,10 +363,3 @@ class Source:
             self._since = self._since or self._clock.now()
             log.warning("held a mass loss of keys", extra={"source": self.name, "error": str(error)})
         self._held = error
-
-
-def _bug(error: Exception) -> Unavailable:
-    # Its text may hold anything, a value or a password among it: the log has the traceback, messages have the type.
-    return Unavailable(
-        f"the backend failed in a way it should not: {type(error).__name__}", hint="see the log"
-    )
