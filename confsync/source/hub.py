@@ -55,7 +55,6 @@ class SourceHub:
                 )
                 if reuse is not None and reuse.has(name, self._config.sources[name], tuple(wanted)):
                     self.sources[name] = reuse.sources[name]
-                    self.sources[name].set_guard(self._config.mass_delete)
                     self._threads |= reuse.following(name)
                     continue
                 backend = open_source(loaded, name)
@@ -135,6 +134,9 @@ class SourceHub:
     def follow(self) -> None:
         """Begin to follow every source, each in a thread of its own."""
         for name, source in self.sources.items():
+            source.set_guard(
+                self._config.mass_delete
+            )  # one that runs on has that of the configuration before
             if name not in self._threads:
                 self._threads[name] = threading.Thread(
                     target=source.follow, name=f"source-{name}", daemon=True

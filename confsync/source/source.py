@@ -137,6 +137,12 @@ class Source:
         """Use other limits from now on: those of a new configuration."""
         with self._lock:
             self._guard = guard
+            if self._held is None:
+                return
+            self._publish({prefix: len(gone) for prefix, gone in self._gone.items()})
+            released = self._held is None
+        if released:
+            self._notify(Event(self.name, None))
 
     @property
     def held(self) -> bool:
@@ -315,7 +321,7 @@ class Source:
 
     def _lost(self, old: Mapping[str, Tree] | None, live: Mapping[str, Tree], prefix: str) -> int:
         if old is None:
-            return max(0, self._accepted.get(prefix, 0) - len(live[prefix]))
+            return 0
         gone = self._gone.setdefault(prefix, set())
         gone.update(old[prefix].keys() - live[prefix].keys())
         gone.difference_update(live[prefix])
@@ -326,12 +332,14 @@ class Source:
         if self._excessive(lost, {p: len(tree) for p, tree in live.items()}) is not None:
             self._current()
 
-    def _excessive(self, lost: Mapping[str, int], after: Mapping[str, int]) -> str | None:
-        """The prefix that lost too much, if any. A prefix left with nothing has always lost too much."""
-        for prefix, gone in lost.items():
+    def _excessive(self, lost: Mapping[str, int], after: Mapping[str, int]) -> tuple[str, int] | None:
+        """The prefix that lost too much, if any, and how much. One left with nothing has always lost too much."""
+        for prefix, left in after.items():
             before = self._accepted.get(prefix, 0)
-            if before > 0 and (after[prefix] == 0 or self._guard.exceeded(gone, before)):
-                return prefix
+            # What vanished while no process looked is known by its number only; it is missing until it is accepted.
+            gone = max(lost.get(prefix, 0), before - left)
+            if before > 0 and (left == 0 or self._guard.exceeded(gone, before)):
+                return prefix, gone
         return None
 
     def _publish(self, lost: Mapping[str, int] | None) -> None:
@@ -339,10 +347,10 @@ class Source:
         live = self._live
         assert live is not None  # noqa: S101 - only called with a live state
         counts = {prefix: len(tree) for prefix, tree in live.items()}
-        prefix = None if lost is None else self._excessive(lost, counts)
-        if prefix is not None and lost is not None:
+        excessive = None if lost is None else self._excessive(lost, counts)
+        if excessive is not None:
             if self._clock.monotonic() >= self._allowed_until:
-                self._hold(prefix, lost[prefix])
+                self._hold(*excessive)
                 return
             self._allowed_until = -math.inf
         self._held, self._snapshot = None, None
