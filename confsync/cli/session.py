@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from confsync.cli.options import Options
 from confsync.clock import SystemClock
 from confsync.config.loading import LoadedConfig, find_config, load_config
-from confsync.errors import ConfigError, ConfsyncError
+from confsync.errors import ConfigError, ConfsyncError, LedgerError
 from confsync.ledger import state_dir
 from confsync.ledger.ledger import Ledger, memory_ledger, open_ledger, read_ledger
 from confsync.logs import configure
@@ -78,12 +78,22 @@ def state_directory(options: Options, loaded: LoadedConfig) -> Path | None:
 
 
 @contextmanager
-def reading(options: Options) -> Iterator[Session]:
-    """For commands that only look: no lock, nothing written."""
+def reading(options: Options, *, ledger_needed: bool = True) -> Iterator[Session]:
+    """For commands that only look: no lock, nothing written.
+
+    Args:
+        ledger_needed: whether what was written before matters; without it the state directory is not touched.
+    """
     loaded = load_config(find_config(options.config))
     directory = state_directory(options, loaded)
     clock = SystemClock()
-    ledger = memory_ledger(clock) if directory is None else read_ledger(directory, clock)
+    try:
+        ledger = read_ledger(directory, clock) if directory and ledger_needed else memory_ledger(clock)
+    except OSError as exc:
+        raise LedgerError(
+            f"the state directory {directory} cannot be read: {exc.strerror}",
+            hint="who runs confsync may read it; or choose another with --state-dir",
+        ) from exc
     try:
         yield Session(options, loaded, ledger, directory, writes=False)
     finally:
@@ -112,7 +122,8 @@ def writing(options: Options, purpose: str) -> Iterator[Session]:
         ledger.put_flag(_AT_WORK, purpose)
         try:
             yield Session(options, loaded, ledger, directory, writes=True, unclean=unclean)
-            ledger.put_flag(_AT_WORK, None)
+            with suppress(LedgerError):  # the next process looks for leftovers in vain, and that is all
+                ledger.put_flag(_AT_WORK, None)
         finally:
             ledger.close()
 

@@ -104,6 +104,8 @@ class Daemon:
         self._files.start()
         self._timers.start()
         self._begin()
+        with _ledger_may_fail():  # this configuration is valid, whatever was said of one before
+            self._ledger.put_flag("config-error", None)
         for worker in (*workers, *reloaders):
             worker.start()
         log.info(
@@ -192,8 +194,12 @@ class Daemon:
         noted = self._ledger.flag("allow-mass-delete")
         if noted is None:
             return False
-        self._ledger.put_flag("allow-mass-delete", None)
-        return self._clock.now() - float(noted) < _CONFIRMED
+        with _ledger_may_fail():
+            self._ledger.put_flag("allow-mass-delete", None)
+        try:
+            return self._clock.now() - float(noted) < _CONFIRMED
+        except ValueError:
+            return False
 
     def _reload(self) -> None:
         """Take up the configuration as it is now; where it is wrong keep the old one and say why."""
@@ -206,6 +212,8 @@ class Daemon:
                 return
             try:
                 new = self._build(self._controller)
+            except LedgerError:
+                raise
             except ConfsyncError as exc:
                 self._config_texts = texts
                 for line in str(exc).splitlines():
@@ -218,7 +226,7 @@ class Daemon:
             old.core.hub.close(keep=new.core.hub)
             log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
             self._begin()
-            self._config_texts = texts  # only now: if the ledger failed on the way, all of it is done again
+            self._config_texts = texts
             with _ledger_may_fail():
                 self._ledger.put_flag("config-error", None)
 
@@ -229,7 +237,11 @@ class Daemon:
 
     def _texts(self) -> tuple[tuple[str, bytes], ...]:
         found = []
-        for path in config_files(self._settings.config):
+        try:
+            files = config_files(self._settings.config)
+        except ConfsyncError as exc:
+            return ((str(exc), b""),)
+        for path in files:
             try:
                 found.append((str(path), path.read_bytes()))
             except OSError:
@@ -259,7 +271,8 @@ class Daemon:
     def _on_tree(self, directory: str, path: str) -> None:
         name = path.removeprefix(directory).lstrip("/")
         # A mounted ConfigMap changes by a link `..data` that is replaced: every file below it may be another.
-        self._controller.on_templates(None if not name or name.startswith("..") else {name})
+        swapped = any(part.startswith("..") for part in name.split("/"))
+        self._controller.on_templates(None if not name or swapped else {name})
 
     def _on_applied(self, assessment: Assessment, _: Outcome) -> None:
         for target in assessment.targets:
@@ -276,7 +289,11 @@ class Daemon:
 
     def _handle(self, item: str) -> None:
         if item == CONFIG:
-            self._reload()
+            try:
+                self._reload()
+            except LedgerError:
+                self._forced = True  # what could not be begun is begun at the next try
+                raise
         elif item == DUMP:
             self._dump()
         else:
