@@ -149,7 +149,11 @@ def _print(report: Report, failed: dict[str, Outcome], *, interrupted: bool) -> 
     if interrupted:
         complain("interrupted; what was begun is whole, the rest is as it was")
     agreeing = len(report.outcomes) - len(failed)
-    click.echo(f"{agreeing} of {len(report.outcomes)} syncs in agreement, {len(report.changes)} changes")
+    from confsync.text import plural
+
+    click.echo(
+        f"{agreeing} of {len(report.outcomes)} syncs in agreement, {plural(len(report.changes), 'change')}"
+    )
 
 
 def _tell_daemon(options: Options) -> bool:

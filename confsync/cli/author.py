@@ -28,7 +28,7 @@ def check(context: click.Context) -> int:
     options = given(context)
     setup_logs(options)
     problems: list[str] = []
-    with reading(options) as session:
+    with reading(options, ledger_needed=False) as session:
         config = session.loaded.config
         for name in config.sources:
             try:
@@ -54,6 +54,7 @@ def check(context: click.Context) -> int:
 
 
 @click.command(short_help="Print the configuration's JSON Schema.")
+@global_options
 def schema() -> int:
     """Print the configuration's JSON Schema, the options of every installed backend included.
 
@@ -134,6 +135,7 @@ def init(directory: Path) -> int:
 
 @click.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@global_options
 def completion(shell: str) -> int:
     """Print the completion script of a shell.
 

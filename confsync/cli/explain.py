@@ -106,10 +106,11 @@ def _print_target(facts: dict[str, Any]) -> None:
     from confsync.cli.printing import path_of, table
     from confsync.text import printable, revision_text
 
-    mode = facts["attributes"].get("mode", "?")
-    owner = f"{facts['attributes'].get('owner', '?')}:{facts['attributes'].get('group', '?')}"
+    attributes = facts["attributes"]
+    owner = ":".join(attributes[name] for name in ("owner", "group") if name in attributes)
     secret = ", sensitive" if facts["sensitive"] else ""
-    click.echo(click.style(path_of(facts["target"]), bold=True) + f"  ({mode} {owner}{secret})")
+    told = f"{attributes.get('mode', '')} {owner}".strip() + secret
+    click.echo(click.style(path_of(facts["target"]), bold=True) + f"  ({told})")
     click.echo(
         f"  sync      {facts['sync']}: {facts['state']}{': ' + facts['detail'] if facts['detail'] else ''}"
     )

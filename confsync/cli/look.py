@@ -34,7 +34,7 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
 
     options = given(context)
     setup_logs(options)
-    with reading(options) as session:
+    with reading(options, ledger_needed=False) as session:
         source, path = split_key(session.loaded, key)
         environment = options.environment or session.loaded.config.defaults.environment
         with session.core((environment,)) as core:
@@ -84,7 +84,7 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
 
     options = given(context)
     setup_logs(options)
-    with reading(options) as session:
+    with reading(options, ledger_needed=False) as session:
         source, path = split_key(session.loaded, prefix)
         environment = options.environment or session.loaded.config.defaults.environment
         rows = []
@@ -139,7 +139,7 @@ def diff(context: click.Context, left: str, right: str) -> int:
     options = given(context)
     setup_logs(options)
     rows: list[tuple[str, str, str, str]] = []
-    with reading(options) as session, session.core((left, right)) as core:
+    with reading(options, ledger_needed=False) as session, session.core((left, right)) as core:
         refresh_or_raise(core)
         for source in core.hub.sources:
             one, other = core.hub.view(source, left), core.hub.view(source, right)

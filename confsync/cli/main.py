@@ -64,9 +64,10 @@ class _Commands(click.Group):
         kwargs["standalone_mode"] = False
         try:
             status = super().main(*args, **kwargs)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except Exception as exc:  # noqa: BLE001 - sorted out there
             sys.exit(_status_of(exc))
-        sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -83,6 +84,10 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         # Whoever read the output has gone (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"confsync: {printable(f'{where}{error.strerror}')}", err=True)
         return EXIT_FAILED
     if isinstance(error, ConfsyncError):
         # There is no context any more that would know of NO_COLOR.

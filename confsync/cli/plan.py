@@ -38,6 +38,7 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
     from confsync.cli.session import known_syncs, reading, setup_logs
     from confsync.errors import ConfigError
     from confsync.plan import saved
+    from confsync.text import plural
 
     options = given(context)
     setup_logs(options)
@@ -60,7 +61,7 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
         for name, problem in problems.items():
             complain(f"sync {name!r}: {problem}" if name else problem)
         click.echo(
-            f"{len(changes)} changes"
+            plural(len(changes), "change")
             if changes
             else "nothing to do"
             if not problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -61,6 +62,13 @@ class Check(_Action):
     """
 
     timeout: Annotated[Duration, Field(gt=0, description="After this the process group is killed.")] = 30.0
+
+    @model_validator(mode="after")
+    def _known_placeholders(self) -> Self:
+        for argument in self.command or ():
+            if re.fullmatch(r"\{[a-z_]+\}", argument) and argument not in ("{staged}", "{path}"):
+                raise ValueError(f"there is no placeholder {argument}; there is {{staged}} and {{path}}")
+        return self
 
 
 class Reload(_Action):

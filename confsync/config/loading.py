@@ -68,18 +68,25 @@ def find_config(explicit: str | None) -> Path:
     named = explicit or os.environ.get("CONFSYNC_CONFIG")
     if named:
         path = Path(named).absolute()
-        if not path.exists():
+        if not _exists(path):
             raise ConfigError(f"there is no configuration file {named}", hint="make one with: confsync init")
         return path
     for place in STANDARD_PLACES:
         path = Path(place).absolute()
-        if path.exists():
+        if _exists(path):
             return path
     places = ", ".join(("$CONFSYNC_CONFIG", *STANDARD_PLACES))
     raise ConfigError(
         f"found no configuration (looked at {places})",
         hint="name one with --config, or make one with: confsync init",
     )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as exc:
+        raise ConfigError(f"cannot be reached: {exc.strerror}", where=str(path)) from exc
 
 
 def load_config(path: Path) -> LoadedConfig:
@@ -108,7 +115,17 @@ def config_files(path: Path) -> list[Path]:
 
 def _files(path: Path) -> Iterator[Path]:
     yield path
-    yield from sorted((path.parent / "conf.d").glob("*.yaml"))
+    directory = path.parent / "conf.d"
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        # Never taken for an empty one: what its syncs created would be deleted.
+        raise ConfigError(f"cannot be read: {exc.strerror}", where=str(directory)) from exc
+    yield from (
+        directory / name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")
+    )
 
 
 def _read(path: Path) -> tuple[File, dict[str, Any]]:

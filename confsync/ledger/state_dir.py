@@ -122,8 +122,15 @@ class Lock:
                 f"{who} is at work with the state directory {self.path.parent}",
                 hint="stop it first, or choose another state directory with --state-dir",
             ) from exc
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {purpose}".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {purpose}".encode(), 0)
+        except OSError as exc:
+            os.close(descriptor)
+            raise LedgerError(
+                f"the state directory {self.path.parent} cannot be written: {exc.strerror}",
+                hint="make room, or choose another with --state-dir",
+            ) from exc
         self._descriptor = descriptor
         return self
 

@@ -19,6 +19,7 @@ from confsync.render.paths import escape_segment, final_path
 from confsync.render.recorder import Recorder, SourceView
 from confsync.render.templates import Templates
 from confsync.target import Content, Desired, TargetSpec
+from confsync.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Job:
             label = f"{self._name}[{each.key}]" if each else self._name
             made = self._content(context, budget)
             for target in self._sync.to:
-                spec = self._placed(target.spec, context)
+                spec = self._placed(target.spec, context, each)
                 if spec.path in paths:
                     raise RenderError(
                         f"{label} and {paths[spec.path]} would both write {spec.path}",
@@ -125,8 +126,10 @@ class Job:
         except Exception as exc:
             raise explain(exc, where, self._recorder, self._templates.files, self.names()) from exc
 
-    def _placed(self, spec: TargetSpec, context: Mapping[str, Any]) -> TargetSpec:
-        where = f"syncs.{self._name}.to"
+    def _placed(self, spec: TargetSpec, context: Mapping[str, Any], each: Each | None) -> TargetSpec:
+        where = f"syncs.{self._name}.to" + (
+            f" for {printable(each.key)!r}" if each is not None and not self._recorder.secrets else ""
+        )
         path = spec.path
         if "{{" in path or "{%" in path:
             path = self._path(path, context, where)

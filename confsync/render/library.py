@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import BaseLoader, BytecodeCache, Environment, FileSystemBytecodeCache, PackageLoader, Template
 from jinja2.exceptions import TemplateNotFound
 
+from confsync import __version__
 from confsync.digest import Hasher
 from confsync.errors import RenderError
 from confsync.render.recorder import current
@@ -159,4 +160,5 @@ def _bytecode_cache(directory: Path | None) -> BytecodeCache | None:
         return None  # only slower
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return None  # bytecode runs: never take it from where others can write
-    return FileSystemBytecodeCache(str(directory))
+    # What a compiled template calls is ours, and may be another thing in another version.
+    return FileSystemBytecodeCache(str(directory), f"confsync-{__version__}-%s")

@@ -181,7 +181,7 @@ class SourceLookup:
         try:
             text = entry.value.decode("utf-8")
         except UnicodeDecodeError as exc:
-            hint = f"read it as bytes: {self._source.name}.bytes({path!r})"
+            hint = f"read it as bytes: {self._source.name}.bytes({path!r})|b64encode"
             raise self._bad_value(path, f"is not UTF-8 text (byte {exc.start})", hint=hint) from None
         if self._source.is_sensitive(path):
             self._recorder.secrets.add(text)

@@ -15,7 +15,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from confsync.errors import LimitExceeded
+from confsync.errors import LimitExceeded, RenderError
 from confsync.render import budget
 from confsync.render.recorder import current
 
@@ -97,7 +97,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def bounded(value: Any) -> Any:
-    """`value`, unless it would be too long when written out as text."""
+    """`value`, unless it is no text, or would be too long when written out as text."""
+    if isinstance(value, bytes):
+        raise RenderError("bytes cannot be put into text", hint="encode them, for example with |b64encode")
     active = budget.active()
     if active is not None:
         active.written(value)

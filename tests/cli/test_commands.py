@@ -49,7 +49,7 @@ def test_plan_shows_a_diff_and_its_cause_and_ends_with_2(project):
     assert "-host = localhost" in result.out
     assert "+host = db2" in result.out
     assert "because values:dev/db/host changed (revision" in result.out
-    assert "1 changes" in result.out
+    assert "1 change" in result.out
 
 
 def test_plan_of_a_world_that_agrees_ends_with_0(project):
@@ -69,7 +69,7 @@ def test_apply_writes_what_the_template_says(project):
     result = project.ok("apply")
     assert project.read("app.conf") == "# the application\nhost = localhost\nport = 5432\n"
     assert "created" in result.out
-    assert "1 of 1 syncs in agreement, 1 changes" in result.out
+    assert "1 of 1 syncs in agreement, 1 change" in result.out
 
 
 def test_apply_again_changes_nothing(project):

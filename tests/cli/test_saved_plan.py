@@ -51,7 +51,7 @@ def test_commands_that_look_write_nothing_anywhere(project, command):
 
 def test_a_saved_plan_is_applied(planned):
     result = planned.ok("apply", "--plan", "saved")
-    assert "1 changes" in result.out
+    assert "1 change" in result.out
     assert "host = db2" in planned.read("app.conf")
     assert planned.ok("plan").status == 0
 

@@ -189,7 +189,7 @@ OPERATIONS = [
     "{{{{ s.children({p}) }}}}",
     "{{{{ s.dirs({p}) }}}}",
     "{{% if {p} in s %}}{{{{ s.items({p}) }}}}{{% endif %}}",
-    "{{{{ s.bytes({p})|d('-') }}}}",
+    "{{{{ s.bytes({p})|d('-')|b64encode }}}}",
 ]
 few = st.sampled_from(["a", "b", "a/a", "a/b", "a/a/a", "b/a", "a.b", "ab"])
 few_trees = st.dictionaries(few, st.sampled_from(["", "1", "2"]), max_size=6)
