@@ -159,18 +159,15 @@ def _print(report: Report, failed: dict[str, Outcome], *, interrupted: bool) -> 
 def _tell_daemon(options: Options) -> bool:
     """Leave the confirmation for the daemon that holds the state directory; whether there is one."""
     from confsync.cli.session import state_directory
-    from confsync.clock import SystemClock
     from confsync.config.loading import find_config, load_config
-    from confsync.ledger.ledger import open_ledger
+    from confsync.ledger.ledger import leave_flag
     from confsync.ledger.state_dir import Lock
 
     directory = state_directory(options, load_config(find_config(options.config)))
     daemon = Lock(directory / "lock").daemon() if directory else None
     if directory is None or daemon is None:
         return False
-    ledger = open_ledger(directory, SystemClock())
-    ledger.put_flag("allow-mass-delete", str(time.time()))
-    ledger.close()
+    leave_flag(directory, "allow-mass-delete", str(time.time()))
     os.kill(daemon, signal.SIGHUP)
     click.echo(f"the daemon (process {daemon}) was told to go ahead; see: confsync status")
     return True

@@ -18,6 +18,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from confsync.clock import Clock
 from confsync.errors import LedgerError
@@ -249,6 +250,21 @@ def open_ledger(directory: Path, clock: Clock) -> Ledger:
         ledger.distrust_digests()
         ledger.put_flag("key", _fingerprint(key))
     return ledger
+
+
+def leave_flag(directory: Path, name: str, value: str) -> None:
+    """Leave a note for the process that is at work with the ledger in `directory`, and touch nothing else.
+
+    Raises:
+        LedgerError: it could not be written; a damaged ledger is left to whoever holds the lock.
+    """
+    path = directory / "ledger.db"
+    where = f"file:{quote(str(path))}?mode=rw"
+    try:
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=10, isolation_level=None)) as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+    except sqlite3.Error as exc:
+        raise LedgerError(f"{path} cannot be written: {exc}") from exc
 
 
 def _fingerprint(key: bytes) -> str:

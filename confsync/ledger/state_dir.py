@@ -171,9 +171,10 @@ class Lock:
         """The process id of the daemon that holds it, or None."""
         if not self.path.exists():
             return None
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared, so that two who ask at once do not take each other for the daemon.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             pid, _, purpose = self.path.read_text().partition(" ")
             return int(pid) if purpose == "run" and pid.isdigit() else None

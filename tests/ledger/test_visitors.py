@@ -1,0 +1,93 @@
+"""Those who only ask, or leave a note, while another process is at work with the state directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from time import monotonic
+
+import pytest
+
+from confsync.clock import SystemClock
+from confsync.errors import LedgerError, LedgerLocked
+from confsync.ledger.ledger import leave_flag, open_ledger
+from confsync.ledger.state_dir import Lock
+
+_ASK = """
+import sys
+from pathlib import Path
+from confsync.ledger.state_dir import Lock
+print("asking", flush=True)
+while True:
+    Lock(Path(sys.argv[1])).daemon()
+"""
+
+
+@pytest.fixture
+def asking(tmp_path):
+    """Two processes that ask without pause which daemon holds the lock."""
+    (tmp_path / "lock").touch()
+    command = [sys.executable, "-c", _ASK, str(tmp_path / "lock")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "asking\n"
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def dead():
+    """The process id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("note", ["", "{dead} run"])
+def test_asking_for_the_daemon_makes_nobody_fail_to_lock(tmp_path, asking, dead, note):
+    for _ in range(300):
+        (tmp_path / "lock").write_text(note.format(dead=dead))  # a process that was killed leaves its note
+        with Lock(tmp_path / "lock").acquire("apply"):
+            pass
+
+
+def test_those_who_ask_do_not_take_each_other_for_a_daemon_that_was_killed(tmp_path, asking, dead):
+    (tmp_path / "lock").write_text(f"{dead} run")
+    assert {Lock(tmp_path / "lock").daemon() for _ in range(2000)} == {None}
+
+
+def test_a_lock_that_is_held_is_refused_at_once(tmp_path):
+    with Lock(tmp_path / "lock").acquire("run"):
+        began = monotonic()
+        with pytest.raises(LedgerLocked, match=str(os.getpid())):
+            Lock(tmp_path / "lock").acquire("apply")
+        assert monotonic() - began < 0.1
+        assert Lock(tmp_path / "lock").daemon() == os.getpid()
+
+
+def test_a_note_reaches_the_process_at_work(tmp_path):
+    ledger = open_ledger(tmp_path, SystemClock())
+    leave_flag(tmp_path, "allow-mass-delete", "1")
+    assert ledger.flag("allow-mass-delete") == "1"
+    ledger.close()
+
+
+def test_a_note_for_a_damaged_ledger_is_refused_and_the_ledger_left_where_it_is(tmp_path):
+    damaged = b"this is no ledger" * 100
+    (tmp_path / "ledger.db").write_bytes(damaged)
+
+    with pytest.raises(LedgerError, match=r"ledger\.db cannot be written"):
+        leave_flag(tmp_path, "allow-mass-delete", "1")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
+    assert (tmp_path / "ledger.db").read_bytes() == damaged
+
+
+def test_a_note_makes_no_ledger_where_none_is(tmp_path):
+    with pytest.raises(LedgerError):
+        leave_flag(tmp_path, "allow-mass-delete", "1")
+    assert list(tmp_path.iterdir()) == []
