@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from confsync.actions import describe, run_reload
 from confsync.actions import identity as reload_identity
 from confsync.config.actions import Reload
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfsyncError, SinkError
 from confsync.ledger.records import OwedReload
 from confsync.reconcile.core import Core
 from confsync.redact import redactor
+from confsync.sinks import sink_for
+from confsync.target import spec_from_json
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +96,11 @@ class Reloads:
         return ReloadResult(describe(reload), syncs, None)
 
     def _redactor(self, syncs: tuple[str, ...]) -> Callable[[str], str]:
-        """Hides the sensitive values these syncs read, as they are now."""
+        """Hides the sensitive values these syncs read, and what they became in their files, as they are now."""
         secrets: set[str | bytes] = set()
+        lines: list[str] = []
         for name in syncs:
+            lines += self._sensitive_lines(name)
             record = self._core.ledger.sync(name)
             sync = self._core.loaded.config.syncs.get(name)
             if record is None or sync is None:
@@ -105,7 +109,26 @@ class Reloads:
             for source, path in record.reads.keys:
                 if source in self._core.hub.sources and self._core.hub.is_sensitive(source)(path):
                     secrets |= self._value(source, environment, path)
-        return redactor(secrets)
+        # What a line assigns may be shown without the line.
+        assigned = {
+            part.strip(" \t\"',;") for line in lines for mark in "=:" for part in [line.partition(mark)[2]]
+        }
+        return redactor({*secrets, *filter(None, assigned)}, lines)
+
+    def _sensitive_lines(self, name: str) -> list[str]:
+        """The lines of the sensitive targets of a sync, as far as they can be read."""
+        lines: list[str] = []
+        for record in self._core.ledger.targets(name).values():
+            if not record.sensitive:
+                continue
+            spec = spec_from_json(record.id, record.spec)
+            try:
+                content = sink_for(spec).observe(spec).content
+            except SinkError:
+                continue
+            files = content.values() if isinstance(content, Mapping) else [content or b""]
+            lines += [line for file in files for line in file.decode("utf-8", "replace").splitlines()]
+        return lines
 
     def _value(self, source: str, environment: str | None, path: str) -> set[str | bytes]:
         try:
