@@ -266,7 +266,7 @@ class Daemon:
             self._queue.settle(CONFIG, _SETTLE, 1.0)
         owner = self._owners.get(path)
         if owner is not None:
-            self._controller.on_drift(owner)
+            self._controller.on_drift(owner, path)
 
     def _on_tree(self, directory: str, path: str) -> None:
         name = path.removeprefix(directory).lstrip("/")

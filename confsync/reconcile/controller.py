@@ -13,6 +13,7 @@ from confsync.errors import ConfsyncError, Held, SourceError
 from confsync.ledger.records import State
 from confsync.reconcile.apply import Outcome, event
 from confsync.reconcile.assess import Assessment
+from confsync.reconcile.contention import Contention
 from confsync.reconcile.core import Core
 from confsync.reconcile.dependencies import Dependencies
 from confsync.reconcile.queue import WorkQueue
@@ -50,6 +51,8 @@ class Controller:
         self.core = core
         self.dependencies = Dependencies()
         self.reconciler = Reconciler(core, cancelled=cancelled)
+        self._contention = Contention(clock)
+        self._touched: dict[str, set[str]] = {}
         self._allowed: set[str] = set()
         self._queue = queue
         self._reload_queue = reload_queue
@@ -116,9 +119,11 @@ class Controller:
             for missed in self._missed.values():
                 missed.append(concerned)
 
-    def on_drift(self, name: str) -> None:
-        """Something happened to a target of the sync `name`."""
-        self._queue.add(_LOOK + name)
+    def on_drift(self, name: str, path: str) -> None:
+        """Something happened to the target at `path` of the sync `name`."""
+        with self._lock:
+            self._touched.setdefault(name, set()).add(path)
+        self._queue.add(_LOOK + name, self._contention.pause(path))
 
     def on_templates(self, names: set[str] | None) -> None:
         """Template files (these, or any) changed, appeared or vanished."""
@@ -151,6 +156,14 @@ class Controller:
         """
         if self._queue.busy(name):
             self._queue.add(_LOOK + name, _GLANCE)
+            return
+        with self._lock:
+            touched = self._touched.pop(name, set())
+        pause = min((self._contention.pause(path) for path in touched), default=0.0)
+        if pause > 0:
+            with self._lock:
+                self._touched.setdefault(name, set()).update(touched)
+            self._queue.add(_LOOK + name, pause)
         elif name in self.core.loaded.config.syncs and not self.reconciler.as_recorded(name):
             self._queue.add(name)
 
@@ -195,6 +208,11 @@ class Controller:
             log.log(
                 level, "target " + event(change), extra={"sync": name, "target": change.target, "why": why}
             )
+            if change.drift and self._contention.healed(change.target.partition(":")[2]):
+                log.warning(
+                    "someone else keeps changing a target; backing off",
+                    extra={"sync": name, "target": change.target},
+                )
         before = assessment.record
         if before is not None and (before.state, before.detail) == (
             outcome.record.state,
