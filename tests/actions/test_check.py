@@ -17,9 +17,9 @@ def test_a_check_that_accepts_returns():
 
 
 def test_the_two_places_are_put_into_the_arguments_once():
-    with pytest.raises(ActionError, match=r"echo: /a\{path\} -p=/b \{x\} \$HOME"):
+    with pytest.raises(ActionError, match=r"echo: /a\{path\} -p=/b x\{x\} \$HOME"):
         check(
-            command=["sh", "-c", 'echo "$0: $@"; exit 1', "echo", "{staged}", "-p={path}", "{x}", "$HOME"],
+            command=["sh", "-c", 'echo "$0: $@"; exit 1', "echo", "{staged}", "-p={path}", "x{x}", "$HOME"],
             staged="/a{path}",
             path="/b",
         )  # fmt: skip
