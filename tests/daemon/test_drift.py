@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,11 @@ def replace(path):
     other.rename(path)
 
 
+def stopped(pid):
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all((thread / "stat").read_text().rpartition(") ")[2].startswith("T") for thread in threads)
+
+
 def truncate(path):
     os.truncate(path, 0)
 
@@ -99,8 +105,11 @@ def test_an_edited_file_of_a_directory_target_is_healed(workspace, running):
 
 def test_a_deleted_directory_target_is_healed(workspace, running):
     running.signal(signal.SIGSTOP)  # or it puts a file back before the directory can be removed
-    shutil.rmtree(workspace.out / "tls")
-    running.signal(signal.SIGCONT)
+    try:
+        eventually(lambda: stopped(running.pid))
+        shutil.rmtree(workspace.out / "tls")
+    finally:
+        running.signal(signal.SIGCONT)
 
     running.wait_log("target healed", sync="tls", within=3)
     workspace.wait_content("tls/tls.crt", "CERT")
