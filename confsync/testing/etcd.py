@@ -183,7 +183,7 @@ class EtcdMember:
         from pyetcd import etcdrpc
 
         return self.stub("Maintenance").Status(
-            etcdrpc.StatusRequest(), timeout=5, metadata=self._cluster.metadata
+            etcdrpc.StatusRequest(), timeout=1, metadata=self._cluster.metadata
         )
 
     def _healthy_or_dead(self) -> bool:
@@ -280,8 +280,8 @@ class EtcdCluster(EtcdStore):
         def look() -> bool:
             import grpc
 
-            with suppress(grpc.RpcError, RuntimeError):
-                for member in (member for member in self.members if member.running):
+            for member in (member for member in self.members if member.running):
+                with suppress(grpc.RpcError, RuntimeError):  # a paused one is no reason not to ask the next
                     status = member.status()
                     if status.leader and status.leader == status.header.member_id:
                         found.append(member)
