@@ -2,9 +2,12 @@
 
 A driver reads one kind of store. It connects, reads, watches, closes, and says which kind of error happened; nothing
 else. Retry, last good values, layering, sharing one read between syncs, taint and metrics are the core's
-(`confsync.source`), written once for all drivers. A driver must not log, sleep between retries, or cache.
+(`confsync.source`), written once for all drivers. A driver must not log, sleep between retries, or cache values.
 
-A driver is a subclass of `Backend`, registered under the entry-point group `confsync.backends`:
+There are two kinds. A `Backend` is enumerable: it reads everything under a prefix at one revision, and watches it
+(etcd, files). An `AddressedBackend` gives one secret for one path when somebody asks for it, maybe on a lease (Vault).
+
+A driver is a subclass of one of them, registered under the entry-point group `confsync.backends`:
 
     [project.entry-points."confsync.backends"]
     etcd = "confsync_backends.etcd:EtcdBackend"
@@ -22,6 +25,8 @@ from types import TracebackType
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from confsync.errors import Expired, Invalid, SourceError
 
 
 class DriverOptions(BaseModel):
@@ -112,23 +117,21 @@ class Watch(ABC):
         self.close()
 
 
-class Backend(ABC):
-    """One configured store. `read` may be called from several threads at once.
+class Driver(ABC):
+    """What both kinds of backend have. All methods may be called from several threads at once.
 
     Class attributes:
         Options: the `DriverOptions` subclass that validates what the user wrote.
-        watches: whether `watch` works; if not, the core reads again at every interval.
         sensitive: whether its values are secrets unless the configuration says otherwise.
     """
 
     Options: ClassVar[type[DriverOptions]]
-    watches: ClassVar[bool] = True
     sensitive: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
-    def open(cls, options: Any, base: Path) -> Backend:
-        """Make the backend from validated options. MUST NOT do I/O: a store that is down is found by `read`.
+    def open(cls, options: Any, base: Path) -> Self:
+        """Make the backend from validated options. MUST NOT do I/O: a store that is down is found by the first read.
 
         Args:
             options: an instance of `cls.Options`.
@@ -139,6 +142,20 @@ class Backend(ABC):
     @abstractmethod
     def address(self) -> str:
         """Where the store is, for messages: no credentials."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; open watches end. Idempotent."""
+
+
+class Backend(Driver):
+    """A store that is enumerable: everything under a prefix can be read at once.
+
+    Class attributes:
+        watches: whether `watch` works; if not, the core reads again at every interval.
+    """
+
+    watches: ClassVar[bool] = True
 
     @abstractmethod
     def read(self, prefixes: Sequence[str]) -> Reading:
@@ -156,6 +173,127 @@ class Backend(ABC):
         """Watch the same prefixes from right after `since`. May raise what `Watch.__next__` raises."""
         raise NotImplementedError
 
+
+class Address(NamedTuple):
+    """What to ask an addressed store for.
+
+    Attributes:
+        path: from the store's root, without slashes at its ends: `secret/prod/db`, `database/creds/reader`.
+        parameters: what goes with the request, sorted by name: a version, or what a certificate is to say.
+    """
+
+    path: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How long something fetched is good for.
+
+    Attributes:
+        id: what the store calls it; "" where it keeps none and only the end is known (a certificate).
+        duration: seconds it was granted for, or prolonged by.
+        renewable: whether `renew` may prolong it.
+    """
+
+    id: str
+    duration: float
+    renewable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The answer for one address.
+
+    Attributes:
+        data: field -> value (anything JSON can say), or None where there is nothing; never shown by `repr`.
+        missing: where there is nothing, why, for a message: `version 3 was deleted on 2026-11-21`.
+        version: grows with every write; 0 where the store counts none.
+        created: when this version was written or made, seconds since the epoch, or None.
+        lease: how long it is good for, or None where it is good until it changes.
+        session: the login it is bound to (`AddressedBackend.session`), or 0: when that login ends, it does.
+    """
+
+    data: Mapping[str, Any] | None = field(repr=False)
+    missing: str = ""
+    version: int = 0
+    created: float | None = None
+    lease: Lease | None = None
+    session: int = 0
+
+
+class AddressedBackend(Driver):
+    """A store that gives one secret for one path, to whoever is logged in.
+
+    Logging in happens by itself, under a lock, when a call first needs it, and once more when a call finds that the
+    login has ended; then the call is repeated. Every method may raise:
+        Unavailable: down, sealed, busy, half-answered; with `retry_after` where asking again soon makes sense.
+        Denied: the login failed, or its policies do not allow this.
+        Invalid: the request can never work: a mount that does not exist, parameters the store refuses.
+    """
+
+    sensitive: ClassVar[bool] = True
+
     @abstractmethod
-    def close(self) -> None:
-        """Release everything; open watches end. Idempotent."""
+    def is_dynamic(self, address: Address) -> bool:
+        """Whether fetching makes something (a database user, a certificate), so that looking alone must not do it."""
+
+    @abstractmethod
+    def fetch(self, address: Address) -> Secret:
+        """Get what is at an address. Nothing there is an answer, not an error."""
+
+    @abstractmethod
+    def changed(self, address: Address, known: Secret) -> bool:
+        """Whether `fetch` would answer otherwise than `known`, by the cheapest call that tells.
+
+        Where only fetching can tell, MUST answer True without any call.
+        """
+
+    @abstractmethod
+    def names(self, path: str) -> tuple[str, ...]:
+        """The names one step below a path, sorted; those that have more below end in `/`. Empty: there are none."""
+
+    def renew(self, lease: Lease) -> Lease:
+        """Prolong a lease by its duration. The answer may be shorter: it has come to its end.
+
+        Raises:
+            Expired: it is over, or cannot be renewed.
+        """
+        raise Expired(f"{self.address} does not renew leases", key=lease.id)
+
+    def revoke(self, lease: Lease) -> None:
+        """End a lease now."""
+
+    def decrypt(self, key: str, ciphertexts: Sequence[str]) -> list[bytes | SourceError]:  # noqa: ARG002
+        """What each ciphertext says, or why it cannot be told, in their order, by as few calls as possible.
+
+        Args:
+            key: the key's path from the store's root, such as `transit/app`.
+        """
+        raise Invalid(f"{self.address} does not decrypt", key=key)
+
+    @property
+    def session(self) -> int:
+        """The number of the present login: another one each time somebody logs in; 0 before the first."""
+        return 0
+
+    def tend(self) -> float | None:
+        """Keep the login alive: do what is due (renew, log in anew before it ends).
+
+        Returns:
+            In how many seconds to call again; None where nothing will ever be due.
+        """
+        return None
+
+    def export_session(self) -> bytes | None:
+        """What `import_session` of another process needs to go on with this login; None where there is none to keep.
+
+        It is a secret. The core encrypts it.
+        """
+        return None
+
+    def import_session(self, exported: bytes) -> None:
+        """Go on with a login of an earlier process; where it has ended, the next call logs in anew."""
+
+    def end_session(self) -> None:
+        """Revoke the login, if this process (or one it went on from) made it; what is bound to it ends with it."""

@@ -7,6 +7,7 @@
     │   ├── Denied                   credentials missing, wrong, or not allowed this key
     │   ├── Invalid                  the store's content or our request is wrong: trying again cannot help
     │   ├── Gap                      a watch lost its place (compaction, restore): read everything again
+    │   ├── Expired                  a lease is over or cannot be renewed: fetch what it was for anew
     │   └── Held                     so much vanished at once that it is not believed
     ├── RenderError                  a template or data map could not be rendered
     │   ├── MissingKeys              it asked for keys that do not exist; names all of them
@@ -62,7 +63,22 @@ class SourceError(ConfsyncError):
 
 
 class Unavailable(SourceError):
-    """The store is down, slow, sealed or answered by half: worth trying again, with back-off."""
+    """The store is down, slow, sealed or answered by half: worth trying again, with back-off.
+
+    `retry_after` is set where the store itself says that it will answer soon (busy, electing, catching up): seconds
+    after which to ask again, 0 where it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        hint: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, key=key, hint=hint)
+        self.retry_after = retry_after
 
 
 class Denied(SourceError):
@@ -75,6 +91,10 @@ class Invalid(SourceError):
 
 class Gap(SourceError):
     """A watch lost its place (compaction, a restored backup): everything must be read again."""
+
+
+class Expired(SourceError):
+    """A lease is over, or cannot be renewed: what it was for must be fetched anew."""
 
 
 class Held(SourceError):
