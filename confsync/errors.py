@@ -118,12 +118,14 @@ class MissingKey:
         key: the path asked for.
         where: `template:line`, or the data map's entry.
         nearest: the existing path most like it, or None.
+        detail: why it is not there, where the store tells, or "".
     """
 
     source: str
     key: str
     where: str
     nearest: str | None
+    detail: str = ""
 
 
 class MissingKeys(RenderError):
@@ -138,7 +140,8 @@ class MissingKeys(RenderError):
     @staticmethod
     def _line(missing: MissingKey) -> str:
         near = f" (did you mean {missing.nearest!r}?)" if missing.nearest else ""
-        return f"{missing.where}: no key {missing.key!r} in source {missing.source!r}{near}"
+        why = f": {missing.detail}" if missing.detail else ""
+        return f"{missing.where}: no key {missing.key!r} in source {missing.source!r}{why}{near}"
 
 
 class LimitExceeded(RenderError):

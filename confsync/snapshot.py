@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from confsync.driver import Entry, Tree
-from confsync.errors import SourceError
+from confsync.errors import Invalid, SourceError
+from confsync.text import nearest
+
+
+class Problem(NamedTuple):
+    """Why what is known may not be so any more.
+
+    Attributes:
+        text: what is wrong.
+        since: seconds since the epoch, or None.
+        held: whether the source answers, and is not believed until somebody confirms.
+    """
+
+    text: str
+    since: float | None
+    held: bool = False
+
+
+class Absent(NamedTuple):
+    """What can be said of a key that does not exist.
+
+    Attributes:
+        detail: why it is not there, where the store tells (`version 3 was deleted`), or "".
+        nearest: the existing key most like it, or None.
+    """
+
+    detail: str
+    nearest: str | None
 
 
 class Found(NamedTuple):
-    """A key that exists: its entry, and the prefix of the environment that has it."""
+    """A key that exists: its entry, and the prefix of the environment that has it.
+
+    Attributes:
+        fetched: False for what exists only once somebody who may write has fetched it; the entry is a placeholder.
+    """
 
     entry: Entry
     prefix: str
+    fetched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +59,14 @@ class Snapshot:
         revision: the revision all of it was read at.
         trees: prefix -> relative path -> entry.
         read_at: when it was known to be current, seconds since the epoch.
-        stale_since: since when the source cannot be read, or None while it can.
-        problem: why it cannot be read, or None.
+        problem: why it may be out of date, or None.
     """
 
     source: str
     revision: int
     trees: Mapping[str, Tree]
     read_at: float
-    stale_since: float | None = None
-    problem: str | None = None
+    problem: Problem | None = None
     _views: dict[tuple[str, ...], View] = field(default_factory=dict, compare=False, repr=False)
 
     def view(self, prefixes: Sequence[str]) -> View:
@@ -49,9 +79,15 @@ class Snapshot:
 
 
 class View:
-    """One environment's look at a source: relative paths, looked for in each prefix in order."""
+    """One environment's look at a source: relative paths, looked for in each prefix in order.
+
+    Attributes:
+        by_request: whether each key is asked for on its own, which may take time and may be refused.
+    """
 
     __slots__ = ("_layers", "_paths", "prefixes", "snapshot")
+
+    by_request: ClassVar[bool] = False
 
     def __init__(self, snapshot: Snapshot, prefixes: tuple[str, ...]) -> None:
         self.snapshot = snapshot
@@ -66,6 +102,27 @@ class View:
             if entry is not None:
                 return Found(entry, prefix)
         return None
+
+    def look_up(self, path: str) -> tuple[Found, Any] | None:
+        """As `find`, with the value in the type the store gave it."""
+        found = self.find(path)
+        return None if found is None else (found, found.entry.value)
+
+    def decrypted(self, key: str, ciphertext: str) -> bytes | None:  # noqa: ARG002 - few stores decrypt
+        """What is remembered of a ciphertext, or None."""
+        return None
+
+    def decrypt(self, key: str, ciphertexts: Sequence[str]) -> list[bytes | SourceError]:  # noqa: ARG002
+        """What each ciphertext says, or why that cannot be told. Raises `SourceError`: the store cannot be asked."""
+        raise Invalid(f"source {self.snapshot.source!r} does not decrypt")
+
+    def absent(self, path: str) -> Absent:
+        """What can be said of a key that does not exist."""
+        return Absent("", nearest(path, self.paths()))
+
+    def problem(self, paths: Iterable[str]) -> Problem | None:  # noqa: ARG002 - all keys are read at once
+        """Why these keys may be out of date, or None."""
+        return self.snapshot.problem
 
     def shadowed(self, path: str) -> list[str]:
         """The later prefixes that have `path` too, and lose."""
@@ -123,6 +180,9 @@ class UnreadableView(View):
 
     def paths(self) -> list[str]:
         raise self._error
+
+    def problem(self, paths: Iterable[str]) -> Problem | None:  # noqa: ARG002 - nothing is known
+        return None
 
     def shadowed(self, path: str) -> list[str]:  # noqa: ARG002 - likewise
         raise self._error

@@ -75,7 +75,7 @@ def planned(core: Core, names: list[str] | None, *, with_diffs: bool) -> tuple[l
     from confsync.errors import ConfsyncError
     from confsync.reconcile.reconciler import Reconciler
 
-    reconciler = Reconciler(core, with_diffs=with_diffs)
+    reconciler = Reconciler(core, with_diffs=with_diffs, looking=True)
     changes: list[Change] = []
     problems: dict[str, str] = {}
     for name in names if names is not None else core.loaded.config.syncs:

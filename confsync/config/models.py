@@ -251,6 +251,9 @@ class MassDelete(Model):
         return going > self.count and going * 100 > self.percent * of
 
 
+Revoke = Literal["unless_leased", "always", "never"]
+
+
 class Source(BaseModel):
     """A configured backend. Besides these fields it takes the backend's own options."""
 
@@ -262,6 +265,21 @@ class Source(BaseModel):
         Field(
             description="Whether its values are secrets: true, false, or a list of globs of paths; "
             "by default what the backend says."
+        ),
+    ] = None
+
+    revoke: Annotated[
+        Revoke | None,
+        Field(
+            description="For sources one logs in to (vault): whether confsync at its end revokes the login it made, "
+            "and with it every lease: unless_leased (the default), always, or never."
+        ),
+    ] = None
+    keep_leases: Annotated[
+        bool | None,
+        Field(
+            description="For sources with leases (vault): keep login and leases in the state directory, encrypted, so "
+            "that a restart goes on with them."
         ),
     ] = None
 

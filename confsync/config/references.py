@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(.+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`source:path` in a data map."""
+    """`source:path` in a data map; the path as it is written there."""
 
     source: str
     path: str
@@ -45,7 +45,7 @@ def parse_reference(text: str) -> Reference:
     found = _REFERENCE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not source:path; for a constant write {{value: {text!r}}}")
-    return Reference(found[1], found[2].strip("/"))
+    return Reference(found[1], found[2])
 
 
 def problems(config: Config) -> Iterator[Problem]:

@@ -256,7 +256,7 @@ class Daemon:
     def _on_timer(self, interval: float) -> None:
         controller = self._controller
         controller.resync(interval)
-        controller.core.hub.resync()
+        controller.resync_sources(interval)
         self._queue.add(CONFIG)
         with _ledger_may_fail():
             self._keep_counts()

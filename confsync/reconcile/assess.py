@@ -102,11 +102,16 @@ class _Question:
 
 
 class Assessor:
-    """Assesses syncs against what the ledger knew when asked. Thread-safe."""
+    """Assesses syncs against what the ledger knew when asked. Thread-safe.
 
-    def __init__(self, core: Core, steps: Steps) -> None:
+    Args:
+        looking: whether nothing may be fetched that fetching makes (a credential): placeholders stand for it.
+    """
+
+    def __init__(self, core: Core, steps: Steps, *, looking: bool = False) -> None:
         self._core = core
         self._steps = steps
+        self._looking = looking
 
     def assess(
         self,
@@ -126,7 +131,7 @@ class Assessor:
         """
         core = self._core
         sync = core.loaded.config.syncs[name]
-        views = core.views(core.environment_of(sync))
+        views = core.views(core.environment_of(sync), looking=self._looking)
         question = _Question(name, sync, core.spec_digest(sync), record, targets, owner_of, views)
         if record is not None and self._unchanged(question, record):
             return self._still(question, record)
@@ -144,7 +149,7 @@ class Assessor:
         return all(self._steps.as_recorded(target) for target in question.targets.values())
 
     def _still(self, question: _Question, record: SyncRecord) -> Assessment:
-        state, detail, since = self._standing(record.reads)
+        state, detail, since = _standing(record.reads, question.views)
         return Assessment(
             question.name,
             question.sync,
@@ -172,7 +177,7 @@ class Assessor:
                 self._guard(question, reads, steps)
         except ConfsyncError as exc:
             return _failed(question, exc, reads, rendering.secrets)
-        state, detail, since = self._standing(reads)
+        state, detail, since = _standing(reads, question.views)
         made = tuple(target_id(desired.spec) for desired in rendering.desired)
         return Assessment(
             name,
@@ -188,15 +193,6 @@ class Assessor:
             secrets=rendering.secrets,
             targets=made,
         )
-
-    def _standing(self, reads: Reads) -> tuple[State, str, float | None]:
-        """How a sync that is as it should be stands: stale or held, where not all its sources can be read now."""
-        for source in sorted({read.source for read in (*reads.keys, *reads.missed, *reads.listed)}):
-            snapshot = self._core.hub.snapshot(source)
-            if snapshot is not None and snapshot.problem is not None:
-                held = self._core.hub.sources[source].held
-                return State.HELD if held else State.STALE, snapshot.problem, snapshot.stale_since
-        return State.OK, "", None
 
     def _writing(self, question: _Question, rendering: Rendering) -> list[Step]:
         """What the targets it wants need."""
@@ -246,6 +242,18 @@ class Assessor:
                 f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone",
                 hint=_CONFIRM,
             )
+
+
+def _standing(reads: Reads, views: Mapping[str, SourceView]) -> tuple[State, str, float | None]:
+    """How a sync that is as it should be stands: stale or held, where not all its sources can be read now."""
+    asked: dict[str, list[str]] = {}
+    for read in sorted((*reads.keys, *reads.missed, *reads.listed)):
+        asked.setdefault(read.source, []).append(read.path)
+    for source, paths in asked.items():
+        problem = views[source].view.problem(paths) if source in views else None
+        if problem is not None:
+            return State.HELD if problem.held else State.STALE, problem.text, problem.since
+    return State.OK, "", None
 
 
 def _is_gone(read: PathRead, views: Mapping[str, SourceView]) -> bool:

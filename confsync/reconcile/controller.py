@@ -83,12 +83,24 @@ class Controller:
 
     def resync(self, interval: float | None = None) -> None:
         """Look at every sync (or those with this interval), whatever happened."""
-        config = self.core.loaded.config
-        for name, sync in config.syncs.items():
-            if interval is None or interval == (sync.interval or config.defaults.interval):
-                self._queue.add(name)
-        if interval is None or interval == config.defaults.interval:
+        for name in self._timed(interval):
+            self._queue.add(name)
+        if interval is None or interval == self.core.loaded.config.defaults.interval:
             self._queue.add(PRUNE)
+
+    def _timed(self, interval: float | None) -> list[str]:
+        """The syncs with this interval, or all."""
+        config = self.core.loaded.config
+        own = {name: sync.interval or config.defaults.interval for name, sync in config.syncs.items()}
+        return [name for name in own if interval is None or interval == own[name]]
+
+    def resync_sources(self, interval: float) -> None:
+        """Have the sources make sure that what they know is still true; of secrets, what these syncs read."""
+        due = self._timed(interval)
+        self.core.hub.resync(
+            lambda source: self.dependencies.paths(source, due),
+            self.dependencies.paths,
+        )
 
     def intervals(self) -> set[float]:
         """The distinct resync intervals, in seconds."""

@@ -19,6 +19,7 @@ from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
+from confsync.source.keeping import Keeper
 from confsync.target import target_id
 
 
@@ -73,7 +74,14 @@ class Core:
             if environments is not None
             else (default, *(s.environment or default for s in loaded.config.syncs.values()))
         )
-        hub = SourceHub(loaded, used, clock, known=ledger.key_counts, notify=notify, reuse=reuse)
+
+        def keeper(source: str) -> Keeper:
+            flag = f"leases:{source}"
+            return Keeper(lambda: ledger.flag(flag), lambda text: ledger.put_flag(flag, text), ledger.key)
+
+        hub = SourceHub(
+            loaded, used, clock, known=ledger.key_counts, keeper=keeper, notify=notify, reuse=reuse
+        )
         renderer = Renderer(
             TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode
         )
@@ -87,10 +95,16 @@ class Core:
         """What a render of a sync may use."""
         return sync.limits or self.loaded.config.defaults.limits
 
-    def views(self, environment: str | None) -> Mapping[str, SourceView]:
-        """Each source as `environment` shows it now, each at one revision."""
+    def views(self, environment: str | None, *, looking: bool = False) -> Mapping[str, SourceView]:
+        """Each source as `environment` shows it now, each at one revision.
+
+        Args:
+            looking: whether nothing may be fetched that fetching makes.
+        """
         return {
-            name: SourceView(name, self.hub.view(name, environment), self.hub.is_sensitive(name))
+            name: SourceView(
+                name, self.hub.view(name, environment, looking=looking), self.hub.is_sensitive(name)
+            )
             for name in self.hub.sources
         }
 

@@ -40,6 +40,13 @@ class Dependencies:
         wanted = self._of_sync.get(sync)
         return None if wanted is None else {path.source for path in (*wanted.paths, *wanted.listed)}
 
+    def paths(self, source: str, syncs: Iterable[str] | None = None) -> set[str]:
+        """What these syncs (or all) read and listed of `source`."""
+        with self._lock:
+            names = self._of_sync if syncs is None else [sync for sync in syncs if sync in self._of_sync]
+            wanted = [self._of_sync[name] for name in names]
+        return {path for one in wanted for name, path in (*one.paths, *one.listed) if name == source}
+
     def reading(self, source: str, paths: Iterable[str]) -> set[str]:
         """The syncs that read one of these paths of `source`, or listed something above it."""
         found: set[str] = set()

@@ -32,11 +32,16 @@ def identity(
     for name in sorted(reads.templates):
         parts += ("template", name, templates[name])
     try:
-        for source, path in reads.keys:
-            found = views[source].view.find(path)
+        for (source, path), read in reads.keys.items():
+            view = views[source].view
+            found = view.find(path)
             if found is None:
                 return None
-            parts += (source, path, found.prefix, found.entry.value)
+            value: str | bytes = found.entry.value
+            if view.by_request:
+                # By digest: what nobody may fetch just to look is taken to be as it was.
+                value = hasher.value(found.entry.value) if found.fetched else read.digest
+            parts += (source, path, found.prefix, value)
         for source, path in sorted(reads.missed):
             if views[source].view.find(path) is not None:
                 return None

@@ -55,15 +55,24 @@ class Report:
 
 
 class Reconciler:
-    """Reconciles with one configuration. `assess` and `apply` may run in several threads, each for another sync."""
+    """Reconciles with one configuration. `assess` and `apply` may run in several threads, each for another sync.
+
+    Args:
+        looking: to only look: nothing is fetched that fetching makes. `apply` must not follow.
+    """
 
     def __init__(
-        self, core: Core, *, with_diffs: bool = False, cancelled: threading.Event | None = None
+        self,
+        core: Core,
+        *,
+        with_diffs: bool = False,
+        looking: bool = False,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.core = core
         self.reloads = Reloads(core, cancelled)
         self._steps = Steps(core, with_diffs=with_diffs)
-        self._assessor = Assessor(core, self._steps)
+        self._assessor = Assessor(core, self._steps, looking=looking)
         self._applier = Applier(core, cancelled)
         self._cancelled = cancelled or threading.Event()
         self._claims = Claims()

@@ -132,7 +132,7 @@ class Reloads:
 
     def _value(self, source: str, environment: str | None, path: str) -> set[str | bytes]:
         try:
-            found = self._core.hub.view(source, environment).find(path)
+            found = self._core.hub.view(source, environment, looking=True).find(path)
         except ConfsyncError:
             return set()
         return {found.entry.value} if found else set()

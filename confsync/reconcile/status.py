@@ -71,14 +71,8 @@ def status_lines(core: Core) -> Iterator[str]:
     now = core.clock.now()
     for status in statuses(core.ledger, list(core.loaded.config.syncs)):
         yield describe(status, now)
-    for name in core.hub.sources:
-        snapshot = core.hub.snapshot(name)
-        if snapshot is None:
-            yield f"source {name} not read yet"
-        elif snapshot.problem:
-            yield f"source {name} stale for {format_duration(now - (snapshot.stale_since or now))}: {snapshot.problem}"
-        else:
-            yield f"source {name} ok at revision {snapshot.revision}"
+    for name, source in core.hub.sources.items():
+        yield f"source {name} {source.describe()}"
 
 
 def drifted(ledger: Ledger) -> list[str]:

@@ -52,6 +52,15 @@ class Budget:
         if self._turns % _TURNS_BETWEEN_LOOKS == 0:
             self.look()
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Do not count the time spent within: it is a store's, not the template's."""
+        began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline += self._clock.monotonic() - began
+
     def look(self) -> None:
         """Look at the clock, and every few times at the process's size. Raises `LimitExceeded`."""
         if self._clock.monotonic() > self._deadline:
@@ -111,6 +120,17 @@ def limited(budget: Budget) -> Iterator[Budget]:
         yield budget
     finally:
         _active.budget = previous
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Do not count the time spent within against the render this thread is in, if it is in one."""
+    budget = active()
+    if budget is None:
+        yield
+        return
+    with budget.waiting():
+        yield
 
 
 def active() -> Budget | None:

@@ -18,6 +18,8 @@ _LONGEST = 256
 _OWN_OBJECTS = {
     "confsync.render.lookup.SourceLookup object": "a source has no {0!r}; there is get, bytes, items, children, dirs, "
     'json, yaml; a key is read as SOURCE("{0}")',
+    "confsync.render.addressed.AddressedLookup object": "a source of secrets has no {0!r}; there is get, list, "
+    'children, dirs, metadata, decrypt, decrypt_bytes; a secret is read as SOURCE("{0}")',
     "confsync.render.job.Each object": "each has no {0!r}; there is key, value",
 }
 """What Jinja calls our objects in its errors -> what to say of an attribute they do not have."""

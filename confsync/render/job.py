@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from confsync.address import parse
 from confsync.config.models import Composed, FileTarget, InlineTemplate, Literally, Sync
 from confsync.config.references import parse_reference
 from confsync.errors import RenderError
 from confsync.render import filters
+from confsync.render.addressed import AddressedLookup
 from confsync.render.budget import Budget
 from confsync.render.failures import explain
 from confsync.render.formats import Scalar, encode, format_of
@@ -72,7 +75,8 @@ class Job:
         self._sources = sources
         self._recorder = recorder
         self._context: dict[str, Any] = {
-            source: SourceLookup(view, recorder) for source, view in sources.items()
+            source: AddressedLookup(view, recorder) if view.view.by_request else SourceLookup(view, recorder)
+            for source, view in sources.items()
         }
         self._context["vars"] = sync.vars
 
@@ -197,11 +201,35 @@ class Job:
             return value  # type: ignore[no-any-return]
         reference = parse_reference(value)
         source = self._sources[reference.source]
-        entry = self._recorder.find(source, reference.path)
+        if source.view.by_request:
+            return self._field(source, reference.path, where)
+        path = reference.path.strip("/")
+        entry = self._recorder.find(source, path)
         if entry is None:
-            self._recorder.miss(source, reference.path, where)
+            self._recorder.miss(source, path, where)
             return ""
         return _text_or_bytes(entry.value)
+
+    def _field(self, source: SourceView, path: str, where: str) -> Scalar:
+        """One field of a secret, in its own type where that is a scalar, else as JSON."""
+        try:
+            wanted = parse(path)
+        except ValueError as exc:
+            raise RenderError(f"{path!r} is no path of a secret: {exc}", where=where) from None
+        found = self._recorder.look_up(source, str(wanted))
+        if found is None:
+            self._recorder.miss(source, str(wanted), where)
+            return ""
+        value, _ = found
+        if wanted.field is None:
+            raise RenderError(
+                f"{source.name}:{path} is a whole secret; name one of its fields",
+                where=where,
+                hint=f"{source.name}:{path}#{min(value, default='field')}",
+            )
+        if isinstance(value, str | bool | int | float):
+            return value
+        return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _text_or_bytes(value: bytes) -> str | bytes:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
-from confsync.errors import MissingKey
+from confsync.errors import MissingKey, RenderError
 from confsync.reads import KeyRead, PathRead, Reads
+from confsync.render import budget
 from confsync.snapshot import Found, View
-from confsync.text import nearest
 
 _active = threading.local()
 
@@ -43,6 +43,9 @@ class Recorder:
         suspects: what was decoded or cut from other text since then: it may have been made of them.
         sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
         impure: whether something besides keys was asked for (time, DNS, the environment).
+        encrypted: (source, key) -> the ciphertexts whose text is not known yet: the render must be done again.
+        undecryptable: why some ciphertexts cannot be decrypted, from the render before.
+        unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
     """
 
     found: dict[PathRead, Found] = field(default_factory=dict)
@@ -54,6 +57,9 @@ class Recorder:
     suspects: set[str | bytes] = field(default_factory=set)
     sensitive: bool = False
     impure: bool = False
+    encrypted: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    unfetched: list[str] = field(default_factory=list)
 
     def find(self, source: SourceView, path: str) -> Entry | None:
         """Look a key up, and remember it was looked up."""
@@ -64,10 +70,54 @@ class Recorder:
             return None
         self.found[read] = found
         if source.is_sensitive(path):
-            self.sensitive = True
-            self.secrets.add(found.entry.value)
-            self.secrets.add(found.entry.value.decode("utf-8", "surrogateescape"))
+            self._note_secret(found.entry.value)
         return found.entry
+
+    def look_up(self, source: SourceView, path: str) -> tuple[Any, bool] | None:
+        """Ask an addressed source for a secret or field, and remember it was asked for.
+
+        Returns:
+            The value as the store gave it, and whether it was fetched or is a placeholder; None: it is not there.
+        """
+        if self.encrypted:
+            raise RenderError("the ciphertexts found so far are decrypted first")  # a path may depend on them
+        read = PathRead(source.name, path)
+        with budget.waiting():
+            found = source.view.look_up(path)
+        if found is None:
+            self.missed[read] = None
+            return None
+        self.found[read], value = found
+        if not found[0].fetched:
+            self.unfetched.append(f"{source.name}:{path}")
+        if source.is_sensitive(path):
+            self._note_secret(found[0].entry.value)
+            self.secrets.update(_leaves(value))
+        return value, found[0].fetched
+
+    def decrypt(self, source: SourceView, key: str, ciphertext: str) -> bytes:
+        """What a ciphertext stands for; nothing, and a note to do the render again, while that is not known."""
+        why = self.undecryptable.get((source.name, key, ciphertext))
+        if why is not None:
+            raise RenderError(f"{source.name}.decrypt({key!r}, …): {why}", where=template_position() or None)
+        self.sensitive = True
+        plain = source.view.decrypted(key, ciphertext)
+        if plain is None:
+            self.encrypted.setdefault((source.name, key), {})[ciphertext] = None
+            return b""
+        self._note_secret(plain)
+        return plain
+
+    def list_names(self, source: SourceView, prefix: str) -> Sequence[str]:
+        """The names one step below a path of an addressed source, and remember they were listed."""
+        self.list(source, prefix)
+        with budget.waiting():
+            return source.view.under(prefix)
+
+    def _note_secret(self, value: bytes) -> None:
+        self.sensitive = True
+        self.secrets.add(value)
+        self.secrets.add(value.decode("utf-8", "surrogateescape"))
 
     def list(self, source: SourceView, prefix: str) -> None:
         """Remember that everything below `prefix` was listed."""
@@ -77,7 +127,8 @@ class Recorder:
         """A key that is needed and does not exist."""
         read = PathRead(source.name, path)
         if read not in self.missing:
-            self.missing[read] = MissingKey(source.name, path, where, nearest(path, source.view.paths()))
+            absent = source.view.absent(path)
+            self.missing[read] = MissingKey(source.name, path, where, absent.nearest, absent.detail)
 
     def reads(self, hasher: Hasher, now: float, before: Mapping[PathRead, KeyRead]) -> Reads:
         """Everything recorded, in the form that is kept.
@@ -88,12 +139,14 @@ class Recorder:
         keys = {
             read: _key_read(found, hasher, now, before.get(read))
             for read, found in sorted(self.found.items())
+            if "?" not in read.path or not self.gives_away(read.path)
         }
         # A name made of a secret must not be kept. Without it nobody can tell whether a render would give the same.
         missed = frozenset(read for read in self.missed if not self.gives_away(read.path))
         listed = frozenset(read for read in self.listed if not self.gives_away(read.path))
         templates = {name: digest for name, digest in self.templates.items() if not self.gives_away(name)}
-        all_kept = (len(missed), len(listed), len(templates)) == (
+        all_kept = (len(keys), len(missed), len(listed), len(templates)) == (
+            len(self.found),
             len(self.missed),
             len(self.listed),
             len(self.templates),
@@ -119,7 +172,9 @@ class Recorder:
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
-    entry, prefix = found
+    entry, prefix, fetched = found
+    if not fetched and before is not None:
+        return before
     digest = hasher.value(entry.value)
     if before is not None and (before.prefix, before.revision, before.digest) == (
         prefix,

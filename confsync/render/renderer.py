@@ -9,7 +9,7 @@ from pathlib import Path
 from confsync.clock import Clock
 from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
-from confsync.errors import ConfsyncError, MissingKeys
+from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError, SourceError
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Line
 from confsync.render.budget import Budget, limited
@@ -20,6 +20,9 @@ from confsync.render.literals import Literals, secret_lines
 from confsync.render.recorder import Recorder, SourceView, recording
 from confsync.render.templates import Templates
 from confsync.target import Desired
+
+_PASSES = 100
+"""Renders of one sync, each of which found ciphertexts that the one before could not see; far beyond any real use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,32 @@ class Renderer:
         Raises:
             RenderFailed: wraps a `MissingKeys`, `LimitExceeded` or other `RenderError`.
         """
-        recorder = Recorder()
+        undecryptable: dict[tuple[str, str, str], str] = {}
+        for _ in range(_PASSES):
+            recorder = Recorder(undecryptable=undecryptable)
+            try:
+                rendering = self._rendered(name, sync, limits, sources, before, recorder)
+            except RenderFailed:
+                if not recorder.encrypted:
+                    raise
+            if not recorder.encrypted:
+                return rendering
+            try:
+                undecryptable |= _decrypt(recorder, sources)
+            except SourceError as exc:
+                raise RenderFailed(exc, recorder.reads(self._hasher, self._clock.now(), before)) from exc
+        error = LimitExceeded("what is decrypted depends on what is decrypted, without end", where=name)
+        raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before))
+
+    def _rendered(
+        self,
+        name: str,
+        sync: Sync,
+        limits: Limits,
+        sources: Mapping[str, SourceView],
+        before: Mapping[PathRead, KeyRead],
+        recorder: Recorder,
+    ) -> Rendering:
         job = Job(self._templates, self._base, name, sync, sources, recorder)
         with recording(recorder), limited(Budget(limits, self._clock)) as budget:
             try:
@@ -93,7 +121,7 @@ class Renderer:
                 error: ConfsyncError = explain(exc, name, recorder, self.files, job.names())
                 if recorder.missing:
                     error = MissingKeys(list(recorder.missing.values()))
-                error = without_secrets(error, recorder)
+                error = _unforeseen(without_secrets(error, recorder), recorder)
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         literals = Literals(job.templates())
@@ -113,3 +141,32 @@ class Renderer:
                     self._templates.compiled(spec.inline, label)
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is explained
                 yield explain(exc, label, recorder, self.files, ())
+
+
+def _decrypt(recorder: Recorder, sources: Mapping[str, SourceView]) -> dict[tuple[str, str, str], str]:
+    """Decrypt what a render has found encrypted, one request for each key.
+
+    Returns:
+        Why some cannot be decrypted, by source, key and ciphertext.
+
+    Raises:
+        SourceError: a store cannot be asked.
+    """
+    failed: dict[tuple[str, str, str], str] = {}
+    for (source, key), ciphertexts in recorder.encrypted.items():
+        told = sources[source].view.decrypt(key, list(ciphertexts))
+        failed |= {
+            (source, key, ciphertext): str(plain)
+            for ciphertext, plain in zip(ciphertexts, told, strict=True)
+            if isinstance(plain, SourceError)
+        }
+    return failed
+
+
+def _unforeseen(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
+    """`error`, or what caused it: that a render which only looks has no values of what it may not fetch."""
+    if not recorder.unfetched or isinstance(error, SourceError | MissingKeys):
+        return error
+    return RenderError(
+        f"the result cannot be foreseen: the template works with {recorder.unfetched[0]}, which only apply fetches"
+    )

@@ -17,6 +17,7 @@ from jinja2.visitor import NodeTransformer
 
 from confsync.errors import LimitExceeded, RenderError
 from confsync.render import budget
+from confsync.render.addressed import SecretFields
 from confsync.render.recorder import current
 
 _MOST_DIGITS = 100_000  # bits of an integer: far beyond any configuration, far below what stalls a process
@@ -42,6 +43,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         template: nodes.Template = _Instrument().visit(super()._parse(source, name, filename))
         return template
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`: of a secret, a field."""
+        if isinstance(obj, SecretFields):
+            return obj.attribute(attribute)
+        return super().getattr(obj, attribute)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         active = budget.active()

@@ -5,20 +5,27 @@ from __future__ import annotations
 import fnmatch
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
+from typing import TypeAlias
 
 from confsync.clock import Clock
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
+from confsync.driver import AddressedBackend, Backend, Driver
 from confsync.errors import ConfigError, SourceError
-from confsync.snapshot import Snapshot, UnreadableView, View
+from confsync.snapshot import UnreadableView, View
+from confsync.source.addressed import AddressedSource
 from confsync.source.changes import Event
+from confsync.source.keeping import Keeper
 from confsync.source.registry import load_backend, open_source
 from confsync.source.source import Source
 from confsync.text import did_you_mean
 
 ROOT = ("",)
+
+AnySource: TypeAlias = Source | AddressedSource
+"""The two kinds: one reads everything under its prefixes, the other what somebody asks for."""
 
 
 class SourceHub:
@@ -27,6 +34,7 @@ class SourceHub:
     Args:
         environments: which environments are in use; a source is read under the prefixes these give it.
         known: source name -> prefix -> number of keys accepted before a restart.
+        keeper: source name -> where it keeps leases over a restart; None where nothing is kept.
         notify: called with each `Event`, from any thread; must not block.
         reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
 
@@ -41,43 +49,63 @@ class SourceHub:
         clock: Clock,
         *,
         known: Callable[[str], Mapping[str, int]] = lambda _: {},
+        keeper: Callable[[str], Keeper] | None = None,
         notify: Callable[[Event], None] = lambda _: None,
         reuse: SourceHub | None = None,
     ) -> None:
         self._config = loaded.config
         self._threads: dict[str, threading.Thread] = {}
+        self._clock, self._keeper, self._notify = clock, keeper, notify
         in_use = sorted(set(environments), key=str)
         with ExitStack() as opened:
-            self.sources: dict[str, Source] = {}
-            for name in self._config.sources:
-                wanted = dict.fromkeys(
-                    prefix for environment in in_use for prefix in self.prefixes(name, environment)
-                )
-                if reuse is not None and reuse.has(name, self._config.sources[name], tuple(wanted)):
+            self.sources: dict[str, AnySource] = {}
+            for name, config in self._config.sources.items():
+                wanted = tuple(dict.fromkeys(p for one in in_use for p in self.prefixes(name, one)))
+                if reuse is not None and reuse.has(name, config, wanted):
                     self.sources[name] = reuse.sources[name]
                     self._threads |= reuse.following(name)
                     continue
                 backend = open_source(loaded, name)
                 opened.callback(backend.close)
-                self.sources[name] = Source(
-                    name,
-                    backend,
-                    tuple(wanted),
-                    guard=self._config.mass_delete,
-                    clock=clock,
-                    known=known(name),
-                    notify=notify,
-                )
+                self.sources[name] = self._made(name, config, backend, wanted, known)
             opened.pop_all()
         self._is_sensitive = {name: _sensitivity(source) for name, source in self._config.sources.items()}
 
+    def _made(
+        self,
+        name: str,
+        config: SourceConfig,
+        backend: Driver,
+        prefixes: tuple[str, ...],
+        known: Callable[[str], Mapping[str, int]],
+    ) -> AnySource:
+        if isinstance(backend, AddressedBackend):
+            keeper = self._keeper(name) if self._keeper is not None and config.keep_leases else None
+            return AddressedSource(
+                name,
+                backend,
+                clock=self._clock,
+                revoke=config.revoke or "unless_leased",
+                keeper=keeper,
+                notify=self._notify,
+            )
+        assert isinstance(backend, Backend)  # noqa: S101 - there are two kinds
+        return Source(
+            name,
+            backend,
+            prefixes,
+            guard=self._config.mass_delete,
+            clock=self._clock,
+            known=known(name),
+            notify=self._notify,
+        )
+
     def has(self, name: str, config: SourceConfig, prefixes: tuple[str, ...]) -> bool:
         """Whether it has a source that is configured just so."""
-        return (
-            name in self.sources
-            and self._config.sources[name] == config
-            and self.sources[name].prefixes == prefixes
-        )
+        source = self.sources.get(name)
+        if source is None or self._config.sources[name] != config:
+            return False
+        return isinstance(source, AddressedSource) or source.prefixes == prefixes
 
     def following(self, name: str) -> dict[str, threading.Thread]:
         """The thread that follows a source, by its name; nothing where none does."""
@@ -112,20 +140,20 @@ class SourceHub:
                 failed[name] = exc
         return failed
 
-    def view(self, source: str, environment: str | None) -> View:
-        """What `environment` shows of `source` now; a view that raises when asked, where it was never read."""
+    def view(self, source: str, environment: str | None, *, looking: bool = False) -> View:
+        """What `environment` shows of `source` now; a view that raises when asked, where it was never read.
+
+        Args:
+            looking: only look: what fetching would make (a credential) is not fetched.
+        """
         prefixes = self.prefixes(source, environment)
+        one = self.sources[source]
+        if isinstance(one, AddressedSource):
+            return one.view(prefixes, looking=looking)
         try:
-            return self.sources[source].snapshot().view(prefixes)
+            return one.view(prefixes)
         except SourceError as exc:
             return UnreadableView(exc, prefixes)
-
-    def snapshot(self, source: str) -> Snapshot | None:
-        """The last good snapshot, or None while there is none."""
-        try:
-            return self.sources[source].snapshot()
-        except SourceError:
-            return None
 
     def is_sensitive(self, source: str) -> Callable[[str], bool]:
         """Tells whether the value at a relative path of `source` is a secret."""
@@ -143,10 +171,18 @@ class SourceHub:
                 )
                 self._threads[name].start()
 
-    def resync(self) -> None:
-        """Have every source make sure that what it knows is still true."""
-        for source in self.sources.values():
-            source.resync()
+    def resync(self, due: Callable[[str], Collection[str]], used: Callable[[str], Collection[str]]) -> None:
+        """Have every source make sure that what it knows is still true.
+
+        Args:
+            due: source name -> the paths to look at, where each is asked for on its own.
+            used: source name -> all paths that any sync reads.
+        """
+        for name, source in self.sources.items():
+            if isinstance(source, AddressedSource):
+                source.resync(due(name), used(name))
+            else:
+                source.resync()
 
     def close(self, keep: SourceHub | None = None) -> None:
         """Close every source that `keep` did not take over, and wait for its thread. Idempotent."""
@@ -166,5 +202,12 @@ def _sensitivity(source: SourceConfig) -> Callable[[str], bool]:
     if isinstance(said, bool):
         always = said
         return lambda _: always
-    pattern = re.compile("|".join(fnmatch.translate(glob.strip("/")) for glob in said) or r"(?!)")
-    return lambda path: pattern.match(path) is not None
+    fields = _globs(said)
+    secrets = _globs(
+        glob.partition("#")[0] for glob in said
+    )  # a secret read as a whole shows each of its fields
+    return lambda path: (fields if "#" in path else secrets).match(path.strip("/")) is not None
+
+
+def _globs(globs: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(glob.strip("/")) for glob in globs) or r"(?!)")

@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from confsync.config.loading import LoadedConfig
-from confsync.driver import Backend, DriverOptions
+from confsync.config.models import Source as SourceConfig
+from confsync.driver import AddressedBackend, Driver, DriverOptions
 from confsync.errors import ConfigError
 from confsync.text import did_you_mean
 
 GROUP = "confsync.backends"
+_LEASED = ("revoke", "keep_leases")
 
 
 def backend_names() -> list[str]:
@@ -22,7 +24,7 @@ def backend_names() -> list[str]:
     return sorted({point.name for point in metadata.entry_points(group=GROUP)})
 
 
-def load_backend(name: str) -> type[Backend]:
+def load_backend(name: str) -> type[Driver]:
     """The driver registered as `name`.
 
     Raises:
@@ -32,7 +34,7 @@ def load_backend(name: str) -> type[Backend]:
     if point is None:
         raise ConfigError(f"there is no backend {name!r}{did_you_mean(name, backend_names())}")
     try:
-        loaded: type[Backend] = point.load()
+        loaded: type[Driver] = point.load()
     except ImportError as exc:
         install = f"pip install 'confsync[{name}]'"
         raise ConfigError(f"backend {name!r} needs the Python package {exc.name!r}", hint=install) from exc
@@ -46,7 +48,7 @@ def _points(name: str) -> Iterator[metadata.EntryPoint]:
     yield from metadata.entry_points(group=GROUP, name=name)
 
 
-def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Backend], DriverOptions]:
+def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], DriverOptions]:
     """The driver and options of the source `name`.
 
     Raises:
@@ -59,6 +61,12 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Backend], Dri
         raise ConfigError(
             exc.message, where=loaded.where(("sources", name, "backend")), hint=exc.hint
         ) from exc
+    for name_of in _LEASED if not issubclass(backend, AddressedBackend) else ():
+        if getattr(source, name_of) is not None:
+            raise ConfigError(
+                f"{name_of} is for sources with logins and leases; backend {source.backend!r} has none",
+                where=loaded.where(("sources", name, name_of), of_key=True),
+            )
     try:
         return backend, backend.Options.model_validate(source.options)
     except ValidationError as exc:
@@ -66,14 +74,14 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Backend], Dri
 
 
 def _option_lines(
-    error: ValidationError, loaded: LoadedConfig, name: str, backend: type[Backend]
+    error: ValidationError, loaded: LoadedConfig, name: str, backend: type[Driver]
 ) -> Iterator[str]:
     for detail in error.errors():
         path = detail["loc"]
         extra = detail["type"] == "extra_forbidden"
         where = loaded.where(("sources", name, *path), of_key=extra)
         if extra:
-            known = did_you_mean(str(path[-1]), [*backend.Options.model_fields, "backend", "sensitive"])
+            known = did_you_mean(str(path[-1]), [*backend.Options.model_fields, *SourceConfig.model_fields])
             yield f"{where}: backend {loaded.config.sources[name].backend!r} has no option {path[-1]!r}{known}"
         elif detail["type"] == "missing":
             yield f"{where}: option {path[-1]!r} is missing"
@@ -82,7 +90,7 @@ def _option_lines(
             yield f"{where}: {field}: {str(detail['msg']).removeprefix('Value error, ')}"
 
 
-def open_source(loaded: LoadedConfig, name: str) -> Backend:
+def open_source(loaded: LoadedConfig, name: str) -> Driver:
     """Open the source `name`; no I/O happens yet.
 
     Raises:
@@ -112,7 +120,7 @@ def config_schema() -> dict[str, Any]:
             continue  # its client library is not installed: its options are not known here
         schema["$defs"].update(options.pop("$defs", {}))
         options["properties"] |= {
-            key: schema["$defs"]["Source"]["properties"][key] for key in ("backend", "sensitive")
+            key: schema["$defs"]["Source"]["properties"][key] for key in SourceConfig.model_fields
         }
         kinds.append({"if": {"properties": {"backend": {"const": name}}}, "then": options})
     schema["$defs"]["Source"]["allOf"] = kinds

@@ -20,9 +20,10 @@ from confsync.clock import Clock
 from confsync.config.models import MassDelete
 from confsync.driver import Backend, Delta, Entry, Reading, Tree, Watch
 from confsync.errors import Gap, Held, SourceError, Unavailable
-from confsync.snapshot import Snapshot, full_key
+from confsync.snapshot import Problem, Snapshot, View, full_key
 from confsync.source.changes import Event, changed, count_new, differing
 from confsync.text import plural
+from confsync.units import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,26 @@ class Source:
                 raise problem or SourceError(f"source {self.name!r} has not been read yet")
             if problem is None:
                 return snapshot
-            return replace(snapshot, stale_since=self._since, problem=str(problem))
+            return replace(snapshot, problem=Problem(str(problem), self._since, self._held is not None))
+
+    def view(self, prefixes: tuple[str, ...]) -> View:
+        """The layers `prefixes` of the last good snapshot.
+
+        Raises:
+            SourceError: as `snapshot`.
+        """
+        return self.snapshot().view(prefixes)
+
+    def describe(self) -> str:
+        """How it stands, for a line of status."""
+        try:
+            snapshot = self.snapshot()
+        except SourceError:
+            return "not read yet"
+        problem = snapshot.problem
+        if problem is None:
+            return f"ok at revision {snapshot.revision}"
+        return f"stale for {format_duration(self._clock.now() - (problem.since or self._clock.now()))}: {problem.text}"
 
     def _current(self) -> Snapshot | None:
         """The snapshot of what is accepted, copied only when something changed since the last one."""

@@ -71,7 +71,7 @@ def test_a_reading_that_lacks_a_prefix_is_survived_and_its_traceback_logged_once
     backend.forgetful = backend.blind = True
     with caplog.at_level(logging.ERROR):
         backend.store.drop_watches()
-        eventually(lambda: "KeyError" in (source.snapshot().problem or ""))
+        eventually(lambda: "KeyError" in str(source.snapshot().problem))
         calls = backend.store.calls
         eventually(lambda: backend.store.calls >= calls + 3)
     assert [record.exc_info[0] for record in caplog.records if record.exc_info].count(KeyError) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from confsync.config.models import MassDelete
 from confsync.errors import Denied, Held, SourceError, Unavailable
+from confsync.snapshot import Problem
 from confsync.source.changes import Event
 from confsync.source.source import Source
 from confsync.testing.memory import MemoryBackend, MemoryStore
@@ -100,7 +101,7 @@ def test_a_source_never_read_gives_no_snapshot_and_says_so(make):
 
 def test_a_failing_source_keeps_its_last_snapshot_and_says_since_when(rig):
     good = rig.source.snapshot()
-    assert good.stale_since is None
+    assert good.problem is None
     rig.store.put("p/k0", b"2")
     rig.store.fail_with(Unavailable("it is down"))
     for _ in range(3):
@@ -109,7 +110,7 @@ def test_a_failing_source_keeps_its_last_snapshot_and_says_since_when(rig):
             rig.source.refresh()
     stale = rig.source.snapshot()
     assert stale.trees == good.trees
-    assert (stale.stale_since, stale.problem) == (1010.0, "it is down")
+    assert stale.problem == Problem("it is down", 1010.0)
 
 
 def test_another_failure_is_told_but_does_not_make_it_younger(rig):
@@ -120,8 +121,8 @@ def test_another_failure_is_told_but_does_not_make_it_younger(rig):
     rig.store.fail_with(Denied("no longer allowed"))
     with pytest.raises(Denied):
         rig.source.refresh()
-    assert rig.source.snapshot().problem == "no longer allowed"
-    assert rig.source.snapshot().stale_since == 1000.0
+    assert rig.source.snapshot().problem.text == "no longer allowed"
+    assert rig.source.snapshot().problem.since == 1000.0
     assert len(rig.events) == 3  # the first read, and each kind of failure once
 
 
@@ -132,14 +133,14 @@ def test_a_source_that_answers_again_is_fresh_and_tells(rig):
     rig.store.fail_with(None)
     rig.events.clear()
     rig.source.refresh()
-    assert rig.source.snapshot().stale_since is None
+    assert rig.source.snapshot().problem is None
     assert rig.source.snapshot().problem is None
     assert rig.events == [Event("s", None)]
     rig.clock.time += 99
     rig.store.fail_with(Unavailable("down once more"))
     with pytest.raises(Unavailable):
         rig.source.refresh()
-    assert rig.source.snapshot().stale_since == 1099.0
+    assert rig.source.snapshot().problem.since == 1099.0
 
 
 def test_reading_again_tells_only_what_changed(rig):
@@ -180,19 +181,19 @@ def test_a_watch_that_is_cut_goes_on_where_it_was_without_going_stale(rig):
     rig.store.drop_watches()
     rig.store.put("p/k1", b"2")
     eventually(lambda: rig.values()["k1"] == b"2", within=10)
-    assert rig.source.snapshot().stale_since is None
+    assert rig.source.snapshot().problem is None
     assert all(event.changes is not None for event in rig.events[1:])
 
 
 def test_a_watch_that_lost_its_place_reads_everything_again(rig):
     rig.follow()
     rig.store.fail_with(Unavailable("cut"))
-    eventually(lambda: rig.source.snapshot().stale_since is not None, within=10)
+    eventually(lambda: rig.source.snapshot().problem is not None, within=10)
     rig.store.put("p/k1", b"2")
     rig.store.delete("p/k2")
     rig.store.compact()
     rig.store.fail_with(None)
-    eventually(lambda: rig.source.snapshot().stale_since is None, within=20)
+    eventually(lambda: rig.source.snapshot().problem is None, within=20)
     assert rig.values()["k1"] == b"2"
     assert "k2" not in rig.values()
     rig.store.put("p/k4", b"3")
@@ -202,7 +203,7 @@ def test_a_watch_that_lost_its_place_reads_everything_again(rig):
 def test_a_followed_source_that_is_down_is_stale_and_recovers_by_itself(rig):
     rig.follow()
     rig.store.fail_with(Unavailable("it is down"))
-    eventually(lambda: rig.source.snapshot().problem == "it is down", within=10)
+    eventually(lambda: "it is down" in str(rig.source.snapshot().problem), within=10)
     assert rig.values() == {f"k{n}": b"1" for n in range(10)}
     rig.store.fail_with(None)
     eventually(lambda: rig.source.snapshot().problem is None, within=20)
@@ -267,9 +268,9 @@ def test_a_mass_loss_is_held_and_changes_nothing(rig, lose, count):
     snapshot = rig.source.snapshot()
     assert rig.values() == before
     assert snapshot.problem is not None
-    assert f"{count} of 10 keys in s:p" in snapshot.problem
-    assert "--allow-mass-delete" in snapshot.problem
-    assert snapshot.stale_since == 1000.0
+    assert f"{count} of 10 keys in s:p" in snapshot.problem.text
+    assert "--allow-mass-delete" in snapshot.problem.text
+    assert snapshot.problem.since == 1000.0
     assert rig.events[-1] == Event("s", None)
 
 
@@ -304,7 +305,7 @@ def test_keys_that_return_end_the_hold(rig, lose):
     eventually(lambda: not rig.source.held)
     assert rig.values() == before
     assert rig.source.snapshot().problem is None
-    assert rig.source.snapshot().stale_since is None
+    assert rig.source.snapshot().problem is None
     assert rig.events[-1] == Event("s", None)
 
 

@@ -1,0 +1,65 @@
+"""How an addressed source is asked: `db`, `db#password`, `db?version=2#password`, `/pki/issue/web?common_name=a.test`.
+
+A path is below the environment's prefix; with a leading slash it is from the store's root. After `?` come parameters
+as in a URL, after `#` the field. The text in its one canonical spelling is the key under which a read is recorded.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from confsync.driver import Address
+
+
+class Wanted(NamedTuple):
+    """What a template or data map asks for.
+
+    Attributes:
+        path: without slashes at its ends.
+        absolute: whether it is from the store's root, whatever the environment's prefix.
+        parameters: sorted by name.
+        field: one field of the secret, or None for all of them.
+    """
+
+    path: str
+    absolute: bool
+    parameters: tuple[tuple[str, str], ...] = ()
+    field: str | None = None
+
+    def under(self, prefix: str) -> Address:
+        """The address below an environment's prefix."""
+        if self.absolute:
+            return Address(self.path, self.parameters)
+        return Address("/".join(filter(None, (prefix.strip("/"), self.path))), self.parameters)
+
+    def __str__(self) -> str:
+        query = "?" + urlencode(self.parameters) if self.parameters else ""
+        field = "" if self.field is None else f"#{self.field}"
+        return f"{'/' if self.absolute else ''}{self.path}{query}{field}"
+
+
+def parse(text: str) -> Wanted:
+    """What `text` asks for.
+
+    Raises:
+        ValueError: it is no address; the message says what is wrong with it.
+    """
+    place, hash_sign, field = text.partition("#")
+    path, _, query = place.partition("?")
+    if hash_sign and not field:
+        raise ValueError("after # the name of a field is missing")
+    if not path.strip("/"):
+        raise ValueError("the path is empty")
+    try:
+        parameters = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise ValueError("what follows ? is not name=value&name=value") from None
+    return Wanted(
+        path.strip("/"), path.startswith("/"), tuple(sorted(parameters)), field if hash_sign else None
+    )
+
+
+def canonical(text: str) -> str:
+    """The one spelling of an address. Raises `ValueError` as `parse`."""
+    return str(parse(text))

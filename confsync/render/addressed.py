@@ -1,0 +1,180 @@
+"""What an addressed source's name stands for in a template: `vault("db").password`, `vault("db#password")`…
+
+As with other sources every lookup is recorded, and a secret or field that is missing is a `MissingValue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2.runtime import Undefined
+
+from confsync.address import Wanted, parse
+from confsync.errors import RenderError
+from confsync.render.lookup import MissingValue
+from confsync.render.recorder import Recorder, SourceView, template_position
+
+_NO_DEFAULT = object()
+PLACEHOLDER = "(fetched by apply)"
+"""What a field is while its secret may not be fetched."""
+
+
+class SecretFields(dict[str, Any]):
+    """A secret's fields in a template. In `secret.name` a field wins over the methods a mapping has.
+
+    A field that is not there is missing as a key is. Of a secret that may only be fetched by a command that writes,
+    every field is a placeholder.
+    """
+
+    __slots__ = ("_lookup", "_wanted", "fetched")
+
+    def __init__(
+        self, fields: Mapping[str, Any], lookup: AddressedLookup, wanted: Wanted, *, fetched: bool
+    ) -> None:
+        super().__init__(fields)
+        self._lookup = lookup
+        self._wanted = wanted
+        self.fetched = fetched
+
+    def __missing__(self, name: object) -> Any:
+        if not self.fetched:
+            return PLACEHOLDER
+        return self._lookup.missing(str(self._wanted._replace(field=str(name))))
+
+    def attribute(self, name: str) -> Any:
+        """`secret.name`: the field; where there is none, what a mapping has by that name, or it is missing."""
+        if name not in self and name in _METHODS:
+            return getattr(self, name)
+        return self[name]
+
+
+_METHODS = frozenset({"get", "items", "keys", "values"})
+
+
+class AddressedLookup:
+    """An addressed source in a template. Fields have the types the store gave them. Belongs to one render."""
+
+    __slots__ = ("_recorder", "_source")
+
+    def __init__(self, source: SourceView, recorder: Recorder) -> None:
+        self._source = source
+        self._recorder = recorder
+
+    def __str__(self) -> str:
+        name = self._source.name
+        raise RenderError(f'{name} is a source, not a value; write for example {name}("path").field')
+
+    def __repr__(self) -> str:
+        return f"<source {self._source.name}>"  # no address: it would be another at every start
+
+    def __call__(self, path: str, default: Any = _NO_DEFAULT, **parameters: Any) -> Any:
+        """The secret at `path` as a mapping, or the value of one field where `path` ends in `#field`.
+
+        Args:
+            default: what to give where there is none; without it that is an error which names all that is missing.
+            parameters: what goes with the request, such as common_name for a certificate.
+        """
+        if isinstance(path, MissingValue):
+            return path  # the key that is missing is the one this path was to be read from
+        wanted = self._wanted(path, parameters)
+        found = self._recorder.look_up(self._source, str(wanted))
+        if found is None:
+            return self.missing(str(wanted)) if default is _NO_DEFAULT else default
+        value, fetched = found
+        if wanted.field is None:
+            return SecretFields(value, self, wanted, fetched=fetched)
+        return value
+
+    def get(self, path: str, default: Any = None, **parameters: Any) -> Any:
+        """The secret or field at `path`, or `default` (none)."""
+        return self(path, default, **parameters)
+
+    def __contains__(self, path: str) -> bool:
+        """`"path" in vault`: whether the secret, or the field, exists."""
+        return self._recorder.look_up(self._source, str(self._wanted(path, {}))) is not None
+
+    def list(self, prefix: str = "") -> Sequence[str]:
+        """The names one step below `prefix`; those with more below end in `/`."""
+        return [*self._listed(prefix)]
+
+    def children(self, prefix: str = "") -> Sequence[str]:
+        """The names of the secrets one step below `prefix`."""
+        return [name for name in self._listed(prefix) if not name.endswith("/")]
+
+    def dirs(self, prefix: str = "") -> Sequence[str]:
+        """The names one step below `prefix` that have secrets below them."""
+        return [name.rstrip("/") for name in self._listed(prefix) if name.endswith("/")]
+
+    def metadata(self, path: str) -> Any:
+        """What the store knows about a secret: current_version, created_time, custom_metadata…"""
+        return self(path, metadata="")
+
+    def decrypt(self, key: str, ciphertext: Any) -> Any:
+        """The text a ciphertext stands for: `vault.decrypt("transit/app", etcd("db/password"))`.
+
+        Args:
+            key: the key's mount and name, from the store's root.
+        """
+        plain = self.decrypt_bytes(key, ciphertext)
+        if not isinstance(plain, bytes):
+            return plain
+        try:
+            text = plain.decode("utf-8")
+        except UnicodeDecodeError:
+            raise RenderError(
+                f"what {self._source.name}.decrypt({key!r}, …) gives is not UTF-8 text",
+                where=template_position() or None,
+                hint=f"take it as bytes: {self._source.name}.decrypt_bytes({key!r}, …)|b64encode",
+            ) from None
+        self._recorder.secrets.add(text)
+        return text
+
+    def decrypt_bytes(self, key: str, ciphertext: Any) -> Any:
+        """The bytes a ciphertext stands for."""
+        if isinstance(ciphertext, Undefined):
+            if isinstance(ciphertext, MissingValue):
+                ciphertext.note()
+                return ciphertext
+            ciphertext = str(ciphertext)  # which raises
+        if not isinstance(ciphertext, str) or not isinstance(key, str):
+            raise RenderError(
+                "decrypt takes the name of a key and a ciphertext", where=template_position() or None
+            )
+        return self._recorder.decrypt(self._source, key.strip("/"), ciphertext.strip())
+
+    def missing(self, name: str) -> MissingValue:
+        """Stands for a secret or field that is not there."""
+        self._recorder.look_up(
+            self._source, name
+        )  # so that it is known to have been wanted, and why it is not there
+        return MissingValue(self._recorder, self._source, name, template_position())
+
+    def _listed(self, prefix: str) -> Sequence[str]:
+        return self._recorder.list_names(self._source, _text(prefix).rstrip("/"))
+
+    def _wanted(self, path: Any, parameters: Mapping[str, Any]) -> Wanted:
+        try:
+            wanted = parse(_text(path))
+        except ValueError as exc:
+            raise RenderError(
+                f"{path!r} is no path of a secret: {exc}", where=template_position() or None
+            ) from None
+        given = dict(wanted.parameters) | {name: _parameter(value) for name, value in parameters.items()}
+        return wanted._replace(parameters=tuple(sorted(given.items())))
+
+
+def _text(path: Any) -> str:
+    if isinstance(path, Undefined):
+        return str(path)  # which notes it, or raises
+    if not isinstance(path, str):
+        raise RenderError(f"a path is text, not {type(path).__name__}", where=template_position() or None)
+    return path
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(_parameter(item) for item in value)
+    return str(value)
