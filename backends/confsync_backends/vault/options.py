@@ -1,0 +1,234 @@
+"""What a user writes under a source with `backend: vault`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from confsync.driver import DriverOptions
+from confsync.units import parse_duration, parse_size
+from confsync_backends.vault.auth.options import Auth
+from confsync_backends.vault.auth.token import TokenAuth
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    Field(gt=0, json_schema_extra={"format": "duration", "examples": ["5s", "500ms"]}),
+]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(gt=0)]
+
+# The variables of Vault's own clients, which stand in for what is not written.
+# https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
+_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "address": ("VAULT_ADDR",),
+    "namespace": ("VAULT_NAMESPACE",),
+    "ca_cert": ("VAULT_CACERT",),
+    "ca_path": ("VAULT_CAPATH",),
+    "client_cert": ("VAULT_CLIENT_CERT",),
+    "client_key": ("VAULT_CLIENT_KEY",),
+    "tls_server_name": ("VAULT_TLS_SERVER_NAME",),
+    "proxy": ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"),
+}
+_TRUE = frozenset({"1", "t", "true"})
+_NAMESPACE = re.compile(r"[^\s\x00-\x1f\x7f-\U0010ffff]+")
+
+
+class Mount(BaseModel):
+    """What is mounted at a path, for tokens that may not look it up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Annotated[
+        str, Field(min_length=1, description="The secrets engine's type: kv, database, pki, transit...")
+    ]
+    version: Annotated[
+        Literal[1, 2] | None, Field(description="kv only: which version of it; 2 unless written.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _only_kv_has_versions(self) -> Self:
+        if self.version is not None and self.type != "kv":
+            raise ValueError(f"version is for kv; a mount of type {self.type} has none")
+        return self
+
+
+class VaultOptions(DriverOptions):
+    """Options of a vault source. What is not written is taken from Vault's usual environment variables."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    address: Annotated[
+        str, Field(min_length=1, description="Vault's URL, such as https://vault:8200. Default: $VAULT_ADDR.")
+    ] = "http://127.0.0.1:8200"
+    auth: Annotated[Auth, Field(description="How to log in.")] = TokenAuth()
+    namespace: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Namespace that all paths are in (Enterprise, OpenBao). Default: $VAULT_NAMESPACE.",
+        ),
+    ] = None
+    ca_cert: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="File of CA certificates to trust instead of the system's. Default: $VAULT_CACERT.",
+        ),
+    ] = None
+    ca_path: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Directory of such files, hashed as by `openssl rehash`. Default: $VAULT_CAPATH.",
+        ),
+    ] = None
+    client_cert: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="File of the client certificate and its chain. Default: $VAULT_CLIENT_CERT.",
+        ),
+    ] = None
+    client_key: Annotated[
+        str | None,
+        Field(min_length=1, description="File of the client certificate's key. Default: $VAULT_CLIENT_KEY."),
+    ] = None
+    tls_server_name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Name to look for in Vault's certificate instead of the address's host. "
+            "Default: $VAULT_TLS_SERVER_NAME.",
+        ),
+    ] = None
+    verify: Annotated[
+        bool,
+        Field(
+            description="False takes any certificate for Vault's, so that whoever is in between reads every secret; "
+            "every message about this source then says so. Default: false where $VAULT_SKIP_VERIFY is true."
+        ),
+    ] = True
+    proxy: Annotated[
+        SecretStr | None,
+        Field(
+            description="URL of an HTTP proxy, maybe with user and password. "
+            "Default: $VAULT_PROXY_ADDR, $VAULT_HTTP_PROXY, then $HTTPS_PROXY and its like."
+        ),
+    ] = None
+    timeout: Annotated[Duration, Field(description="The longest a call may take, to the last byte.")] = 10.0
+    concurrency: Annotated[
+        int, Field(ge=1, le=256, description="The most calls, and connections, at the same time.")
+    ] = 8
+    max_reply: Annotated[Size, Field(description="The longest reply that is read.")] = 32 * 2**20
+    mounts: Annotated[
+        dict[str, Mount],
+        Field(
+            description="Mount path -> what is there, where the token may not ask sys/internal/ui/mounts, "
+            "such as {secret: {type: kv, version: 2}}."
+        ),
+    ] = {}  # noqa: RUF012 - pydantic copies defaults
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_variables(cls, written: Any) -> Any:
+        if not isinstance(written, Mapping):
+            return written
+        filled = {**_found_for(written), **written}
+        if "verify" not in filled and (_variable("VAULT_SKIP_VERIFY") or "").lower() in _TRUE:
+            filled["verify"] = False
+        return filled
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_a_url(cls, address: str) -> str:
+        return parse_address(address)
+
+    @field_validator("namespace")
+    @classmethod
+    def _namespace_is_a_header(cls, namespace: str | None) -> str | None:
+        if namespace is None:
+            return None
+        trimmed = namespace.strip("/")
+        if not _NAMESPACE.fullmatch(trimmed):
+            raise ValueError("a namespace is a path such as team/app, of visible ASCII characters")
+        return trimmed
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_a_url(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is not None and not re.match(r"https?://[^/\s]", proxy.get_secret_value()):
+            raise ValueError("write a proxy as http://host:port")
+        return proxy
+
+    @field_validator("mounts")
+    @classmethod
+    def _mounts_are_paths(cls, mounts: dict[str, Mount]) -> dict[str, Mount]:
+        return {_mount_path(path): mount for path, mount in mounts.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ValueError("client_cert and client_key belong together")
+        if self.ca_cert is not None and self.ca_path is not None:
+            raise ValueError("give ca_cert or ca_path, not both")
+        return self
+
+    @property
+    def shown_address(self) -> str:
+        """The address for messages, which tell it where nothing is verified."""
+        unverified = self.address.startswith("https:") and not self.verify
+        return f"{self.address} (certificate NOT verified)" if unverified else self.address
+
+
+def parse_address(address: str) -> str:
+    """The URL without what follows its path.
+
+    Raises:
+        ValueError: not such a URL; the text says what to write.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("write Vault's address as https://host:8200") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write Vault's address as https://host:8200")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("an address has no user, query or fragment; write https://host:8200")
+    path = parts.path.rstrip("/").removesuffix("/v1")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _mount_path(path: str) -> str:
+    trimmed = path.strip("/")
+    if not trimmed or not trimmed.isprintable() or "//" in trimmed:
+        raise ValueError(f"mounts: {path!r} is no mount path; write for example secret or team/kv")
+    return trimmed + "/"
+
+
+def _found_for(written: Mapping[str, Any]) -> dict[str, str]:
+    """What the environment says of fields that are not written, or set aside by one that is."""
+    found = {name: _variable(*names) for name, names in _VARIABLES.items()}
+    for together in (("ca_cert", "ca_path"), ("client_cert", "client_key")):
+        if any(name in written for name in together):
+            found |= dict.fromkeys(together)
+    if found["ca_cert"]:
+        found["ca_path"] = None  # as Vault's own clients choose
+    return {name: value for name, value in found.items() if value is not None and name not in written}
+
+
+def _variable(*names: str) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)

@@ -1,0 +1,317 @@
+"""The connections to Vault: one pooled session inside hvac's adapter, its TLS, and what goes wrong below HTTP.
+
+Imports hvac and requests, which take a while: import this module when the first call is made.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+from hvac.adapters import RawAdapter
+from requests.adapters import HTTPAdapter
+
+from confsync.errors import Denied, Invalid, SourceError, Unavailable
+from confsync_backends.vault.options import VaultOptions
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Transport:
+    """Gives the adapter to make calls with, and makes another when a TLS file has changed. Thread-safe."""
+
+    def __init__(self, options: VaultOptions, base: Path) -> None:
+        self._options = options
+        self._tls = TlsFiles(options, base)
+        self._lock = threading.Lock()
+        self._current: _Pool | None = None
+        self._stamp: _Stamp = ()
+
+    @contextmanager
+    def adapter(self) -> Iterator[RawAdapter]:
+        """The adapter for one call. Its connections stay open until the last call that uses it is over.
+
+        Raises:
+            Invalid: a TLS file cannot be used.
+        """
+        pool = self._enter()
+        try:
+            yield pool.adapter
+        finally:
+            self._leave(pool)
+
+    def close(self) -> None:
+        """Close what is not in use; what is, is closed by its last user. Idempotent."""
+        with self._lock:
+            self._retire()
+
+    def _enter(self) -> _Pool:
+        with self._lock:
+            stamp = self._tls.stamp()
+            if self._current is None or stamp != self._stamp:
+                fresh = _Pool(self._open())
+                self._retire()
+                self._current, self._stamp = fresh, stamp
+            self._current.users += 1
+            return self._current
+
+    def _leave(self, pool: _Pool) -> None:
+        with self._lock:
+            pool.users -= 1
+            pool.close_if_over()
+
+    def _retire(self) -> None:
+        pool, self._current = self._current, None
+        if pool is not None:
+            pool.retired = True
+            pool.close_if_over()
+
+    def _open(self) -> RawAdapter:
+        options = self._options
+        session = _Session()
+        # The environment would add a .netrc's login, and certificates that nobody named here.
+        session.trust_env = False
+        session.verify = options.verify
+        secure = _SecureAdapter(self._tls.context(), options.tls_server_name, options.concurrency)
+        session.mount("https://", secure)
+        session.mount("http://", HTTPAdapter(pool_maxsize=options.concurrency))
+        if not options.verify:
+            # Said where people look (`VaultOptions.shown_address`), not once for each call.
+            warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
+        return RawAdapter(
+            base_uri=options.address,
+            verify=options.verify,
+            proxies=_proxies(options),
+            allow_redirects=False,
+            session=session,
+            namespace=options.namespace,
+        )
+
+
+class _Pool:
+    """An adapter, and how many calls are using it."""
+
+    def __init__(self, adapter: RawAdapter) -> None:
+        self.adapter = adapter
+        self.users = 0
+        self.retired = False
+
+    def close_if_over(self) -> None:
+        if self.retired and not self.users:
+            self.adapter.close()
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone: it would read their bodies whole, and follow with the token."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
+
+
+class TlsFiles:
+    """The certificates an operator named, as a TLS context."""
+
+    def __init__(self, options: VaultOptions, base: Path) -> None:
+        self._options = options
+        self._base = base
+
+    def stamp(self) -> _Stamp:
+        """Something that differs when one of the files was replaced or rewritten."""
+        return tuple(_stat(path) for _, path in self._files())
+
+    def context(self) -> ssl.SSLContext:
+        """What every connection is made with: verified, at least TLS 1.2, unless `verify` is false.
+
+        Raises:
+            Invalid: a file cannot be read, or holds no certificate or key that fits.
+        """
+        files = dict(self._files())
+        context = ssl.create_default_context(cafile=self._pem("ca_cert", files), capath=files.get("ca_path"))
+        if not self._options.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        certificate, key = self._pem("client_cert", files), self._pem("client_key", files)
+        if certificate is not None:
+            self._load(context, certificate, key)
+        return context
+
+    def _files(self) -> list[tuple[str, Path]]:
+        names = ("ca_cert", "ca_path", "client_cert", "client_key")
+        named = [(name, getattr(self._options, name)) for name in names]
+        return [(name, self._base / value) for name, value in named if value is not None]
+
+    def _pem(self, name: str, files: dict[str, Path]) -> Path | None:
+        # Python names no file where one is missing or holds something else.
+        path = files.get(name)
+        if path is None:
+            return None
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise self._invalid(name, path, error.strerror or "unreadable") from error
+        if b"-----BEGIN " not in content:
+            raise self._invalid(name, path, "it holds nothing in PEM format")
+        return path
+
+    def _load(self, context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+        try:
+            # An encrypted key would make OpenSSL ask for its password on the terminal.
+            context.load_cert_chain(certificate, key, password=lambda: "")
+        except ssl.SSLError as error:
+            why = "the key does not belong to the certificate, is encrypted, or is no key"
+            raise self._invalid("client_cert, client_key", certificate, why) from error
+
+    def _invalid(self, name: str, path: Path, why: str) -> Invalid:
+        return Invalid(f"vault at {self._options.shown_address}: {name}: {path}: {why}")
+
+
+def _stat(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class _SecureAdapter(HTTPAdapter):
+    """Connections over TLS, all by one context."""
+
+    def __init__(self, context: ssl.SSLContext, server_name: str | None, size: int) -> None:
+        self._context = context
+        self._server_name = server_name
+        super().__init__(pool_maxsize=size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **self._secured(kwargs))
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **self._secured(kwargs))
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Nothing: the context knows whom to trust. The inherited one would add the certificates of certifi."""
+
+    def _secured(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        named = {} if self._server_name is None else {"server_hostname": self._server_name}
+        return {**kwargs, "ssl_context": self._context, **named}
+
+
+def _proxies(options: VaultOptions) -> dict[str, str]:
+    if options.proxy is None:
+        return requests.utils.get_environ_proxies(options.address)
+    proxy = options.proxy.get_secret_value()
+    return {"http": proxy, "https": proxy}
+
+
+# What OpenSSL says -> kind, what we say, what to do.
+_TLS = (
+    (
+        r"hostname mismatch|ip address mismatch|doesn't match", Invalid,
+        "its certificate is for another name", "set tls_server_name to a name in it",
+    ),
+    (r"certificate has expired", Invalid, "its certificate has expired", "renew it, or check this machine's clock"),
+    (
+        r"certificate is not yet valid", Invalid,
+        "its certificate is not valid yet", "check this machine's clock",
+    ),
+    (
+        r"certificate_verify_failed", Invalid,
+        "its certificate is not trusted", "set ca_cert to the CA that signed it",
+    ),
+    (
+        r"wrong_version_number|record_layer_failure|http_request", Invalid,
+        "it does not speak TLS", "write http:// in address",
+    ),
+    (
+        r"alert.*(certificate|unknown_ca)|certificate_required|handshake_failure", Denied,
+        "it refused our client certificate", "set client_cert and client_key to a certificate it trusts",
+    ),
+)  # fmt: skip
+
+
+def as_source_error(about: str, error: Exception, options: VaultOptions) -> SourceError:
+    """The error for a call that got no whole answer.
+
+    Args:
+        about: what its message begins with: where and what for.
+        error: what requests, urllib3 or the socket raised.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return _tls_error(about, cause)
+    if any(
+        isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError) for cause in causes
+    ):
+        return Unavailable(f"{about}: the proxy cannot be used", hint="check proxy, or $HTTPS_PROXY")
+    if any(isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError) for cause in causes):
+        return Unavailable(
+            f"{about}: its host name is not known", hint="check address, or this machine's DNS"
+        )
+    if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
+        return timed_out(about, options.timeout)
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Unavailable(f"{about}: connection refused", hint="is Vault running, and address right?")
+    if any(
+        isinstance(cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationParseError)
+        for cause in causes
+    ):
+        return Invalid(f"{about}: its address is no URL", hint="write address: https://host:8200")
+    return _broken(about, causes, options)
+
+
+def timed_out(about: str, timeout: float) -> Unavailable:
+    """The error for an answer that did not come in time."""
+    return Unavailable(f"{about}: no whole answer within {timeout:.3g}s")
+
+
+def _broken(about: str, causes: list[BaseException], options: VaultOptions) -> Unavailable:
+    unreachable = next((c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE), None)
+    if unreachable is not None:
+        return Unavailable(
+            f"{about}: {str(unreachable.strerror).lower()}", hint="check address and the network"
+        )
+    plain = options.address.startswith("http:")
+    hint = "if it speaks TLS, write https:// in address" if plain and _unanswered(causes) else None
+    return Unavailable(
+        f"{about}: the connection broke before the whole answer was here", hint=hint, retry_after=0.0
+    )
+
+
+_UNREACHABLE = frozenset({101, 113})  # ENETUNREACH, EHOSTUNREACH
+
+
+def _unanswered(causes: list[BaseException]) -> bool:
+    """Whether the connection ended without a status line, or with something that is none."""
+    import http.client
+
+    return any(isinstance(cause, http.client.BadStatusLine) for cause in causes)
+
+
+def _tls_error(about: str, error: ssl.SSLError) -> SourceError:
+    said = str(error).lower().replace(" ", "_") + " " + str(error).lower()
+    for pattern, kind, text, hint in _TLS:
+        if re.search(pattern, said):
+            return kind(f"{about}: {text}", hint=hint)
+    return Unavailable(f"{about}: TLS failed ({error.reason or 'the connection was closed'})")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all it was raised from; the libraries nest them in several ways."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
