@@ -1,0 +1,63 @@
+"""How often a login may be tried: a thousand callers that find none must not become a thousand logins."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from confsync import backoff
+from confsync.errors import SourceError, Unavailable
+
+# A refusal means a wrong credential, which people mend, in minutes; Vault locks a user out after five in a row.
+_FIRST, _LONGEST = 5.0, 60.0
+_EARLIER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: SourceError
+    until: float
+    stamp: Hashable = field(repr=False)
+
+
+class Attempts:
+    """Remembers a failed login until it is time to try again, or until its credentials have changed.
+
+    For one thread at a time. Times are of the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._failure: _Failure | None = None
+        self._count = 0  # failures in a row
+
+    def wait(self, now: float, stamp: Hashable) -> float:
+        """Seconds until the next attempt; 0: now.
+
+        Args:
+            stamp: the credentials' (`Authenticator.stamp`).
+        """
+        failure = self._failure
+        return 0.0 if failure is None or failure.stamp != stamp else max(failure.until - now, 0.0)
+
+    def check(self, now: float, stamp: Hashable) -> None:
+        """Raise the last attempt's error anew while it is too soon for another."""
+        if self._failure is not None and self.wait(now, stamp) > 0:
+            # A copy: what is raised again and again gathers tracebacks.
+            raise copy.copy(self._failure.error)
+
+    def failed(self, error: SourceError, now: float, stamp: Hashable) -> None:
+        """An attempt failed; the next may come after a while."""
+        self._count += 1
+        self._failure = _Failure(error, now + self._delay(error), stamp)
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self._failure, self._count = None, 0
+
+    def _delay(self, error: SourceError) -> float:
+        if isinstance(error, Unavailable):
+            return max(backoff.delay(self._count), error.retry_after or 0.0)
+        longest = min(_FIRST * 2.0 ** min(self._count - 1, 10), _LONGEST)
+        return longest * random.uniform(1 - _EARLIER, 1)  # noqa: S311 - not a secret

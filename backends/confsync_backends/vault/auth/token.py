@@ -1,0 +1,79 @@
+"""A token made by somebody else: in a variable, or in a file such as Vault Agent's sink."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from confsync_backends.vault.auth.credentials import Credential
+from confsync_backends.vault.auth.method import Authenticator, AuthMethod, Grant, kept
+from confsync_backends.vault.faults import TokenRejected
+
+if TYPE_CHECKING:
+    from confsync_backends.vault.calls import Calls
+
+_VARIABLE = "VAULT_TOKEN"
+_FILE = "~/.vault-token"
+_WHERE = "env: NAME or file: PATH (or neither: $VAULT_TOKEN, or else ~/.vault-token)"
+
+
+class TokenAuth(AuthMethod):
+    """Use a token that is there already. It is renewed while it is renewable, and never revoked."""
+
+    secrets: ClassVar = {"token": _WHERE, "value": _WHERE}
+
+    method: Literal["token"] = "token"
+    env: Annotated[
+        str | None,
+        Field(min_length=1, description="Environment variable that holds it. Default: VAULT_TOKEN."),
+    ] = None
+    file: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="File that holds it, read again when it changes. Default, where $VAULT_TOKEN is not set: "
+            "~/.vault-token.",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if self.env is not None and self.file is not None:
+            raise ValueError("give env or file, not both")
+        return self
+
+    def authenticator(self, base: Path) -> Authenticator:
+        return _GivenToken(self, base)
+
+    def credential(self, base: Path) -> Credential:
+        """Where the token is now."""
+        if self.env is None and (self.file is not None or not os.environ.get(_VARIABLE)):
+            return kept("token", base, self.file or _FILE)
+        return kept("token", base, None, self.env or _VARIABLE)
+
+
+class _GivenToken(Authenticator):
+    makes_tokens = False
+
+    def __init__(self, options: TokenAuth, base: Path) -> None:
+        self._options = options
+        self._base = base
+
+    def login(self, calls: Calls) -> Grant:
+        credential = self._options.credential(self._base)
+        token = credential.read_token()
+        doing = f"looking up the token from {credential}"
+        try:
+            reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
+        except TokenRejected:
+            # It is dead, or its policies do not let it look itself up. The first call will tell.
+            return Grant(token, ttl=0, granted=0, renewable=False, ours=False)
+        return Grant.from_lookup(token, reply.data or {})
+
+    def stamp(self) -> Hashable:
+        credential = self._options.credential(self._base)
+        return str(credential), credential.stamp()

@@ -1,0 +1,363 @@
+"""Who we are to Vault: one login for all threads, kept alive, and made anew when it has ended.
+
+How long a token lives is reckoned by the monotonic clock; the times of day that Vault sends are never looked at, so
+a clock that jumps, here or there, changes nothing. What Vault says in a refusal decides nothing either: whether the
+token is dead or its policies forbid the call, `auth/token/lookup-self` tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from confsync import backoff
+from confsync.clock import Clock, SystemClock
+from confsync.errors import Denied, SourceError, Unavailable
+from confsync.units import format_duration
+from confsync_backends.vault.attempts import Attempts
+from confsync_backends.vault.auth.method import Grant, policy_names
+from confsync_backends.vault.calls import Calls
+from confsync_backends.vault.faults import Forbidden, Refused, TokenRejected
+from confsync_backends.vault.login import Login
+from confsync_backends.vault.options import VaultOptions
+from confsync_backends.vault.reply import Reply
+
+_NOTHING_YET = 5.0  # seconds until the next look, before the first login
+_FILE_LOOKED_AT = 30.0  # seconds between looks at a token that is kept elsewhere, where nobody makes calls
+_BLIND = 60.0  # seconds between logins where policies hide whether the token is dead
+_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update", "PUT": "update", "DELETE": "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A call as it came, to be made once more where the first found the token dead."""
+
+    method: str
+    path: str
+    doing: str
+    body: Mapping[str, Any] | None = field(repr=False)
+    query: Mapping[str, str] | None
+    wrap_ttl: str | None
+
+    @property
+    def capability(self) -> str:
+        """What a policy must allow for it."""
+        if self.query is not None and self.query.get("list") == "true":
+            return "list"
+        return _CAPABILITIES.get(self.method, self.method.lower())
+
+
+class Session:
+    """The login of one backend. Thread-safe: one thread logs in, the others wait for it and share what it got."""
+
+    def __init__(self, calls: Calls, options: VaultOptions, base: Path, clock: Clock | None = None) -> None:
+        self._calls = calls
+        self._options = options
+        self._authenticator = options.auth.authenticator(base)
+        self._clock: Clock = clock or SystemClock()
+        self._lock = threading.Lock()  # for all that follows; `_login` may be read without
+        self._login: Login | None = None
+        self._number = 0
+        self._left: list[
+            Login
+        ] = []  # ours, given up for a newer one; they live on for the leases bound to them
+        self._attempts = Attempts()
+        self._proven = 0  # the session whose token Vault has accepted at least once
+        self._blind = False  # whether policies forbid the token to look itself up
+
+    @property
+    def number(self) -> int:
+        """The number of the present login; 0 before the first."""
+        return self._number
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        wrap_ttl: str | None = None,
+        doing: str,
+    ) -> tuple[Reply, int]:
+        """Make a call as who we are, logging in first where nobody is, and once more where the login has ended.
+
+        Takes what `Calls.request` takes. Gives the answer, and the number of the session it was made in.
+
+        Raises:
+            Forbidden: the policies do not allow it; says which line of a policy would.
+            Denied: the login failed. Until it is time to try again, the same error is raised without a call.
+            Unavailable, Invalid: see `Calls.request`.
+        """
+        request = _Request(method, path, doing, body, query, wrap_ttl)
+        login = self._current()
+        try:
+            return self._send(request, login), login.number
+        except TokenRejected as refused:
+            login = self._judge(request, login, refused)
+        try:
+            return self._send(request, login), login.number
+        except TokenRejected as refused:
+            raise self._refused_again(request, login, refused) from refused
+
+    def tend(self) -> float | None:
+        """Renew the login, or log in anew, if that is due.
+
+        Returns:
+            Seconds after which to call again; None: nothing will be due for this login. Call again in any case when
+            `number` has changed. Calling too often does no harm.
+
+        Raises:
+            SourceError: what was due failed. It is tried again by the calls to come, with a growing delay, until the
+                login ends and after that; a call within the delay does nothing and says how long it still is.
+        """
+        with self._lock:
+            if self._login is None:
+                return _NOTHING_YET
+            wait = self._attempts.wait(self._now(), self._authenticator.stamp())
+            if wait > 0:
+                return wait
+            login = self._ensure()
+            if login.due is not None and login.due <= self._now():
+                login = self._prolong(login)
+            return self._until_due(login)
+
+    def export(self) -> bytes | None:
+        """The login, for another process to go on with; None before the first. It is a secret."""
+        login = self._login
+        return None if login is None else login.export(self._identity(), self._now())
+
+    def import_(self, exported: bytes) -> None:
+        """Go on with a login of an earlier process, if it was made by the same options at the same Vault.
+
+        The first use looks it up, and logs in anew where it has ended. What cannot be read counts as none.
+        """
+        with self._lock:
+            login = Login.imported(exported, self._identity(), self._now())
+            if login is not None and self._login is None:
+                self._login, self._number = login, login.number
+
+    def end(self) -> None:
+        """Revoke the logins we made or went on from. One that cannot be revoked now runs out by itself: no error."""
+        with self._lock:
+            logins = self._left if self._login is None else [*self._left, self._login]
+            self._login, self._left = None, []
+            for login in logins:
+                self._revoke(login.grant)
+
+    # Calls. Those below, except `_current` and `_send`, want the lock, or take it where they say so.
+
+    def _send(self, request: _Request, login: Login) -> Reply:
+        reply = self._calls.request(
+            request.method,
+            request.path,
+            token=login.grant.token,
+            body=request.body,
+            query=request.query,
+            wrap_ttl=request.wrap_ttl,
+            doing=request.doing,
+        )
+        self._proven = login.number
+        return reply
+
+    def _judge(self, request: _Request, refused_login: Login, refused: TokenRejected) -> Login:
+        """The login to repeat a refused call with. Takes the lock.
+
+        Raises:
+            Forbidden: the token is alive; another login would not help.
+            SourceError: Vault cannot tell, or the new login failed.
+        """
+        with self._lock:
+            login = self._login
+            if login is None or login.grant.token != refused_login.grant.token:
+                return self._ensure()  # somebody has logged in since
+            data = self._look_up(login.grant)
+            if data is not None:
+                self._blind = False
+                raise self._forbidden(request, policy_names(data)) from refused
+            if self._blind and self._now() - login.since < _BLIND:
+                raise self._forbidden(request, login.grant.policies, doubtful=True) from refused
+            return self._replace_dead(request, login, refused)
+
+    def _replace_dead(self, request: _Request, dead: Login, refused: TokenRejected) -> Login:
+        login = self._log_in(leaves_dead=True)
+        if login.grant.token != dead.grant.token:
+            return login
+        # It is one we were given, and still the same. If it has ever worked, it may be the policies after all.
+        if self._proven == dead.number:
+            raise self._forbidden(request, dead.grant.policies, doubtful=True) from refused
+        error = Denied(
+            f"vault at {self._calls.address}: the token is not accepted: it is wrong, has ended or was revoked",
+            hint="put another one in its place; it is read again when it changes",
+        )
+        self._login = None
+        self._attempts.failed(error, self._now(), login.stamp)
+        raise error from refused
+
+    def _refused_again(self, request: _Request, login: Login, refused: TokenRejected) -> Denied:
+        """The error where even a new login was refused. Takes the lock."""
+        with self._lock:
+            try:
+                data = self._look_up(login.grant)
+            except SourceError:
+                return refused
+            self._blind = data is None
+        if data is None:
+            return self._forbidden(request, login.grant.policies, doubtful=True)
+        return self._forbidden(request, policy_names(data))
+
+    def _forbidden(
+        self, request: _Request, policies: tuple[str, ...], *, doubtful: bool = False
+    ) -> Forbidden:
+        capability = request.capability
+        path = f"{request.path}/" if capability == "list" else request.path
+        whose = f" ({', '.join(policies)})" if policies else ""
+        doubt = ", or the login has ended, which it may not look up" if doubtful else ""
+        return Forbidden(
+            f"vault at {self._calls.address}: {request.doing}: this login's policies{whose} do not allow "
+            f"{capability} on {path}{doubt}",
+            key=request.path,
+            hint=f'a policy would with: path "{path}" {{ capabilities = ["{capability}"] }}',
+        )
+
+    # Logging in.
+
+    def _current(self) -> Login:
+        """The present login, or a new one. Takes the lock only where there is none."""
+        login = self._login
+        if login is not None and self._is_good(login):
+            return login
+        with self._lock:
+            return self._ensure()
+
+    def _is_good(self, login: Login) -> bool:
+        if not login.verified or login.has_ended(self._now()):
+            return False
+        return self._authenticator.makes_tokens or login.stamp == self._authenticator.stamp()
+
+    def _ensure(self) -> Login:
+        login = self._login
+        if login is not None and self._is_good(login):
+            return login
+        if login is not None and not login.verified and self._authenticator.makes_tokens:
+            return self._verify(login)
+        return self._log_in()
+
+    def _log_in(self, *, leaves_dead: bool = False) -> Login:
+        asked, stamp = self._now(), self._authenticator.stamp()
+        self._attempts.check(asked, stamp)
+        try:
+            grant = self._authenticator.login(self._calls)
+        except SourceError as error:
+            self._attempts.failed(error, self._now(), stamp)
+            raise
+        self._attempts.succeeded()
+        return self._adopt(grant, asked, stamp, leaves_dead=leaves_dead)
+
+    def _adopt(self, grant: Grant, asked: float, stamp: Hashable, *, leaves_dead: bool) -> Login:
+        old = self._login
+        same = old is not None and old.grant.token == grant.token
+        if old is not None and not same and not leaves_dead:
+            self._left.append(old)
+        self._left = [login for login in self._left if not login.has_ended(asked)]
+        number = self._number if same else self._number + 1
+        login = Login.begun(grant, number, asked, stamp)
+        self._login, self._number = login, number
+        return login
+
+    def _verify(self, imported: Login) -> Login:
+        """A login of an earlier process, now that Vault has told about it; or a new one where it has ended."""
+        asked, stamp = self._now(), self._authenticator.stamp()
+        self._attempts.check(asked, stamp)
+        try:
+            data = self._look_up(imported.grant)
+        except SourceError as error:
+            self._attempts.failed(error, self._now(), stamp)
+            raise
+        if data is None:
+            return self._log_in(leaves_dead=True)
+        told = Grant.from_lookup(imported.grant.token, data)
+        grant = replace(told, ours=imported.grant.ours, granted=imported.grant.granted)
+        self._login = Login.begun(grant, imported.number, asked, stamp)
+        return self._login
+
+    def _look_up(self, grant: Grant) -> Mapping[str, Any] | None:
+        """What Vault says of a token; None where it does not accept it, or does not let it ask."""
+        try:
+            reply = self._calls.request(
+                "GET", "auth/token/lookup-self", token=grant.token, doing="looking up the login"
+            )
+        except TokenRejected:
+            return None
+        return reply.data or {}
+
+    # Keeping it.
+
+    def _until_due(self, login: Login) -> float | None:
+        wait = None if login.due is None else max(login.due - self._now(), 0.0)
+        if self._authenticator.makes_tokens:
+            return wait
+        return _FILE_LOOKED_AT if wait is None else min(wait, _FILE_LOOKED_AT)
+
+    def _prolong(self, login: Login) -> Login:
+        if not login.grant.renewable:
+            return self._log_in()  # the old one lives on until those who lean on it have moved
+        asked = self._now()
+        try:
+            reply = self._renew(login.grant)
+        except TokenRejected:
+            return self._renewal_refused(login)
+        except Refused:
+            self._login = login.not_renewable(self._now())
+            return self._login
+        except SourceError as error:
+            raise self._renewal_failed(login, error) from error
+        ttl = float((reply.auth or {}).get("lease_duration") or 0)
+        self._login = login.renewed(ttl, asked, again=not self._authenticator.makes_tokens)
+        return self._login
+
+    def _renew(self, grant: Grant) -> Reply:
+        body = {"increment": f"{round(grant.granted)}s"}
+        return self._calls.request(
+            "POST", "auth/token/renew-self", token=grant.token, body=body, doing="renewing the login"
+        )
+
+    def _renewal_refused(self, login: Login) -> Login:
+        """Either it is dead, or its policies do not let it renew itself."""
+        if self._look_up(login.grant) is None:
+            return self._log_in(leaves_dead=True)
+        self._login = login.not_renewable(self._now())
+        return self._login
+
+    def _renewal_failed(self, login: Login, error: SourceError) -> Unavailable:
+        now = self._now()
+        soon = error.retry_after if isinstance(error, Unavailable) else None
+        wait = max(backoff.delay(login.failures + 1), soon or 0.0)
+        self._login = login.renewal_failed(now, wait)
+        left = format_duration(login.left(now))
+        return Unavailable(
+            f"{error.message}; the login still lives for {left}", hint=error.hint, retry_after=wait
+        )
+
+    def _revoke(self, grant: Grant) -> None:
+        if not grant.ours or grant.batch:
+            return
+        with suppress(SourceError):
+            self._calls.request(
+                "POST", "auth/token/revoke-self", token=grant.token, body={}, doing="revoking the login"
+            )
+
+    def _identity(self) -> str:
+        """What must be the same for a login to be gone on with."""
+        options = self._options
+        said = [options.address, options.namespace, options.auth.model_dump(mode="json")]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _now(self) -> float:
+        return self._clock.monotonic()
