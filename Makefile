@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 WHEEL_VENV := build/wheel-venv
+# The tests share the processors; what ARGS says comes later and wins: make test ARGS="-n 0 tests/daemon"
+PYTEST := pytest -n auto --maxprocesses 4 --dist worksteal
 ARGS   ?=
 
 # pip without its chatter. --group needs pip 25.1, and what comes with a Python may be older: .pip sees to that.
@@ -23,7 +25,7 @@ demo: $(VENV)/.confsync  ## see confsync at work, without any server
 	$(BIN)/confsync demo
 
 test: $(VENV)/.test etcd  ## run every test, against a real etcd
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.lint  ## check style, format and the layers' imports
 	$(BIN)/ruff check
@@ -58,7 +60,7 @@ wheel-test: wheel etcd  ## run the tests against the built wheel, in an environm
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
 	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) "$$(ls $(CURDIR)/dist/confsync-*.whl)[etcd,vault]" --group test
-	$(WHEEL_VENV)/bin/pytest $(ARGS)
+	$(WHEEL_VENV)/bin/$(PYTEST) $(ARGS)
 
 etcd:
 	@sh .ci/ensure-etcd

@@ -1,10 +1,21 @@
-"""Shared by all tests: property tests that never flake on a slow machine and keep nothing on disk."""
+"""Shared by all tests: quick starts, steady property tests, a workspace for a daemon, and one etcd."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import InMemoryExampleDatabase
 
+from confsync.testing.daemon import Workspace
+from confsync.testing.etcd import EtcdCluster
+
+# Property tests that never flake on a slow machine and keep nothing on disk.
 settings.register_profile(
     "confsync",
     deadline=None,  # a busy machine is not a bug; pytest-timeout ends what hangs
@@ -12,3 +23,38 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("confsync")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes that tests start keep their bytecode, even where Python is told to write none.
+
+    Hundreds are started, and each would spend half its start compiling. Where nothing may be written beside the
+    sources, the bytecode goes to a directory that is removed at the end. Workers of pytest-xdist inherit it.
+    """
+    if not os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        return
+    bytecode = tempfile.mkdtemp(prefix="confsync-bytecode-")
+    os.environ["PYTHONPYCACHEPREFIX"] = bytecode
+    config.add_cleanup(lambda: shutil.rmtree(bytecode, ignore_errors=True))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A directory of its own, in which no daemon outlives the test."""
+    workspace = Workspace(tmp_path)
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(scope="session")
+def shared_etcd() -> Iterator[EtcdCluster]:
+    """One node (for each worker) for every test that leaves it as healthy as it was."""
+    with EtcdCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def etcd(shared_etcd: EtcdCluster) -> EtcdCluster:
+    """An empty single node."""
+    shared_etcd.clear()
+    return shared_etcd
