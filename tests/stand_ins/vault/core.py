@@ -212,6 +212,10 @@ class Core:
         self.tokens.add(token)
         return Answer(auth=token.auth(), warnings=warnings)
 
+    def drop_credential(self, username: str) -> None:
+        """A database user whose lease has ended can no longer log in."""
+        self.credentials.pop(username, None)
+
     def _token_ended(self, token: Token) -> None:
         self.wrapping.forget(token)
         self.leases.revoke_of(token)

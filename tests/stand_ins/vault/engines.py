@@ -6,15 +6,30 @@ from typing import TYPE_CHECKING
 
 from .answers import Refused
 from .auth_approle import AppRole
+from .auth_cert import Cert
+from .auth_jwt import Jwt
+from .auth_kubernetes import Kubernetes
+from .auth_ldap import Ldap
+from .auth_userpass import Userpass
+from .database import Database
 from .kv1 import Kv1
 from .kv2 import Kv2
 from .mounts import Engine, Mount
+from .pki import Pki
+from .transit import Transit
 
 if TYPE_CHECKING:
     from .core import Core
 
-_LOGINS: dict[str, type[Engine]] = {"approle": AppRole}
-_SECRETS: dict[str, type[Engine]] = {}
+_LOGINS: dict[str, type[Engine]] = {
+    "approle": AppRole,
+    "cert": Cert,
+    "jwt": Jwt,
+    "kubernetes": Kubernetes,
+    "ldap": Ldap,
+    "userpass": Userpass,
+}
+_SECRETS: dict[str, type[Engine]] = {"database": Database, "pki": Pki, "transit": Transit}
 
 
 def make(core: Core, mount: Mount) -> Engine:
