@@ -151,7 +151,8 @@ class Calls:
         """
         from hvac.adapters import RawAdapter
 
-        target = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+        location = response.headers.get("Location") or "/"
+        target = urlsplit(urljoin(response.url, location))
         root, same, _ = target.path.partition(f"/{request.url}")
         place = printable(f"{target.scheme}://{target.netloc}{root}")
         if target.scheme != urlsplit(self._options.address).scheme:

@@ -5,6 +5,8 @@ Imports hvac and requests, which take a while: import this module when the first
 
 from __future__ import annotations
 
+import errno
+import http.client
 import re
 import socket
 import ssl
@@ -237,6 +239,21 @@ _TLS = (
 )  # fmt: skip
 
 
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+# What was raised -> what we say, what to do.
+_NETWORK: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    (
+        (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError),
+        "the proxy cannot be used", "check proxy, or $HTTPS_PROXY",
+    ),
+    (
+        (socket.gaierror, urllib3.exceptions.NameResolutionError),
+        "its host name is not known", "check address, or this machine's DNS",
+    ),
+    ((ConnectionRefusedError,), "connection refused", "is Vault running, and address right?"),
+)  # fmt: skip
+
+
 def as_source_error(about: str, error: Exception, options: VaultOptions) -> SourceError:
     """The error for a call that got no whole answer.
 
@@ -248,23 +265,15 @@ def as_source_error(about: str, error: Exception, options: VaultOptions) -> Sour
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return _tls_error(about, cause)
-    if any(
-        isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError) for cause in causes
-    ):
-        return Unavailable(f"{about}: the proxy cannot be used", hint="check proxy, or $HTTPS_PROXY")
-    if any(isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError) for cause in causes):
-        return Unavailable(
-            f"{about}: its host name is not known", hint="check address, or this machine's DNS"
-        )
+    # The order matters: urllib3's error for a connection that did not come about is a timeout, too.
+    for kinds, text, hint in _NETWORK:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return Unavailable(f"{about}: {text}", hint=hint)
+    unreachable = next((c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE), None)
+    if unreachable is not None:
+        return Unavailable(f"{about}: it cannot be reached", hint="check address and the network")
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
         return timed_out(about, options.timeout)
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return Unavailable(f"{about}: connection refused", hint="is Vault running, and address right?")
-    if any(
-        isinstance(cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationParseError)
-        for cause in causes
-    ):
-        return Invalid(f"{about}: its address is no URL", hint="write address: https://host:8200")
     return _broken(about, causes, options)
 
 
@@ -274,26 +283,12 @@ def timed_out(about: str, timeout: float) -> Unavailable:
 
 
 def _broken(about: str, causes: list[BaseException], options: VaultOptions) -> Unavailable:
-    unreachable = next((c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE), None)
-    if unreachable is not None:
-        return Unavailable(
-            f"{about}: {str(unreachable.strerror).lower()}", hint="check address and the network"
-        )
     plain = options.address.startswith("http:")
-    hint = "if it speaks TLS, write https:// in address" if plain and _unanswered(causes) else None
+    unanswered = any(isinstance(cause, http.client.BadStatusLine) for cause in causes)
+    hint = "if it speaks TLS, write https:// in address" if plain and unanswered else None
     return Unavailable(
         f"{about}: the connection broke before the whole answer was here", hint=hint, retry_after=0.0
     )
-
-
-_UNREACHABLE = frozenset({101, 113})  # ENETUNREACH, EHOSTUNREACH
-
-
-def _unanswered(causes: list[BaseException]) -> bool:
-    """Whether the connection ended without a status line, or with something that is none."""
-    import http.client
-
-    return any(isinstance(cause, http.client.BadStatusLine) for cause in causes)
 
 
 def _tls_error(about: str, error: ssl.SSLError) -> SourceError:
