@@ -103,6 +103,14 @@ class View:
                 return Found(entry, prefix)
         return None
 
+    def spell(self, text: str) -> str:
+        """A path as somebody typed it, in the spelling `find` takes.
+
+        Raises:
+            SourceError: it is no path here.
+        """
+        return text.strip("/")
+
     def look_up(self, path: str) -> tuple[Found, Any] | None:
         """As `find`, with the value in the type the store gave it."""
         found = self.find(path)
@@ -141,6 +149,10 @@ class View:
             return paths
         start = bisect_left(paths, prefix + "/")
         return paths[start : bisect_left(paths, prefix + "0", start)]  # "0" is the character after "/"
+
+    def below(self, prefix: str) -> list[str]:
+        """The paths below `prefix`, at any depth, sorted."""
+        return self.under(prefix)
 
     def children(self, prefix: str) -> list[str]:
         """The paths exactly one step below `prefix` that have a value, sorted."""

@@ -147,18 +147,19 @@ def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
     from confsync.cli.session import split_key
     from confsync.errors import ConfsyncError
     from confsync.snapshot import full_key
-    from confsync.text import nearest
 
-    source, path = split_key(session.loaded, what)
+    source, typed = split_key(session.loaded, what)
     environment = core.environment or session.loaded.config.defaults.environment
     facts: list[dict[str, Any]] = []
     known: list[str] = []
     for name in [source] if source else core.hub.sources:
+        view = core.hub.view(name, environment, looking=True)
+        path = _spelled_quietly(view, typed)
         readers = _readers(session, name, path)
-        view = core.hub.view(name, environment)
         found = _find_quietly(view, path)
-        known += _paths_quietly(view)
         if found is None and not readers:
+            near = _nearest_quietly(view, path)
+            known += [near] if near else []
             continue
         facts.append({
             "source": name,
@@ -171,10 +172,9 @@ def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
             "goes_to": readers,
         })  # fmt: skip
     if not facts:
-        near = nearest(path, known)
         hint = (
-            f"did you mean {near!r}?"
-            if near
+            f"did you mean {known[0]!r}?"
+            if known
             else "list keys with: confsync ls; targets with: confsync status"
         )
         raise ConfsyncError(f"{what!r} is no target, sync or key that confsync knows", hint=hint)
@@ -190,25 +190,40 @@ def _find_quietly(view: Any, path: str) -> Any:
         return None
 
 
-def _paths_quietly(view: Any) -> list[str]:
+def _nearest_quietly(view: Any, path: str) -> str | None:
     from confsync.errors import SourceError
 
     try:
-        return list(view.paths())
+        return view.absent(path).nearest  # type: ignore[no-any-return]
     except SourceError:
-        return []
+        return None
+
+
+def _spelled_quietly(view: Any, typed: str) -> str:
+    from confsync.errors import SourceError
+
+    try:
+        return view.spell(typed)  # type: ignore[no-any-return]
+    except SourceError:
+        return typed.strip("/")
 
 
 def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
     """The targets made with this key, by the ledger."""
     from confsync.reads import PathRead
 
-    wanted = PathRead(source, path)
+    secret = path.partition("#")[0]
     readers = {}
     for name, record in session.ledger.syncs().items():
-        read = record.reads.keys.get(wanted)
-        if read is not None or wanted in record.reads.missed:
-            readers[name] = read
+        # Who reads a secret as a whole reads each of its fields.
+        wanted = {PathRead(source, path), PathRead(source, secret)}
+        if path == secret:
+            wanted |= {
+                one for one in record.reads.keys if one.source == source and one.path.startswith(f"{path}#")
+            }
+        found = [record.reads.keys[one] for one in wanted if one in record.reads.keys]
+        if found or wanted & record.reads.missed:
+            readers[name] = found[0] if found else None
     return [
         {
             "target": target.id,

@@ -10,8 +10,11 @@ from confsync.cli.options import complete_environments, given, global_options
 from confsync.redact import DOTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from confsync.driver import Entry
     from confsync.reconcile.core import Core
+    from confsync.snapshot import Found, View
 
 
 @click.command(short_help="Print the value of one key.")
@@ -30,7 +33,6 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
     from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
     from confsync.errors import ConfsyncError
     from confsync.snapshot import full_key
-    from confsync.text import nearest
 
     options = given(context)
     setup_logs(options)
@@ -39,16 +41,13 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
         environment = options.environment or session.loaded.config.defaults.environment
         with session.core((environment,)) as core:
             refresh_or_raise(core, source)
-            views = {
-                name: core.hub.view(name, environment) for name in ([source] if source else core.hub.sources)
-            }
-            holder = next((name for name, view in views.items() if view.find(path)), None)
-            if holder is None:
-                near = nearest(path, (p for view in views.values() for p in view.paths()))
-                hint = f"did you mean {near!r}?" if near else "list the keys with: confsync ls"
-                raise ConfsyncError(f"there is no key {path!r} in {', '.join(views)}", hint=hint)
-            found = views[holder].find(path)
-            assert found is not None  # noqa: S101 - it was found a line above
+            names = [source] if source else list(core.hub.sources)
+            holder, path, found = _holder(core, environment, names, path)
+            if not found.fetched:
+                raise ConfsyncError(
+                    f"{holder}:{path} is made when it is fetched; get only looks",
+                    hint="confsync explain shows where it goes",
+                )
             shown = reveal or not core.hub.is_sensitive(holder)(path)
             if options.as_json:
                 value = found.entry.value.decode("utf-8", "replace") if shown else None
@@ -65,6 +64,36 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
                 if not shown:
                     click.echo("confsync: the value is sensitive; print it with --reveal", err=True)
     return 0
+
+
+def _holder(core: Core, environment: str | None, sources: Sequence[str], text: str) -> tuple[str, str, Found]:
+    """The first of these sources that has a key, the key in its spelling, and what is there.
+
+    Raises:
+        SourceError: none has it, and one could not be asked.
+        ConfsyncError: none has it.
+    """
+    from confsync.errors import ConfsyncError, SourceError
+
+    problem: SourceError | None = None
+    hints = []
+    for name in sources:
+        view = core.hub.view(name, environment, looking=True)
+        try:
+            path = view.spell(text)
+            found = view.find(path)
+            if found is not None:
+                return name, path, found
+            absent = view.absent(path)
+        except SourceError as exc:
+            problem = problem or exc
+            continue
+        hints += [absent.detail] if absent.detail else []
+        hints += [f"did you mean {absent.nearest!r}?"] if absent.nearest else []
+    if problem is not None and not hints:
+        raise problem
+    hint = "; ".join(hints) or "list the keys with: confsync ls"
+    raise ConfsyncError(f"there is no key {text!r} in {', '.join(sources)}", hint=hint)
 
 
 @click.command(short_help="List the keys of a source.")
@@ -87,29 +116,54 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
     with reading(options, ledger_needed=False) as session:
         source, path = split_key(session.loaded, prefix)
         environment = options.environment or session.loaded.config.defaults.environment
-        rows = []
+        rows: list[tuple[str, str, int | None, str]] = []
         with session.core((environment,)) as core:
             refresh_or_raise(core, source)
             for name in [source] if source else core.hub.sources:
-                view = core.hub.view(name, environment)
-                for one in [path, *view.under(path)] if path else view.under(""):
-                    found = view.find(one)
+                view = core.hub.view(name, environment, looking=True)
+                for one in _listed(view, path, values=values):
+                    found = view.find(one) if values or not view.by_request else None
                     if found is not None:
                         value = shown_value(core, name, one, found.entry) if values else ""
                         rows.append(
                             (f"{name}:{one}", full_key(found.prefix, one), found.entry.revision, value)
                         )
+                    elif view.by_request:
+                        rows.append((f"{name}:{one}", "", None, ""))
     if options.as_json:
         names = ("key", "stored_as", "revision", *(("value",) if values else ()))
         print_json([dict(zip(names, row, strict=False)) for row in rows])
     else:
         table(
             [
-                (printable(key), f"revision {revision_text(revision)}", value)
+                (printable(key), "" if revision is None else f"revision {revision_text(revision)}", value)
                 for key, _, revision, value in rows
             ]
         )
     return 0
+
+
+def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
+    """The keys at and below what somebody typed; of secrets whose values are wanted, each field."""
+    if not view.by_request:
+        path = view.spell(text)
+        yield from [path, *view.under(path)] if path else view.under("")
+        return
+    for path in view.below(text.rstrip("/")):
+        yield from fields(view, path) if values else [path]
+
+
+def fields(view: View, path: str) -> list[str]:
+    """Each field of the secret at `path`, spelled as a key."""
+    looked = view.look_up(path)
+    return [] if looked is None else [f"{path}#{field}" for field in sorted(looked[1])]
+
+
+def keys_of(view: View) -> list[str]:
+    """Every key of a view: of secrets, each field."""
+    if not view.by_request:
+        return view.paths()
+    return [field for path in view.paths() for field in fields(view, path)]
 
 
 def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
@@ -142,8 +196,9 @@ def diff(context: click.Context, left: str, right: str) -> int:
     with reading(options, ledger_needed=False) as session, session.core((left, right)) as core:
         refresh_or_raise(core)
         for source in core.hub.sources:
-            one, other = core.hub.view(source, left), core.hub.view(source, right)
-            for path in sorted({*one.paths(), *other.paths()}):
+            one = core.hub.view(source, left, looking=True)
+            other = core.hub.view(source, right, looking=True)
+            for path in sorted({*keys_of(one), *keys_of(other)}):
                 a, b = one.find(path), other.find(path)
                 if a is not None and b is not None and a.entry.value == b.entry.value:
                     continue

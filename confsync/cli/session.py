@@ -141,17 +141,17 @@ def known_syncs(loaded: LoadedConfig, names: tuple[str, ...]) -> list[str] | Non
 
 
 def split_key(loaded: LoadedConfig, text: str) -> tuple[str | None, str]:
-    """`source:path` as (source, path); (None, path) where no source is named.
+    """`source:path` as (source, path); (None, path) where no source is named. The path is as it was typed.
 
     Raises:
         ConfigError: there is no such source.
     """
     source, colon, path = text.partition(":")
     if not colon:
-        return None, text.strip("/")
+        return None, text
     if source not in loaded.config.sources:
         raise ConfigError(f"there is no source {source!r}{did_you_mean(source, loaded.config.sources)}")
-    return source, path.strip("/")
+    return source, path
 
 
 def refresh_or_raise(core: Core, source: str | None = None) -> None:
