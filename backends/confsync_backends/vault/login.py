@@ -15,8 +15,6 @@ from confsync_backends.vault.auth.method import Grant
 
 _DUE = 2 / 3  # of what is left; the rest is for failing and trying again
 _EARLIER = 0.1  # up to so much of that sooner, lest a fleet that started together renews together
-_SHORTER = 0.99  # a renewal below so much of what was asked for has met the token's end
-_ROUNDED = 1.0  # seconds by which Vault may round down
 _SHORTEST_WAIT = 1.0  # seconds: where each step prolongs nothing, steps would come ever faster
 _FORMAT = 1
 
@@ -66,7 +64,7 @@ class Login:
         Args:
             again: renew even so, since nobody can log in anew.
         """
-        short = ttl < self.grant.granted * _SHORTER - _ROUNDED
+        short = ttl < self.grant.granted
         grant = replace(self.grant, ttl=ttl, renewable=self.grant.renewable and (again or not short))
         return replace(self, grant=grant, ends=asked + ttl, due=_due(asked, ttl), failures=0)
 

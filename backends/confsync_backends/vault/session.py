@@ -216,7 +216,7 @@ class Session:
         self, request: _Request, policies: tuple[str, ...], *, doubtful: bool = False
     ) -> Forbidden:
         capability = request.capability
-        path = f"{request.path}/" if capability == "list" else request.path
+        path = request.path.strip("/") + ("/" if capability == "list" else "")
         whose = f" ({', '.join(policies)})" if policies else ""
         doubt = ", or the login has ended, which it may not look up" if doubtful else ""
         return Forbidden(
