@@ -2,8 +2,19 @@
 
 from .admin import VaultAdmin
 from .faults import Fault, Faults
+from .identities import Authority, Identity, JwtIssuer
 from .listener import TlsFiles
 from .request_log import Request
 from .server import VaultServer
 
-__all__ = ["Fault", "Faults", "Request", "TlsFiles", "VaultAdmin", "VaultServer"]
+__all__ = [
+    "Authority",
+    "Fault",
+    "Faults",
+    "Identity",
+    "JwtIssuer",
+    "Request",
+    "TlsFiles",
+    "VaultAdmin",
+    "VaultServer",
+]

@@ -9,10 +9,13 @@ import os
 import ssl
 import threading
 import uuid
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import pytest
+
+from .identities import JwtIssuer
 
 _TIMEOUT = 30.0
 
@@ -41,13 +44,14 @@ class VaultAdmin:
 
     Attributes:
         unique: part of every name it makes, so that tests may share a server.
+        namespace_path: what a client sends as X-Vault-Namespace; None is the root namespace.
     """
 
     def __init__(self, address: str, token: str, namespace: str | None = None) -> None:
         self.address = address
         self.unique = uuid.uuid4().hex[:8]
+        self.namespace_path = namespace
         self._token = token
-        self._namespace = namespace
         self._versions: dict[str, int] = {}
         self._made: list[tuple[str, str, Any]] = []
         self._numbers = 0
@@ -65,7 +69,7 @@ class VaultAdmin:
             The status and the parsed body, which is None when there is none.
         """
         sent = {"X-Vault-Token": self._token} | (
-            {"X-Vault-Namespace": self._namespace} if self._namespace else {}
+            {"X-Vault-Namespace": self.namespace_path} if self.namespace_path else {}
         )
         sent |= headers or {}
         raw = None if body is None else json.dumps(body)
@@ -160,6 +164,62 @@ class VaultAdmin:
         body = {"password": password, "token_policies": policies, **fields}
         self.must("POST", f"auth/{mount}/users/app", body)
         return UserpassLogin(mount, "app", password)
+
+    def jwt(self, policies: list[str], issuer: JwtIssuer, **fields: Any) -> tuple[str, str]:
+        """A JWT login of its own; gives mount and role.
+
+        It believes the issuer's tokens whose `aud` is "vault", and calls their `sub` the user.
+        """
+        mount = self.login_mount("jwt")
+        self.must("POST", f"auth/{mount}/config", {"jwt_validation_pubkeys": [issuer.public_key]})
+        role = {
+            "role_type": "jwt",
+            "user_claim": "sub",
+            "bound_audiences": ["vault"],
+            "token_policies": policies,
+        }
+        self.must("POST", f"auth/{mount}/role/app", role | fields)
+        return mount, "app"
+
+    def kubernetes(self, policies: list[str], namespace: str, name: str, **fields: Any) -> tuple[str, str]:
+        """A Kubernetes login of its own, for one service account; gives mount and role.
+
+        Only the stand-in lets anybody in who has no cluster.
+        """
+        mount = self.login_mount("kubernetes")
+        self.must("POST", f"auth/{mount}/config", {"kubernetes_host": "https://127.0.0.1:6443"})
+        role = {
+            "bound_service_account_names": name,
+            "bound_service_account_namespaces": namespace,
+            "token_policies": policies,
+        }
+        self.must("POST", f"auth/{mount}/role/app", role | fields)
+        return mount, "app"
+
+    def cert(self, policies: list[str], authority: Path, **fields: Any) -> tuple[str, str]:
+        """A certificate login of its own, for all whom this PEM file vouches for; gives mount and name."""
+        mount = self.login_mount("cert")
+        body = {"certificate": authority.read_text(), "token_policies": policies, **fields}
+        self.must("POST", f"auth/{mount}/certs/app", body)
+        return mount, "app"
+
+    def ldap(self, policies: list[str], **fields: Any) -> str:
+        """An LDAP login of its own; gives the mount. VaultServer.directory_user says who is known."""
+        mount = self.login_mount("ldap")
+        body = {"url": "ldap://127.0.0.1", "token_policies": policies, **fields}
+        self.must("POST", f"auth/{mount}/config", body)
+        return mount
+
+    def namespace(self, stem: str) -> VaultAdmin:
+        """An admin of a new namespace of its own; skips the test where there are none (Vault's free edition)."""
+        name = self.name(stem)
+        status, _ = self.call("POST", f"sys/namespaces/{name}", {})
+        if status == 404:
+            pytest.skip(f"the Vault at {self.address} has no namespaces")
+        self._made.append(("DELETE", f"sys/namespaces/{name}", None))
+        return VaultAdmin(
+            self.address, self._token, f"{self.namespace_path}/{name}" if self.namespace_path else name
+        )
 
     def database(self, default_ttl: str, max_ttl: str) -> tuple[str, str]:
         """A database engine of its own; gives mount and role. Credentials come from `<mount>/creds/<role>`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,7 @@ class AppRole(Engine):
         super().__init__(*args)
         self._roles: dict[str, Role] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
+    def exists(self, path: str) -> bool:
         return not path.startswith("role/") or path.split("/")[1].lower() in self._roles
 
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
@@ -149,7 +150,7 @@ class AppRole(Engine):
         uses = int(call.body.get("num_uses") or role.fields.get("secret_id_num_uses") or 0)
         metadata = call.body.get("metadata") or {}
         if isinstance(metadata, str):
-            raise Refused(400, "metadata must be an object here")
+            metadata = _metadata(metadata)
         secret = SecretId(secret_id, now, ttl, uses or None, now + ttl if ttl else None, metadata)
         role.secret_ids[secret_id] = secret
         data = {"secret_id": secret_id, "secret_id_accessor": secret.accessor, "secret_id_ttl": int(ttl)}
@@ -180,3 +181,11 @@ class AppRole(Engine):
         if role is None:
             raise Refused(400, f'role "{name}" does not exist')
         return role
+
+
+def _metadata(text: str) -> dict[str, str]:
+    try:
+        parsed = json.loads(text)
+    except ValueError as exc:
+        raise Refused(400, f"failed to parse JSON metadata: {text}") from exc
+    return parsed if isinstance(parsed, dict) else {}

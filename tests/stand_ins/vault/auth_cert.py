@@ -23,9 +23,6 @@ class Cert(Engine):
         super().__init__(*args)
         self._certs: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        return path.removeprefix("certs/") in self._certs
-
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
         role = self._certs.get(token_role)
         return roles.role_limits(role) if role else None

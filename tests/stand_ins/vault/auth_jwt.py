@@ -5,6 +5,7 @@ Error strings: github.com/hashicorp/vault-plugin-auth-jwt and github.com/hashico
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from . import jwt, roles
@@ -25,8 +26,8 @@ class Jwt(Engine):
         self._config: dict[str, Any] = {}
         self._roles: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        return path.removeprefix("role/") in self._roles
+    def collections(self) -> dict[str, Collection[str]]:
+        return {"role": self._roles}
 
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
         role = self._roles.get(token_role)

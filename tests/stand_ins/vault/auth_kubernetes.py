@@ -5,6 +5,7 @@ A real Vault has the cluster review it; the claims that matter and the errors ar
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,8 +26,8 @@ class Kubernetes(Engine):
         self._config: dict[str, Any] | None = None
         self._roles: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        return path.removeprefix("role/") in self._roles
+    def collections(self) -> dict[str, Collection[str]]:
+        return {"role": self._roles}
 
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
         role = self._roles.get(token_role)

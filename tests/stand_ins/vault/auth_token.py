@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import ids
-from .answers import Answer, Refused, denied, no_content, wrapped_error
+from .answers import Answer, Refused, beyond_the_stand_in, denied, no_content, wrapped_error
 from .call import Call, as_list
 from .durations import DEFAULT_TTL, MAX_TTL, seconds
 from .lifetime import Wish, granted
@@ -102,6 +102,8 @@ class TokenEngine(Engine):
         return found[0].engine.role_limits(token.role) if found and token.role else None
 
     def _create(self, call: Call, *, orphan: bool) -> Answer:
+        if call.body.get("type") == "batch":
+            raise beyond_the_stand_in("batch tokens")
         parent = call.caller
         powerful = parent.namespace.acl(parent.policies).allows("update", "auth/token/create", sudo=True)
         for name in ("id", "period", "no_parent"):

@@ -18,8 +18,8 @@ class Userpass(Engine):
         super().__init__(*args)
         self._users: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        return path.removeprefix("users/").lower() in self._users
+    def exists(self, path: str) -> bool:
+        return not path.startswith("users/") or path.split("/")[1].lower() in self._users
 
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
         user = self._users.get(token_role)

@@ -122,17 +122,18 @@ class Core:
         return replace(call, namespace=self.namespaces[name], path=whole.removeprefix(name))
 
     def _with_token(self, call: Call, found: tuple[Mount, str] | None) -> Answer:
-        call = replace(call, who=self.identified(call))
-        if call.operation == "update" and found and not found[0].engine.exists(call, found[1]):
+        call = replace(call, who=self._use(self.identified(call)))
+        if call.operation == "update" and found and not found[0].engine.exists(found[1]):
             call = replace(call, operation="create")
         try:
-            self._check(call, found)
+            self.check(call, sudo=found is not None and _matches(found[0].engine.sudo, found[1]))
             if found is None:
                 raise Refused(404, f"no handler for route '{call.path}'")
             mount, path = found
-            return self._finish(call, mount, mount.engine.dispatch(call, path))
+            return self._unless_used_up(call, self._finish(call, mount, mount.engine.dispatch(call, path)))
         finally:
-            self._used(call.caller)
+            if _is_used_up(call.caller):
+                self.tokens.revoke(call.caller)
 
     def identified(self, call: Call) -> Token:
         """Whose token it is.
@@ -147,18 +148,24 @@ class Core:
             raise bad_token()
         return token
 
-    def _check(self, call: Call, found: tuple[Mount, str] | None) -> None:
-        sudo = found is not None and _matches(found[0].engine.sudo, found[1])
+    def check(self, call: Call, *, sudo: bool = False) -> None:
+        """Raises Refused: 403 when the caller's policies do not allow it."""
         acl = call.caller.namespace.acl(call.caller.policies)
         if not acl.allows(call.operation, call.namespace.path + call.path, sudo=sudo):
             raise denied()
 
-    def _used(self, token: Token) -> None:
-        if not token.num_uses:
-            return
-        token.uses_left -= 1
-        if token.uses_left <= 0:
-            self.tokens.revoke(token)
+    def _use(self, token: Token) -> Token:
+        token.uses_left -= 1 if token.num_uses else 0
+        return token
+
+    def _unless_used_up(self, call: Call, answer: Answer) -> Answer:
+        """The last use of a token ends its leases, so that a leased secret would be dead already."""
+        if answer.lease_id and _is_used_up(call.caller):
+            raise Refused(
+                400,
+                "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.",
+            )
+        return answer
 
     def _finish(self, call: Call, mount: Mount, answer: Answer) -> Answer:
         if answer.secret is not None:
@@ -219,6 +226,10 @@ class Core:
     def _token_ended(self, token: Token) -> None:
         self.wrapping.forget(token)
         self.leases.revoke_of(token)
+
+
+def _is_used_up(token: Token) -> bool:
+    return bool(token.num_uses) and token.uses_left <= 0
 
 
 def _matches(patterns: tuple[str, ...], path: str) -> bool:

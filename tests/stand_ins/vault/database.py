@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 from . import ids
@@ -19,9 +20,8 @@ class Database(Engine):
         self._connections: dict[str, dict[str, Any]] = {}
         self._roles: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        kind, _, name = path.partition("/")
-        return name in {"config": self._connections, "roles": self._roles}.get(kind, {name})
+    def collections(self) -> dict[str, Collection[str]]:
+        return {"config": self._connections, "roles": self._roles}
 
     @route("list", "config")
     def list_connections(self, call: Call) -> Answer:

@@ -6,7 +6,7 @@ import json
 import posixpath
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from .answers import Answer, Refused
 from .call import Call
@@ -81,7 +81,12 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, body: bytes) -> Answer:
         clean = posixpath.normpath(path) + ("/" if path.endswith("/") and path != "/" else "")
         if clean != path:
-            return Answer(status=301, text="", headers={"Location": clean})
+            query = urlsplit(self.path).query
+            return Answer(
+                status=301, text="", headers={"Location": quote(clean) + (f"?{query}" if query else "")}
+            )
+        if not path.isprintable():
+            return Answer(status=400, text="")
         if not path.startswith("/v1/"):
             return Answer(status=404, text="404 page not found\n", headers={"Content-Type": "text/plain"})
         return self.server.owner.core.answer(self._call(path.removeprefix("/v1/"), body))

@@ -16,7 +16,7 @@ class Kv1(Engine):
         super().__init__(*args)
         self._secrets: dict[str, dict[str, Any]] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
+    def exists(self, path: str) -> bool:
         return path in self._secrets
 
     @route("list", "<path...>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,9 +96,8 @@ class Kv2(Engine):
         self._settings = Settings()
         self._entries: dict[str, Entry] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        kind, _, key = path.partition("/")
-        return kind not in ("data", "metadata") or key in self._entries
+    def collections(self) -> dict[str, Collection[str]]:
+        return {"data": self._entries, "metadata": self._entries}
 
     @route("read", "config")
     def read_config(self, call: Call) -> Answer:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import ids, policies
 from .answers import Answer, Json, Refused
-from .call import Call
 from .durations import DEFAULT_TTL, MAX_TTL, seconds
 from .routing import Routed
 
@@ -31,9 +31,15 @@ class Engine(Routed):
         self.core = core
         self.mount = mount
 
-    def exists(self, call: Call, path: str) -> bool:
-        """Whether a write would replace something, which makes it an update rather than a create."""
-        return True
+    def collections(self) -> dict[str, Collection[str]]:
+        """By the prefix of their paths, those things of which a first write is a create and not an update."""
+        return {}
+
+    def exists(self, path: str) -> bool:
+        """Whether a write would be an update; so it is where the engine makes no difference."""
+        kind, _, name = path.rstrip("/").partition("/")
+        known = self.collections().get(kind)
+        return known is None or name in known
 
     def role_limits(self, token_role: str) -> dict[str, Any] | None:
         """For a login engine: ttl, max_ttl and period that a renewal of the role's tokens obeys."""

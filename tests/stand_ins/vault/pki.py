@@ -49,9 +49,6 @@ class Pki(Engine):
         self._issued: dict[str, x509.Certificate] = {}
         self.revoked: set[str] = set()
 
-    def exists(self, call: Call, path: str) -> bool:
-        return True
-
     @route("write", "root/generate/internal")
     def generate_root(self, call: Call) -> Answer:
         name = call.required("common_name", "the common_name field is required, or must be provided in a CSR")
@@ -131,17 +128,15 @@ class Pki(Engine):
         if role is None:
             raise Refused(400, f"unknown role: {name}")
         authority = self._signing()
-        names, addresses = _wanted(call.body)
+        names, addresses = _names(call.body), _addresses(call.body)
         _check_names(names, role)
         until = self._until(
             seconds(call.body.get("ttl")) or seconds(role.get("ttl")), seconds(role.get("max_ttl"))
         )
         self._check_end(until, authority)
         key = make_key(role)
-        sans = [
-            *(x509.DNSName(one) for one in dict.fromkeys(names)),
-            *(x509.IPAddress(one) for one in addresses),
-        ]
+        alternatives = dict.fromkeys(names[1:] if call.body.get("exclude_cn_from_sans") else names)
+        sans = [*(x509.DNSName(one) for one in alternatives), *(x509.IPAddress(one) for one in addresses)]
         certificate = self._leaf(names[0], key.public_key(), until, sans, authority)
         data = self._shown(certificate, authority, until) | {
             "private_key": _private(key),
@@ -324,8 +319,8 @@ def _authority_extensions(
     )
 
 
-def _wanted(body: Json) -> tuple[list[str], list[Any]]:
-    """The names, the common one first, and the IP addresses asked for."""
+def _names(body: Json) -> list[str]:
+    """The names asked for, the common one first."""
     name = body.get("common_name")
     if not name:
         raise Refused(
@@ -333,13 +328,17 @@ def _wanted(body: Json) -> tuple[list[str], list[Any]]:
             'the common_name field is required, or must be provided in a CSR with "use_csr_common_name" set to true, '
             'unless "require_cn" is set to false',
         )
-    alternatives = [] if body.get("exclude_cn_from_sans") else [str(name)]
-    names = [str(name), *alternatives[1:], *as_list(body.get("alt_names"))]
-    try:
-        addresses = [ipaddress.ip_address(text) for text in as_list(body.get("ip_sans"))]
-    except ValueError as exc:
-        raise Refused(400, f"the value {str(exc).split()[0]} is not a valid IP address") from exc
-    return names, addresses
+    return [str(name), *as_list(body.get("alt_names"))]
+
+
+def _addresses(body: Json) -> list[Any]:
+    found = []
+    for text in as_list(body.get("ip_sans")):
+        try:
+            found.append(ipaddress.ip_address(text))
+        except ValueError as exc:
+            raise Refused(400, f"the value {text!r} is not a valid IP address") from exc
+    return found
 
 
 def _check_names(names: list[str], role: Json) -> None:

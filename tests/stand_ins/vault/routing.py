@@ -46,7 +46,7 @@ def _part(part: str) -> str:
 class Routed:
     """Dispatches to its marked methods, in the order they are written."""
 
-    _routes: ClassVar[list[tuple[frozenset[str], re.Pattern[str], str]]] = []
+    _routes: ClassVar[list[tuple[frozenset[str], re.Pattern[str], Callable[..., Answer]]]] = []
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -62,12 +62,11 @@ class Routed:
             Refused: 404 for a path nobody answers, 405 for an operation it does not have.
         """
         chosen: str | None = None
-        for operations, regex, name in self._routes:
+        for operations, regex, handler in self._routes:
             match = regex.fullmatch(path)
             if not match or chosen not in (None, regex.pattern):
                 continue
             chosen = regex.pattern
             if call.operation in operations:
-                answer: Answer = getattr(self, name)(call, **match.groupdict())
-                return answer
+                return handler(self, call, **match.groupdict())
         raise unsupported_path() if chosen is None else unsupported_operation()

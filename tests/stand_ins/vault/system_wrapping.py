@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .answers import Answer, Refused
 from .call import Call
 from .clock import rfc3339
@@ -12,7 +14,11 @@ from .routing import route
 class WrappingRoutes(Engine):
     @route("write", "wrapping/unwrap")
     def unwrap(self, call: Call) -> Answer:
-        return self.core.wrapping.unwrap(self._wanted(call))
+        wanted = self._wanted(call)
+        self.core.wrapping.find(wanted)
+        if wanted != call.token:
+            self.core.check(replace(call, who=self.core.identified(call)))
+        return self.core.wrapping.unwrap(wanted)
 
     @route("write", "wrapping/lookup")
     def lookup(self, call: Call) -> Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,9 +50,8 @@ class Transit(Engine):
         super().__init__(*args)
         self._keys: dict[str, Key] = {}
 
-    def exists(self, call: Call, path: str) -> bool:
-        kind, _, name = path.partition("/")
-        return kind != "encrypt" or name in self._keys
+    def collections(self) -> dict[str, Collection[str]]:
+        return {"encrypt": self._keys}
 
     @route("list", "keys")
     def list_keys(self, call: Call) -> Answer:
