@@ -50,9 +50,9 @@ class Routed:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        members = [member for kind in cls.__mro__ for member in vars(kind).items()]
+        members = [member for kind in cls.__mro__ for member in vars(kind).values()]
         cls._routes = [
-            (ops, regex, name) for name, member in members for ops, regex in getattr(member, "routes", [])
+            (ops, regex, member) for member in members for ops, regex in getattr(member, "routes", [])
         ]
 
     def dispatch(self, call: Call, path: str) -> Answer:
