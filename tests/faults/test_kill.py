@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import random
+import select
 import signal
 import sys
 import time
 import warnings
 
 import pytest
+
+import confsync
+from confsync.config.models import Config, Sync
 
 KILLS = 210
 STEPS = 3  # kills in a row before a run is let through
@@ -19,26 +25,40 @@ STEPS = 3  # kills in a row before a run is let through
 @pytest.fixture
 def apply(workspace):
     """apply(None) runs `confsync apply` to its end, apply(seconds) kills it after so long."""
-    import confsync.cli.apply
-    import confsync.cli.main
-    import confsync.cli.session
-    import confsync.reconcile.reconciler
-    import confsync.render.renderer  # noqa: F401
-    import confsync_backends.file  # noqa: F401 - a child that imports would spend its life on it
+    # A child that imports, and builds what checks a configuration, would spend its life on it.
+    import confsync_backends.file.backend
+    import confsync_backends.file.contents  # noqa: F401
+
+    for module in pkgutil.walk_packages(confsync.__path__, "confsync."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    Config.model_rebuild()
+    Sync.model_rebuild()
 
     def apply(after=None):
         pid = os.fork()
         if pid == 0:
             _apply(workspace)
         if after is not None:
-            # A sleep would round every moment to the scheduler's.
-            end = time.perf_counter() + after
-            while time.perf_counter() < end:
-                pass
+            _await(pid, after)
             os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]
 
     return apply
+
+
+def _await(pid, seconds):
+    """Wait for an exact moment, or for the end of the process if it comes first."""
+    moment = time.perf_counter() + seconds
+    ended = os.pidfd_open(pid)
+    try:
+        # The last millisecond is spun: a sleep would round every moment to the scheduler's.
+        if select.select([ended], [], [], max(0, seconds - 0.001))[0]:
+            return
+    finally:
+        os.close(ended)
+    while time.perf_counter() < moment:
+        pass
 
 
 def _apply(workspace):
