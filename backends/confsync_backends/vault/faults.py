@@ -146,9 +146,8 @@ def spoken(errors: object, secrets: Iterable[str] = ()) -> str:
     """
     if not isinstance(errors, list):
         return ""
-    text = "; ".join(_tidy(error) for error in errors if isinstance(error, str))
-    for secret in sorted(filter(_worth_masking, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
+    hidden = sorted(filter(_worth_masking, secrets), key=len, reverse=True)
+    text = "; ".join(_tidy(_masked(error, hidden)) for error in errors if isinstance(error, str))
     text = printable(text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
@@ -157,6 +156,12 @@ def _tidy(error: str) -> str:
     # Vault's list of causes: "1 error occurred:\n\t* permission denied\n\n"
     head, found, causes = error.partition("occurred:\n\t* ")
     return " ".join((causes if found and head.endswith(("error ", "errors ")) else error).split())
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _worth_masking(secret: str) -> bool:

@@ -137,7 +137,7 @@ class TlsFiles:
             Invalid: a file cannot be read, or holds no certificate or key that fits.
         """
         files = dict(self._files())
-        context = ssl.create_default_context(cafile=self._pem("ca_cert", files), capath=files.get("ca_path"))
+        context = self._trusting(self._pem("ca_cert", files), files.get("ca_path"))
         if not self._options.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -145,6 +145,16 @@ class TlsFiles:
         if certificate is not None:
             self._load(context, certificate, key)
         return context
+
+    def _trusting(self, ca: Path | None, directory: Path | None) -> ssl.SSLContext:
+        if directory is not None and not directory.is_dir():
+            raise self._invalid("ca_path", directory, "it is no directory")
+        try:
+            return ssl.create_default_context(cafile=ca, capath=directory)
+        except ssl.SSLError as error:
+            raise self._invalid(
+                "ca_cert", ca or Path(), "it holds no certificate that can be read"
+            ) from error
 
     def _files(self) -> list[tuple[str, Path]]:
         names = ("ca_cert", "ca_path", "client_cert", "client_key")
@@ -239,6 +249,7 @@ _TLS = (
 )  # fmt: skip
 
 
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError)
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 # What was raised -> what we say, what to do.
 _NETWORK: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
@@ -263,7 +274,7 @@ def as_source_error(about: str, error: Exception, options: VaultOptions) -> Sour
     """
     causes = list(_causes(error))
     for cause in causes:
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HUNG_UP):
             return _tls_error(about, cause)
     # The order matters: urllib3's error for a connection that did not come about is a timeout, too.
     for kinds, text, hint in _NETWORK:
@@ -284,8 +295,12 @@ def timed_out(about: str, timeout: float) -> Unavailable:
 
 def _broken(about: str, causes: list[BaseException], options: VaultOptions) -> Unavailable:
     plain = options.address.startswith("http:")
-    unanswered = any(isinstance(cause, http.client.BadStatusLine) for cause in causes)
-    hint = "if it speaks TLS, write https:// in address" if plain and unanswered else None
+    hint = None
+    if plain and any(isinstance(cause, http.client.BadStatusLine) for cause in causes):
+        hint = "if it speaks TLS, write https:// in address"
+    elif not plain and any(isinstance(cause, _HUNG_UP) for cause in causes):
+        # What a server says to a certificate it refuses is lost where it hangs up at the same time.
+        hint = "if this goes on, does it want another client certificate? set client_cert and client_key"
     return Unavailable(
         f"{about}: the connection broke before the whole answer was here", hint=hint, retry_after=0.0
     )
@@ -296,7 +311,7 @@ def _tls_error(about: str, error: ssl.SSLError) -> SourceError:
     for pattern, kind, text, hint in _TLS:
         if re.search(pattern, said):
             return kind(f"{about}: {text}", hint=hint)
-    return Unavailable(f"{about}: TLS failed ({error.reason or 'the connection was closed'})")
+    return Unavailable(f"{about}: TLS failed ({error.reason})")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
