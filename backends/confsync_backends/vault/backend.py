@@ -96,6 +96,11 @@ class VaultBackend(AddressedBackend):
         self._session.end()
 
     def _fetch(self, mount: Mount, address: Address) -> Secret:
+        if not mount.below(address.path):
+            raise Invalid(
+                f"vault at {self._shown}: reading {printable(address.path)}: this is a mount, no secret in it",
+                hint=f"write for example {printable(mount.path)}NAME",
+            )
         if mount.version == 2:
             return self._versioned.fetch(mount, address)
         if mount.type in ("kv", "cubbyhole"):

@@ -101,7 +101,7 @@ class Versioned:
         reply = self._visible_metadata(mount, address)
         if reply is None:
             return f"there is no version {version}, or no secret at all (its metadata may not be read)"
-        latest = _count(reply.data or {}, "current_version")
+        latest = _latest(reply)
         return f"there is no version {version} (the latest is {latest})" if latest else _NOTHING
 
     def _secret(self, address: Address, reply: Reply) -> Secret:
@@ -121,7 +121,7 @@ class Versioned:
     def _standing(self, reply: Reply, asked: int) -> _Standing:
         """How the asked version stands by the metadata; 0 asks for the latest."""
         metadata = reply.data or {}
-        version = asked or _count(metadata, "current_version")
+        version = asked or _latest(reply)
         versions = metadata.get("versions")
         found = versions.get(str(version)) if isinstance(versions, dict) else None
         if not isinstance(found, dict):
@@ -210,10 +210,9 @@ def _missing(version: int, metadata: Mapping[str, Any], now: float) -> str:
 
 def _described(reply: Reply) -> Secret:
     """The metadata as a secret of its own."""
-    metadata = reply.data
+    metadata, version = reply.data, _latest(reply)
     if metadata is None:
         return Secret(None, missing=_NOTHING)
-    version = _count(metadata, "current_version")
     versions = metadata.get("versions")
     latest = versions.get(str(version)) if isinstance(versions, dict) else None
     return Secret(
@@ -227,6 +226,11 @@ def _described(reply: Reply) -> Secret:
         version=version,
         created=parse_time(metadata.get("updated_time")),
     )
+
+
+def _latest(reply: Reply) -> int:
+    """The number of the latest version by the metadata; 0: there is none."""
+    return 0 if reply.data is None else _count(reply.data, "current_version")
 
 
 def _count(metadata: Mapping[str, Any], name: str) -> int:
