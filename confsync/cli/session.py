@@ -48,6 +48,7 @@ class Session:
             bytecode=self.bytecode,
             environments=environments,
             unclean=self.unclean,
+            looking=not self.writes,
         )
         try:
             yield core

@@ -212,6 +212,9 @@ def _message(kind: str, path: tuple[str | int, ...], detail: Any) -> str:
         text = str(detail["msg"]).removeprefix("Value error, ")
         return f"{name}: {text}" if name else text
     if "[key]" in detail["loc"]:
+        key = detail["input"]
+        if isinstance(key, bool):
+            return f"this name is the boolean {str(key).lower()} in YAML: quote it"
         return (
             f"{path[-1]!r} is not a legal name: letters, digits and _ (in a sync or environment also . and -)"
         )

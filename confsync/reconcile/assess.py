@@ -143,6 +143,8 @@ class Assessor:
             return False
         core, reads = self._core, record.reads
         now = {name: core.renderer.files.digest(name) or "" for name in reads.templates}
+        if now != reads.templates:
+            return False
         inputs = identity(question.spec, reads, question.views, now, question.targets, core.hasher)
         if inputs != record.identity:
             return False
@@ -236,7 +238,7 @@ class Assessor:
                 hint=_CONFIRM,
             )
         before = question.record.reads.keys if question.record else {}
-        gone = [read for read in before if read not in reads.keys and _is_gone(read, question.views)]
+        gone = [read for read in before if read not in reads.keys and _is_gone(read, reads, question.views)]
         if limit.exceeded(len(gone), len(before)):
             raise Held(
                 f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone",
@@ -256,8 +258,14 @@ def _standing(reads: Reads, views: Mapping[str, SourceView]) -> tuple[State, str
     return State.OK, "", None
 
 
-def _is_gone(read: PathRead, views: Mapping[str, SourceView]) -> bool:
-    return read.source in views and views[read.source].view.find(read.path) is None
+def _is_gone(read: PathRead, reads: Reads, views: Mapping[str, SourceView]) -> bool:
+    """Whether a key that was read last time does not exist any more."""
+    if read.source not in views:
+        return False
+    view = views[read.source].view
+    if view.by_request:
+        return read in reads.missed  # what nobody wants any more is not asked for
+    return view.find(read.path) is None
 
 
 def _failed(

@@ -56,12 +56,14 @@ class Core:
         environments: tuple[str | None, ...] | None = None,
         reuse: SourceHub | None = None,
         unclean: bool = False,
+        looking: bool = False,
     ) -> Self:
         """Open the sources and the renderer; no I/O on any store yet.
 
         Args:
             environments: which environments to read, by default those the syncs use.
             reuse: the sources of the configuration before; those that are still the same run on.
+            looking: only look: nothing is fetched that fetching makes.
 
         Raises:
             ConfigError: a source's backend or options are wrong.
@@ -80,7 +82,14 @@ class Core:
             return Keeper(lambda: ledger.flag(flag), lambda text: ledger.put_flag(flag, text), ledger.key)
 
         hub = SourceHub(
-            loaded, used, clock, known=ledger.key_counts, keeper=keeper, notify=notify, reuse=reuse
+            loaded,
+            used,
+            clock,
+            known=ledger.key_counts,
+            keeper=keeper,
+            notify=notify,
+            looking=looking,
+            reuse=reuse,
         )
         renderer = Renderer(
             TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode

@@ -32,6 +32,8 @@ def identity(
     for name in sorted(reads.templates):
         parts += ("template", name, templates[name])
     try:
+        if _differs_at_once(reads, views, hasher):
+            return None
         for (source, path), read in reads.keys.items():
             view = views[source].view
             found = view.find(path)
@@ -51,3 +53,18 @@ def identity(
     except (SourceError, KeyError):
         return None
     return hasher.parts(*parts)
+
+
+def _differs_at_once(reads: Reads, views: Mapping[str, SourceView], hasher: Hasher) -> bool:
+    """Whether what is known without asking says so already: nothing is to be fetched for a render that is past.
+
+    Only syncs that read a source which is asked key by key are looked at so; for the others it would be work done twice.
+    """
+    asked = {name for name, source in views.items() if source.view.by_request}
+    if not any(read.source in asked for read in reads.keys):
+        return False
+    for read, known in reads.keys.items():
+        found = None if read.source in asked else views[read.source].view.find(read.path)
+        if read.source not in asked and (found is None or hasher.value(found.entry.value) != known.digest):
+            return True
+    return False

@@ -82,11 +82,12 @@ class Recorder:
         if self.encrypted:
             raise RenderError("the ciphertexts found so far are decrypted first")  # a path may depend on them
         read = PathRead(source.name, path)
+        self.missed[read] = None  # also where asking fails: what was wanted is what the sync waits for
         with budget.waiting():
             found = source.view.look_up(path)
         if found is None:
-            self.missed[read] = None
             return None
+        del self.missed[read]
         self.found[read], value = found
         if not found[0].fetched:
             self.unfetched.append(f"{source.name}:{path}")

@@ -40,6 +40,7 @@ _PATIENCE_FOLLOWED = (
     2.0  # the same in a daemon, where whoever reads holds a worker, and the read is repeated anyway
 )
 _AT_ONCE = 8  # requests under way in `follow`
+_MOST_AT_ONCE = 256  # addresses looked after before looking again what is due
 _ALARM = 1 / 6  # of a lease's time: when so little is left and it cannot be renewed, somebody should know
 _UNUSED = 60.0  # seconds after which a secret that no sync reads is forgotten
 _MOST_PLAINTEXTS = 10_000  # remembered; a plaintext is small
@@ -82,6 +83,7 @@ class AddressedSource:
         backend: the open driver; closed by `close`.
         clock: where the time comes from.
         revoke: what to do at the end with the login, and the leases that hang on it.
+        looking: only look: leases of an earlier process are known, and left to whoever keeps them.
         keeper: where leases are kept over a restart, or None.
         notify: called with each `Event`, from the thread that noticed it; must not block.
     """
@@ -93,6 +95,7 @@ class AddressedSource:
         *,
         clock: Clock,
         revoke: Revoke = "unless_leased",
+        looking: bool = False,
         keeper: Keeper | None = None,
         notify: Callable[[Event], None] = lambda _: None,
     ) -> None:
@@ -100,6 +103,7 @@ class AddressedSource:
         self.backend = backend
         self._clock = clock
         self._revoke = revoke
+        self._looking = looking
         self._keeper = keeper
         self._notify = notify
         self._lock = threading.RLock()
@@ -164,14 +168,14 @@ class AddressedSource:
         Raises:
             SourceError: it is not known and cannot be fetched.
         """
-        self._restore(looking=looking)
+        self._restore()
         with self._lock:
             known = self._known.setdefault(address, _Known(address))
             known.names.add(name)
             known.used = self._clock.monotonic()
             if self._is_good(known):
                 return known.secret
-        if looking and not _is_listing(address) and self._ask(lambda: self.backend.is_dynamic(address)):
+        if (looking or self._looking) and self._is_dynamic(address):
             return None
         with known.fetching:
             if self._is_good(known):
@@ -201,6 +205,7 @@ class AddressedSource:
         with self._lock:
             unknown = [one for one in dict.fromkeys(ciphertexts) if (key, one) not in self._plaintexts]
         if unknown:
+            self._refuse_while_down()
             found = self._ask(lambda: self.backend.decrypt(key, unknown))
             with self._lock:
                 if len(self._plaintexts) + len(unknown) > _MOST_PLAINTEXTS:
@@ -234,8 +239,15 @@ class AddressedSource:
         with self._lock:
             if known.error is not None and now < known.retry_at:
                 raise known.error.with_traceback(None)
-            if self._down is not None and now < self._down_until:
-                self._failed(known, self._down)
+        try:
+            self._refuse_while_down()
+        except Unavailable as exc:
+            self._failed(known, exc)
+            raise
+
+    def _refuse_while_down(self) -> None:
+        with self._lock:
+            if self._down is not None and self._clock.monotonic() < self._down_until:
                 raise self._down.with_traceback(None)
 
     def _fetch(self, known: _Known) -> bool:
@@ -265,6 +277,9 @@ class AddressedSource:
             self._keep()
         self._wake.set()
         return differs
+
+    def _is_dynamic(self, address: Address) -> bool:
+        return not _is_listing(address) and self._ask(lambda: self.backend.is_dynamic(address))
 
     def _answer(self, address: Address) -> Secret:
         if _is_listing(address):
@@ -349,8 +364,9 @@ class AddressedSource:
 
     def refresh(self) -> None:
         """Do once all that is due, without waiting for anything else; what fails is told by whoever reads it."""
-        self._restore(looking=False)
-        self._work()
+        self._restore()
+        if not self._looking:
+            self._work()
 
     def resync(self, due: Collection[str], used: Collection[str]) -> None:
         """Have `follow` look whether what these syncs read has changed. Does not wait for it.
@@ -373,8 +389,13 @@ class AddressedSource:
         self._following = True
         while not self._stop.is_set():
             self._wake.clear()
-            self._tell(self._work())
-            self._wake.wait(self._until_due())
+            try:
+                self._tell(self._work())
+                pause = self._until_due()
+            except Exception:  # a mistake of ours must not end the only thread that renews leases
+                log.exception("a bug: please report it", extra={"source": self.name})
+                pause = backoff.CEILING
+            self._wake.wait(pause)
 
     def _tell(self, names: Collection[str]) -> None:
         if names and not self._stop.is_set():
@@ -390,6 +411,8 @@ class AddressedSource:
         now = self._clock.monotonic()
         with self._lock:
             due = [known for known in self._known.values() if self._due(known) <= now]
+        # Leases first, and of the rest not so much at once that a lease which becomes due meanwhile would wait long.
+        due = sorted(due, key=lambda known: known.clock is None)[:_MOST_AT_ONCE]
         before = [known.trouble for known in due]
         if len(due) > 1:
             with ThreadPoolExecutor(
@@ -446,6 +469,10 @@ class AddressedSource:
     def _has_changed(self, known: _Known, secret: Secret) -> bool:
         if _is_listing(known.address):
             return True
+        if self._ask(lambda: self.backend.is_dynamic(known.address)):
+            return (
+                False  # without a lease nothing says when it ends, and to fetch it again would make another
+            )
         return self._ask(lambda: self.backend.changed(known.address, secret))
 
     def _look_after_lease(self, known: _Known, clock: LeaseClock) -> bool:
@@ -509,7 +536,7 @@ class AddressedSource:
 
     # Over a restart
 
-    def _restore(self, *, looking: bool) -> None:
+    def _restore(self) -> None:
         """Take up the leases an earlier process kept; the login too, unless this one only looks."""
         with self._lock:
             if self._restored:
@@ -519,7 +546,7 @@ class AddressedSource:
             kept = self._keeper.load()
             if kept is None:
                 return
-            if not looking and kept.session is not None:
+            if not self._looking and kept.session is not None:
                 self.backend.import_session(kept.session)
                 self._session, self._tend_at = self.backend.session, -math.inf
             now = self._clock.monotonic()
@@ -529,7 +556,7 @@ class AddressedSource:
                 known.clock = LeaseClock.restored(one.lease, one.granted, now, one.ends - self._clock.now())
 
     def _keep(self) -> None:
-        if self._keeper is None:
+        if self._keeper is None or self._looking:
             return
         now = self._clock.monotonic()
         with self._lock:

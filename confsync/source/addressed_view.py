@@ -37,6 +37,10 @@ class AddressedView(View):
         self._secrets: dict[Address, Secret | None] = {}
         self._absent: dict[str, Absent] = {}
 
+    def spell(self, text: str) -> str:
+        """The canonical spelling; a leading slash means the store's root. Raises `SourceError`: it is no path."""
+        return str(_parsed(text))
+
     def find(self, path: str) -> Found | None:
         """The secret or field at `path`: text as it is, all else as JSON.
 

@@ -36,6 +36,7 @@ class SourceHub:
         known: source name -> prefix -> number of keys accepted before a restart.
         keeper: source name -> where it keeps leases over a restart; None where nothing is kept.
         notify: called with each `Event`, from any thread; must not block.
+        looking: only look, whatever a view is asked for: nothing is fetched that fetching makes.
         reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
 
     Raises:
@@ -51,11 +52,12 @@ class SourceHub:
         known: Callable[[str], Mapping[str, int]] = lambda _: {},
         keeper: Callable[[str], Keeper] | None = None,
         notify: Callable[[Event], None] = lambda _: None,
+        looking: bool = False,
         reuse: SourceHub | None = None,
     ) -> None:
         self._config = loaded.config
         self._threads: dict[str, threading.Thread] = {}
-        self._clock, self._keeper, self._notify = clock, keeper, notify
+        self._clock, self._keeper, self._notify, self._looking = clock, keeper, notify, looking
         in_use = sorted(set(environments), key=str)
         with ExitStack() as opened:
             self.sources: dict[str, AnySource] = {}
@@ -86,6 +88,7 @@ class SourceHub:
                 backend,
                 clock=self._clock,
                 revoke=config.revoke or "unless_leased",
+                looking=self._looking,
                 keeper=keeper,
                 notify=self._notify,
             )
