@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,9 +78,17 @@ class Faults:
         """412, as a standby that has not yet seen the write named by X-Vault-Index."""
         return self.answer(412, "required index state not present", **where)
 
-    def standby(self, **where: Any) -> Fault:
-        """473, as sys/health of a performance standby."""
-        return self.answer(473, **where)
+    def standby(self, status: int = 473, **where: Any) -> Fault:
+        """As sys/health of a performance standby; 429 is that of one which only waits to take over."""
+        body = {
+            "initialized": True,
+            "performance_standby": status == 473,
+            "replication_dr_mode": "disabled",
+            "replication_performance_mode": "disabled",
+            "sealed": False,
+            "standby": True,
+        }
+        return self.add(Fault(status=status, text=json.dumps(body), **{"path": "sys/health", **where}))
 
     def broken(self, **where: Any) -> Fault:
         """500."""

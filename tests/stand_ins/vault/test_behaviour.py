@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from confsync.testing.waiting import eventually
+
 from .fixtures import Vault, vault, vault_server
 from .identities import JwtIssuer
 
@@ -27,6 +29,13 @@ NOBODY = as_("")
 
 def login(vault: Vault, mount: str, body: dict[str, Any], user: str = "") -> tuple[int, Any]:
     return vault.admin.call("POST", f"auth/{mount}/login{user and '/'}{user}", body, NOBODY)
+
+
+def lease_errors(vault: Vault, lease: str) -> list[str] | None:
+    """Why the lease cannot be looked up; None when it can."""
+    _, body = vault.admin.call("PUT", "sys/leases/lookup", {"lease_id": lease})
+    errors: list[str] | None = body.get("errors")
+    return errors
 
 
 def reader(vault: Vault, hcl: str, **fields: Any) -> dict[str, str]:
@@ -201,8 +210,8 @@ def test_credentials_end_with_the_token_that_made_them(vault: Vault) -> None:
 
     vault.admin.must("POST", "auth/token/revoke", {"token": token})
 
-    status, body = vault.admin.call("PUT", "sys/leases/lookup", {"lease_id": lease})
-    assert (status, body["errors"]) == (400, ["invalid lease"])
+    gone = eventually(lambda: lease_errors(vault, lease))  # a real server does it soon, not at once
+    assert gone == ["invalid lease"]
 
 
 def test_leases_of_a_prefix_end_together(vault: Vault) -> None:
@@ -211,10 +220,7 @@ def test_leases_of_a_prefix_end_together(vault: Vault) -> None:
 
     vault.admin.must("PUT", f"sys/leases/revoke-prefix/{mount}")
 
-    assert [vault.admin.call("PUT", "sys/leases/lookup", {"lease_id": one})[0] for one in leases] == [
-        400,
-        400,
-    ]
+    assert eventually(lambda: all(lease_errors(vault, one) for one in leases))
 
 
 def test_a_login_is_wrapped_and_opened_once(vault: Vault) -> None:
@@ -343,7 +349,9 @@ def test_namespaces_are_worlds_of_their_own(vault: Vault) -> None:
 
 
 def test_paths_that_climb_are_sent_elsewhere(vault: Vault) -> None:
-    assert vault.admin.call("GET", "secret/data/../../sys/mounts")[0] == 301
+    status, _ = vault.admin.call("GET", "secret/data/../../sys/mounts")
+
+    assert status in (301, 307)  # as the Go it was built with
 
 
 def test_certificates_of_a_real_authority(vault: Vault) -> None:
