@@ -92,6 +92,8 @@ _WRONG: Mapping[int, tuple[type[SourceError], str, str | None]] = {
     413: (Invalid, "the request is too large for it", None),
     414: (Invalid, "the path is too long for it", None),
 }
+# What a key-value mount says, with 400, for the moments it takes to become version 2: known by its words alone.
+_UPGRADING = "Upgrading from non-versioned to versioned data"
 # Statuses by which Vault says that asking again soon makes sense, even without a Retry-After.
 _SOON = frozenset({412, 429, 472, 473})
 
@@ -102,6 +104,8 @@ def as_source_error(about: str, failure: Failure) -> SourceError:
         return TokenRejected(_line(about, "permission denied", failure.said), key=failure.path)
     if failure.status == 403:
         return Denied(_line(about, "permission denied", failure.said), key=failure.path)
+    if failure.status == 400 and failure.said.startswith(_UPGRADING):
+        return Unavailable(f"{about}: its mount is being upgraded", key=failure.path, retry_after=0.0)
     if failure.status in _WRONG:
         kind, text, hint = _WRONG[failure.status]
         return kind(_line(about, text, failure.said), key=failure.path, hint=hint)

@@ -81,3 +81,13 @@ def test_who_catches_denied_catches_both_kinds():
     assert issubclass(Forbidden, Denied)
     assert not issubclass(Forbidden, TokenRejected)
     assert issubclass(Refused, SourceError)
+
+
+def test_a_mount_that_is_being_upgraded_is_worth_asking_again():
+    said = (
+        "Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period"
+    )
+    error = as_source_error("vault at x: reading", Failure(400, said, "secret/x", authenticated=True))
+
+    assert isinstance(error, Unavailable)
+    assert error.retry_after == 0.0
