@@ -292,7 +292,7 @@ class VaultAdmin:
             method, path, body = self._made.pop()
             try:
                 self.call(method, path, body)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return
 
     def _wait_for(self, path: str) -> None:

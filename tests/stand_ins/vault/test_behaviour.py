@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from confsync.testing.waiting import eventually
 
+from .admin import VaultAdmin
 from .fixtures import Vault, vault, vault_server
 from .identities import JwtIssuer
 
@@ -41,6 +42,19 @@ def lease_errors(vault: Vault, lease: str) -> list[str] | None:
 def reader(vault: Vault, hcl: str, **fields: Any) -> dict[str, str]:
     """Headers of a token with this one policy."""
     return as_(vault.admin.token([vault.admin.policy("reader", hcl)], **fields))
+
+
+def test_clean_up_leaves_nothing(vault: Vault) -> None:
+    admin = VaultAdmin(vault.address, vault.token)
+    kv = admin.mount_kv()
+    token = admin.token([admin.policy("some", f'path "{kv}/*" {{ capabilities = ["read"] }}')])
+    admin.userpass([])
+
+    admin.clean_up()
+
+    for path in ("sys/mounts", "sys/auth", "sys/policy"):
+        assert admin.unique not in str(admin.must("GET", path)["data"])
+    assert admin.call("GET", "auth/token/lookup-self", headers=as_(token))[0] == 403
 
 
 def test_versions_are_kept_up_to_the_limit(vault: Vault) -> None:
