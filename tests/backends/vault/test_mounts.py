@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from confsync.driver import Address
-from confsync.errors import Denied, Invalid, Unavailablefrom confsync.testing.waiting import eventually
+from confsync.errors import Denied, Invalid, Unavailable
+from confsync.testing.waiting import eventually
 
 LOOKUP = "sys/internal/ui/mounts/"
 
