@@ -1,10 +1,13 @@
 """Keeps known sensitive values, and the forms they usually take, out of text that leaves the process.
 
 Nobody can know every form that quoting and escaping may give a value. Its longer runs of letters and digits stay
-what they are in all of them, so those are hidden too: rather a word too many than half a password.
+what they are in all of them, so those are hidden too: rather a word too many than half a password. What a render made
+of its secrets by filters is known (`Secrets`), and so are the words it wrote that no template has (`Word`).
 
 What is as short as a word of any message is hidden only where it stands alone: everywhere else its absence would
 make the message unreadable, and tell what it is.
+
+What cannot be told from ordinary text is not hidden: numbers of fewer than four digits, words such as `true`, marks.
 """
 
 from __future__ import annotations
@@ -22,14 +25,65 @@ DOTS = "••••••"
 
 _SHORTEST = 4
 _SHORTEST_LINE = 8
+_LONG = 8
 _FLAGS = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"})
+_TRIMMED = " \t\r\n/"
+"""What those who take a value for a name strip off it."""
 _RUN = re.compile(r"[A-Za-z0-9]{8,}")
+_WORD = re.compile(r"[^\W_]{4,}")
 
 
 class Line(str):
     """A line of a sensitive file. It is hidden as a whole; its words, most of them the template's, are not."""
 
     __slots__ = ()
+
+
+class Word(str):
+    """A run of letters and digits in a sensitive file that no template has. It is hidden wherever it stands whole."""
+
+    __slots__ = ()
+
+
+class Secrets(set[str | bytes]):
+    """Texts that must not be seen, and whether another text has one of them in it. Belongs to one thread."""
+
+    __slots__ = ("_starting",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._starting: dict[str, set[str]] = {}
+
+    def add(self, secret: str | bytes) -> None:
+        """Keep one."""
+        if secret in self:
+            return
+        super().add(secret)
+        for text in _as_written(_as_text(secret).strip(_TRIMMED)):
+            if len(text) >= _SHORTEST and text.lower() not in _FLAGS:
+                self._starting.setdefault(text[:_SHORTEST], set()).add(text)
+
+    def update(self, *others: Iterable[str | bytes]) -> None:
+        """Keep them all."""
+        for other in others:
+            for secret in other:
+                self.add(secret)
+
+    def are_in(self, text: str | bytes) -> bool:
+        """Whether `text` is one of them, or has one of at least four characters in it."""
+        return text in self or next(self.within(_as_text(text)), None) is not None
+
+    def within(self, text: str) -> Iterator[str]:
+        """Those of at least four characters that stand in `text`."""
+        for at in range(len(text) - _SHORTEST + 1) if self._starting else ():
+            for secret in self._starting.get(text[at : at + _SHORTEST], ()):
+                if text.startswith(secret, at):
+                    yield secret
+
+
+def words(text: str) -> set[str]:
+    """The runs of at least four letters and digits in `text`."""
+    return set(_WORD.findall(text))
 
 
 def redactor(secrets: Iterable[str | bytes], lines: Iterable[str] = ()) -> Callable[[str], str]:
@@ -42,29 +96,47 @@ def redactor(secrets: Iterable[str | bytes], lines: Iterable[str] = ()) -> Calla
     secrets, lines = tuple(secrets), tuple(lines)
 
     @cache
-    def patterns() -> tuple[list[str], re.Pattern[str] | None]:
+    def known() -> _Known:
         # Only when there is something to hide them from: the lines may be many, and messages are few.
+        return _Known(secrets, lines)
+
+    return lambda text: known().hide(text)
+
+
+class _Known:
+    """What is to be hidden, sorted by how it is looked for."""
+
+    def __init__(self, secrets: Iterable[str | bytes], lines: Iterable[str]) -> None:
         found = {form for line in lines for form in _line_forms(line)}
-        words = set()
+        alone: set[str] = set()
+        self._words: set[str] = set()
         for secret in secrets:
-            if isinstance(secret, Line):
+            if isinstance(secret, Word):
+                self._words.add(str(secret))
+            elif isinstance(secret, Line):
                 found.update(_line_forms(secret))
             elif len(text := _as_text(secret).strip()) < _SHORTEST:
-                words.add(text)
+                alone.add(text)
             elif text.lower() not in _FLAGS:
                 found.update(form for form in _forms(secret) if form.strip())
-        alone = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if _may_hide(word))
-        word = re.compile(rf"(?<![^\W_])(?:{alone})(?![^\W_])") if alone else None
-        return sorted(found, key=len, reverse=True), word
+        self._forms = sorted(found, key=len, reverse=True)
+        self._long = "\n".join(word for word in self._words if len(word) > _LONG)
+        shorts = "|".join(re.escape(word) for word in sorted(alone, key=len, reverse=True) if _may_hide(word))
+        self._alone = re.compile(rf"(?<![^\W_])(?:{shorts})(?![^\W_])") if shorts else None
 
-    def redact(text: str) -> str:
-        forms, word = patterns()
-        for form in forms:
+    def hide(self, text: str) -> str:
+        """`text` with dots in place of everything that is known."""
+        for form in self._forms:
             if form in text:
                 text = text.replace(form, DOTS)
-        return word.sub(DOTS, text) if word else text
+        if self._words:
+            text = _WORD.sub(self._hidden, text)
+        return self._alone.sub(DOTS, text) if self._alone else text
 
-    return redact
+    def _hidden(self, found: re.Match[str]) -> str:
+        """A word of the text, or dots where it is one of the words, or was cut out of one."""
+        word = found[0]
+        return DOTS if word in self._words or (len(word) >= _LONG and word in self._long) else word
 
 
 def _may_hide(word: str) -> bool:
@@ -74,6 +146,12 @@ def _may_hide(word: str) -> bool:
 
 def _as_text(secret: str | bytes) -> str:
     return secret.decode("utf-8", "replace") if isinstance(secret, bytes) else secret
+
+
+def _as_written(text: str) -> set[str]:
+    """`text`, and how it looks where Python writes out the list it is in."""
+    escaped = repr(text)[1:-1]
+    return {text, escaped, escaped.replace("\\'", "'").replace("'", "\\'")}
 
 
 def _line_forms(line: str) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import replace
 from types import TracebackType
 
@@ -45,12 +46,12 @@ def explain(
     if isinstance(error, TemplateNotFound):
         missing = str(error.name or error)
         return RenderError(
-            f"there is no template {missing!r}{did_you_mean(missing, files.names())}",
+            f"there is no template {_hidden(missing, recorder)!r}{did_you_mean(missing, files.names())}",
             where=where,
             hint=_searched(files),
         )
     if isinstance(error, UndefinedError):
-        return RenderError(_undefined(error, names), where=where)
+        return RenderError(_undefined(error, recorder, names), where=where)
     if isinstance(error, RecursionError):
         return LimitExceeded("the template calls or includes itself without end", where=where)
     if isinstance(error, MemoryError | OverflowError):
@@ -64,21 +65,42 @@ def explain(
 
 def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     """`error`, with what the render read of sensitive values hidden: it may have gone into a path or a name."""
-    redact = redactor(recorder.secrets | recorder.suspects)
-    if isinstance(error, SourceError) or redact(str(error)) == str(error):
+    redact = _redactor(recorder)
+    if redact(str(error)) == str(error):
         return error
+    if isinstance(error, SourceError):
+        return _retold(error, redact)
     if isinstance(error, MissingKeys):
         return MissingKeys([replace(one, key=redact(one.key)) for one in error.missing])
     kind = LimitExceeded if isinstance(error, LimitExceeded) else RenderError
     return kind(redact(str(error)))
 
 
+def _redactor(recorder: Recorder) -> Callable[[str], str]:
+    return redactor(recorder.secrets | recorder.suspects)
+
+
+def _hidden(text: str, recorder: Recorder) -> str:
+    """`text`, safe and short: hidden first and cut after that, so that no half of a secret is left."""
+    return printable(_redactor(recorder)(text))[:_LONGEST]
+
+
+def _retold(error: SourceError, redact: Callable[[str], str]) -> SourceError:
+    """The same error, of the same kind, in other words."""
+    told = copy(error)
+    told.args = (redact(error.message),)
+    told.message = redact(error.message)
+    told.hint = redact(error.hint) if error.hint else None
+    told.key = redact(error.key) if error.key else None
+    return told
+
+
 def _searched(files: TemplateFiles) -> str:
     return f"looked in {', '.join(files.directories)} and the stock library"
 
 
-def _undefined(error: UndefinedError, names: Iterable[str]) -> str:
-    text = printable(error.message or "something is undefined")[:_LONGEST]
+def _undefined(error: UndefinedError, recorder: Recorder, names: Iterable[str]) -> str:
+    text = _hidden(error.message or "something is undefined", recorder)
     found = text.split("'")
     if len(found) == 5 and found[1] in _OWN_OBJECTS:
         return f"{_OWN_OBJECTS[found[1]].format(found[3])}"

@@ -18,7 +18,7 @@ from confsync.render.budget import Budget
 from confsync.render.failures import explain
 from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.lookup import SourceLookup
-from confsync.render.paths import escape_segment, final_path
+from confsync.render.paths import final_path
 from confsync.render.recorder import Recorder, SourceView
 from confsync.render.templates import Templates
 from confsync.target import Content, Desired, TargetSpec
@@ -104,10 +104,10 @@ class Job:
         recorder = self._recorder
         items = self._items()
         tainted_items = recorder.sensitive
-        for each in items:
+        for number, each in enumerate(items, 1):
             recorder.sensitive = tainted_items or self._sync.sensitive
             context = self._context if each is None else {**self._context, "each": each}
-            label = f"{self._name}[{each.key}]" if each else self._name
+            label = f"{self._name}[{number if recorder.secrets else each.key}]" if each else self._name
             made = self._content(context, budget)
             for target in self._sync.to:
                 spec = self._placed(target.spec, context, each)
@@ -148,7 +148,7 @@ class Job:
         # Not `.render()`: it hides from the traceback which template it was.
         path = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
         tainted, recorder.sensitive = recorder.sensitive, before
-        if tainted or recorder.gives_away(path, escape_segment, template):
+        if tainted or recorder.gives_away(path, template):
             raise RenderError(
                 "a path may not depend on a sensitive value: paths are seen by all", where=where
             )

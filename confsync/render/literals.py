@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import overload
 
+from confsync.redact import words
 from confsync.target import Content
 
 _MARKS = ("{{", "{%", "{#")
@@ -32,6 +33,12 @@ class Literals(Sequence[str]):
     def __getitem__(self, at: slice) -> Sequence[str]: ...
     def __getitem__(self, at: int | slice) -> str | Sequence[str]:
         return self._all[at]
+
+
+def secret_words(lines: Iterable[str], literals: Sequence[str], public: Iterable[str]) -> set[str]:
+    """The words in lines of sensitive content that stand in no template, nor in what is `public` otherwise."""
+    plain = {word for text in (*literals, *public) for word in words(text)}
+    return {word for line in lines for word in words(line)} - plain
 
 
 def secret_lines(content: Content, literals: Sequence[str]) -> Iterator[str]:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
 from confsync.errors import MissingKey, RenderError
 from confsync.reads import KeyRead, PathRead, Reads
+from confsync.redact import Secrets
 from confsync.render import budget
 from confsync.snapshot import Found, View
 
@@ -39,8 +41,8 @@ class Recorder:
     """Belongs to one render in one thread.
 
     Attributes:
-        secrets: the sensitive values read, and what was decoded or cut from them, to keep them out of every message.
-        suspects: what was decoded or cut from other text since then: it may have been made of them.
+        secrets: the sensitive values read, and what was made of them, to keep them out of every message.
+        suspects: what was decoded or cut from other things since then: it may have been made of them.
         sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
         impure: whether something besides keys was asked for (time, DNS, the environment).
         encrypted: (source, key) -> the ciphertexts whose text is not known yet: the render must be done again.
@@ -53,8 +55,8 @@ class Recorder:
     listed: dict[PathRead, None] = field(default_factory=dict)
     missing: dict[PathRead, MissingKey] = field(default_factory=dict)
     templates: dict[str, str] = field(default_factory=dict)
-    secrets: set[str | bytes] = field(default_factory=set)
-    suspects: set[str | bytes] = field(default_factory=set)
+    secrets: Secrets = field(default_factory=Secrets)
+    suspects: Secrets = field(default_factory=Secrets)
     sensitive: bool = False
     impure: bool = False
     encrypted: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
@@ -140,12 +142,12 @@ class Recorder:
         keys = {
             read: _key_read(found, hasher, now, before.get(read))
             for read, found in sorted(self.found.items())
-            if "?" not in read.path or not self.gives_away(read.path)
+            if "?" not in read.path or not self._may_give_away(read.path)
         }
         # A name made of a secret must not be kept. Without it nobody can tell whether a render would give the same.
-        missed = frozenset(read for read in self.missed if not self.gives_away(read.path))
-        listed = frozenset(read for read in self.listed if not self.gives_away(read.path))
-        templates = {name: digest for name, digest in self.templates.items() if not self.gives_away(name)}
+        missed = frozenset(read for read in self.missed if not self._may_give_away(read.path))
+        listed = frozenset(read for read in self.listed if not self._may_give_away(read.path))
+        templates = {name: digest for name, digest in self.templates.items() if not self._may_give_away(name)}
         all_kept = (len(keys), len(missed), len(listed), len(templates)) == (
             len(self.found),
             len(self.missed),
@@ -154,22 +156,36 @@ class Recorder:
         )
         return Reads(keys, missed, listed, templates, self.impure or not all_kept)
 
-    def gives_away(self, text: str, form: Callable[[str], str] = str, template: str = "") -> bool:
-        """Whether `text` shows a sensitive value, in the `form` it may have; the shortest are in every text.
+    def gives_away(self, text: str, template: str = "") -> bool:
+        """Whether `text`, or what it is without %XX, shows a sensitive value; the shortest are in every text.
 
         Args:
             template: what `text` was made of; what stands there already is given away by nobody else.
         """
-        secrets = (secret for secret in self.secrets if isinstance(secret, str) and len(secret) > 3)
-        return any((shown := form(secret)) in text and shown not in template for secret in secrets)
+        texts = {text, unquote(text, errors="surrogateescape")}
+        return any(secret not in template for one in texts for secret in self.secrets.within(one))
 
-    def note_derived(self, value: object, origin: object) -> None:
-        """`value` was decoded or cut from `origin`: where that is secret, every text in it is."""
-        if not self.secrets:
+    def _may_give_away(self, name: str) -> bool:
+        return self.gives_away(name) or self.suspects.are_in(name)
+
+    def public(self, sources: Mapping[str, SourceView]) -> Iterator[str]:
+        """The names of what was read, and the values that are no secrets."""
+        for (source, path), found in self.found.items():
+            yield path
+            if not sources[source].is_sensitive(path):
+                yield found.entry.value.decode("utf-8", "replace")
+
+    def note_derived(self, value: object, *origins: object, opaque: bool = False) -> None:
+        """`value` was made of `origins`: where there is a secret in them, every text in it is one.
+
+        Args:
+            opaque: whether it may be made of a secret though there is none to be seen in them.
+        """
+        if not self.secrets or any(value is origin for origin in origins):
             return
-        known = isinstance(origin, str | bytes) and origin in self.secrets
-        into = self.secrets if known else self.suspects
-        into.update(leaf for leaf in _leaves(value) if leaf not in self.secrets)
+        known = any(self.secrets.are_in(leaf) for origin in origins for leaf in _leaves(origin))
+        if known or opaque or any(isinstance(origin, Iterator) for origin in origins):
+            (self.secrets if known else self.suspects).update(_leaves(value))
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
@@ -202,11 +218,11 @@ def current() -> Recorder | None:
     return getattr(_active, "recorder", None)
 
 
-def note_derived(value: Any, origin: object) -> Any:
-    """`value`, which was decoded or cut from `origin`, after telling the render in progress."""
+def note_derived(value: Any, *origins: object, opaque: bool = False) -> Any:
+    """`value`, which was made of `origins`, after telling the render in progress."""
     recorder = current()
     if recorder is not None:
-        recorder.note_derived(value, origin)
+        recorder.note_derived(value, *origins, opaque=opaque)
     return value
 
 

@@ -11,12 +11,12 @@ from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
 from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError, SourceError
 from confsync.reads import KeyRead, PathRead, Reads
-from confsync.redact import Line
+from confsync.redact import Line, Word
 from confsync.render.budget import Budget, limited
 from confsync.render.failures import explain, without_secrets
 from confsync.render.job import Job, templates_of
 from confsync.render.library import TemplateFiles
-from confsync.render.literals import Literals, secret_lines
+from confsync.render.literals import Literals, secret_lines, secret_words
 from confsync.render.recorder import Recorder, SourceView, recording
 from confsync.render.templates import Templates
 from confsync.target import Desired
@@ -125,10 +125,10 @@ class Renderer:
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         literals = Literals(job.templates())
-        lines = (
-            Line(line) for one in desired if one.sensitive for line in secret_lines(one.content, literals)
-        )
-        return Rendering(desired, reads, frozenset({*recorder.secrets, *recorder.suspects, *lines}), literals)
+        hidden = {line for one in desired if one.sensitive for line in secret_lines(one.content, literals)}
+        words = secret_words(hidden, literals, recorder.public(sources)) if hidden else ()
+        secrets = {*recorder.secrets, *recorder.suspects, *map(Line, hidden), *map(Word, words)}
+        return Rendering(desired, reads, frozenset(secrets), literals)
 
     def check_syntax(self, sync_name: str, sync: Sync) -> Iterable[ConfsyncError]:
         """Everything wrong with a sync's templates that shows without any value."""

@@ -18,7 +18,7 @@ from jinja2.visitor import NodeTransformer
 from confsync.errors import LimitExceeded, RenderError
 from confsync.render import budget
 from confsync.render.addressed import SecretFields
-from confsync.render.recorder import current
+from confsync.render.recorder import note_derived
 
 _MOST_DIGITS = 100_000  # bits of an integer: far beyond any configuration, far below what stalls a process
 
@@ -57,10 +57,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             args = tuple(_held(argument, active) for argument in args) if _is_join(obj) else args
             _refuse_huge(obj, args, kwargs)
         result = super().call(context, obj, *args, **kwargs)
-        this = getattr(obj, "__self__", None)
-        recorder = current()
-        if recorder is not None and isinstance(this, str | bytes) and this in recorder.secrets:
-            recorder.note_derived(result, this)  # split, partition, removeprefix…
+        this = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)
+        if isinstance(this, str | bytes):
+            note_derived(result, this, *args, *kwargs.values())  # upper, split, removeprefix…
         if active is not None:
             active.size(_size(result))
         return result
@@ -86,6 +85,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             active.turn()
             active.size(_length_of(operator, left, right))
         return super().call_binop(context, operator, left, right)
+
+    @staticmethod
+    def cut(value: Any, start: Any, stop: Any, step: Any) -> Any:
+        """`value[start:stop:step]`."""
+        return note_derived(value[start:stop:step], value)
 
     def turn(self) -> None:
         """Called by compiled templates at the start of every loop turn."""
@@ -133,6 +137,14 @@ class _Instrument(NodeTransformer):
         if node.name in _WRITING and node.node is not None:
             node.node = _call("bounded", [node.node], node.lineno)
         return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Expr:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        if not isinstance(node.arg, nodes.Slice):
+            return node
+        none = nodes.Const(None, lineno=node.lineno)
+        bounds = [bound or none for bound in (node.arg.start, node.arg.stop, node.arg.step)]
+        return _call("cut", [node.node, *bounds], node.lineno)
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Call:
         node = self.generic_visit(node)  # type: ignore[assignment]

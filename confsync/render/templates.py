@@ -37,7 +37,7 @@ class Templates:
         self._code: dict[tuple[Sandbox, str], CodeType] = {}
         self._inline: dict[tuple[Sandbox, str, str], Template] = {}
         for environment in (self._environment, self._paths):
-            environment.filters.update(_reporting(filters.FILTERS))
+            environment.filters.update(_reporting({**environment.filters, **filters.FILTERS}))
             environment.tests.update(filters.TESTS)
             environment.globals.update(_reporting(filters.GLOBALS))
 
@@ -81,9 +81,11 @@ def _reporting(functions: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _noting(function)
         if name in filters.IMPURE
-        else _deriving(function)
-        if name in filters.DERIVING
         else function
+        if name in filters.SECRETIVE
+        else _choosing(function)
+        if name in filters.CHOOSING
+        else _deriving(function, opaque=name in filters.DERIVING)
         for name, function in functions.items()
     }
 
@@ -99,9 +101,27 @@ def _noting(function: Any) -> Any:
     return noting
 
 
-def _deriving(function: Any) -> Any:
-    def deriving(value: Any, *args: Any, **kwargs: Any) -> Any:
-        return note_derived(function(value, *args, **kwargs), value)
+def _choosing(function: Any) -> Any:
+    """Of text it takes apart, what it gives is noted."""
+    deriving = _deriving(function, opaque=False)
 
-    deriving.__doc__ = function.__doc__
-    return deriving
+    def choosing(*args: Any, **kwargs: Any) -> Any:
+        of_text = any(
+            isinstance(value, str | bytes) for value in args[:2]
+        )  # the first may be what Jinja passes
+        return (deriving if of_text else function)(*args, **kwargs)
+
+    return _called_alike(choosing, function)
+
+
+def _called_alike(wrapper: Any, function: Any) -> Any:
+    wrapper.__dict__.update(getattr(function, "__dict__", {}))  # what Jinja is to call it with
+    wrapper.__doc__ = function.__doc__
+    return wrapper
+
+
+def _deriving(function: Any, opaque: bool) -> Any:
+    def deriving(*args: Any, **kwargs: Any) -> Any:
+        return note_derived(function(*args, **kwargs), *args, *kwargs.values(), opaque=opaque)
+
+    return _called_alike(deriving, function)

@@ -14,7 +14,7 @@ from typing import Any
 from confsync.render.filters import guards
 from confsync.render.filters.deferred import Deferred
 
-__all__ = ["DERIVING", "FILTERS", "GLOBALS", "IMPURE", "TESTS"]
+__all__ = ["CHOOSING", "DERIVING", "FILTERS", "GLOBALS", "IMPURE", "SECRETIVE", "TESTS"]
 
 _FILTERS = {
     "data": "to_json from_json to_yaml from_yaml to_toml from_toml",
@@ -38,6 +38,11 @@ _DERIVING = (
     "from_json from_yaml from_toml b64decode b64url_decode hex_decode split trim_prefix trim_suffix basename dirname "
     "url_parse url_host url_unquote host_port"
 )
+_CHOOSING = "batch dictsort first groupby items last list max min random slice sort unique"
+_SECRETIVE = (
+    "md5 sha1 sha256 sha512 hmac_sha256 length count wordcount filesizeformat default d ternary attr map select "
+    "selectattr reject rejectattr"
+)
 
 
 def _deferred(modules: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
@@ -60,4 +65,8 @@ GLOBALS: dict[str, Callable[..., Any]] = {
 IMPURE: frozenset[str] = frozenset(_deferred(_IMPURE))
 """Those whose result depends on more than their arguments: time, DNS, the environment, the host."""
 DERIVING: frozenset[str] = frozenset(_DERIVING.split())
-"""Those that decode text or take it apart: what they give is as secret as what they are given."""
+"""Those that decode text or take it apart: what they give may be secret though no secret is to be seen before."""
+CHOOSING: frozenset[str] = frozenset(_CHOOSING.split())
+"""Those that give what is in a list or mapping, and nothing new, unless they are given text to take apart."""
+SECRETIVE: frozenset[str] = frozenset(_SECRETIVE.split())
+"""Those whose result does not tell what they were given, or is one of the things they were given."""

@@ -1,0 +1,268 @@
+"""Random sources with secrets in them, and random templates over them."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import strategies as st
+
+from confsync.clock import SystemClock
+from confsync.config.models import Limits, Sync
+from confsync.digest import Hasher
+from confsync.driver import Entry
+from confsync.render.library import TemplateFiles
+from confsync.render.recorder import SourceView
+from confsync.render.renderer import Renderer, Rendering
+from confsync.snapshot import Snapshot
+
+Stores = Mapping[str, Mapping[str, bytes]]
+
+# Values. Each has a core that appears nowhere by chance, so whatever is found of it was leaked.
+
+cores = st.text("bcdfghjkmnpqrstvwxzBCDFGHJKMNPQRSTVWXZ23456789", min_size=9, max_size=16)
+pins = st.integers(10**9, 10**12).map(str)
+marks = st.sampled_from(
+    ["'", '"', "\\", "/", "+", "%", "&", "<", "{", "$", "`", ":", " ", "#", "=", ";", "é", "\t"]
+)
+
+
+@st.composite
+def broken(draw: st.DrawFn, most: int = 8) -> str:
+    """Text without a long run of letters."""
+    parts = draw(st.lists(st.tuples(cores, marks), min_size=3, max_size=most))
+    return "".join(core[:4] + mark for core, mark in parts) + draw(cores)[:4]
+
+
+@st.composite
+def secrets(draw: st.DrawFn) -> bytes:
+    """A sensitive value of one of the many kinds there are."""
+    core, other = draw(cores), draw(cores)
+    text = draw(
+        st.sampled_from([
+            lambda: core,
+            lambda: draw(broken()),
+            lambda: draw(broken(60)) * 3,
+            lambda: f"{core}é中😀 {other}ß",
+            lambda: f"-----BEGIN KEY-----\n{core}/{other}+\n{other}=\n-----END KEY-----\n",
+            lambda: f"\x01{core}\x1b[31m{other}\r\n\t\x7f",
+            lambda: f"  {core} \n",
+            lambda: draw(pins),
+            lambda: json.dumps({"user": core, "pin": int(draw(pins)), "list": [draw(broken())], "é": {"x": other}}),
+            lambda: f"user: {core}\nlist: [{other}]\n",
+            lambda: f'user = "{core}"\n[x]\ny = "{other}"\n',
+            lambda: f"db://us:{quote(draw(broken()), safe='')}@{other.lower()}.example:1/{core}?q={core}",
+            lambda: base64.b64encode(draw(broken()).encode()).decode(),
+            lambda: draw(broken()).encode().hex(),
+            lambda: f"{core},{draw(broken())},{other}",
+            lambda: f"/{core}/{other}.conf",
+            lambda: f"{core}.{other}.example:{draw(st.integers(1, 65535))}",
+            lambda: "%" + core + "%s%(a)s{0}{a}",
+        ])
+    )()  # fmt: skip
+    if draw(st.integers(0, 15)) == 15:
+        return b"\xff\xfe" + text.encode() + b"\x00\x80"
+    return text.encode()
+
+
+# Expressions.
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One, and all those it is made of."""
+
+    text: str
+    parts: tuple[str, ...] = ()
+    everything: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def made(text: str, *inner: Expression) -> Expression:
+    return Expression(text, everything=(text, *(each for one in inner for each in one.everything)))
+
+
+KEYS = ["a", "b", "db/x", "db/y"]
+FILTERS = [
+    "to_json", "to_json(indent=2)", "to_json(ensure_ascii=true)", "from_json", "to_yaml", "from_yaml", "to_toml",
+    "from_toml", "b64encode", "b64decode", "b64url_encode", "b64url_encode(padding=false)", "b64url_decode",
+    "hex_encode", "hex_decode", "sha256", "md5", "hmac_sha256('k')", "ip_host", "ip_network", "ip_sort", "shell_quote",
+    "dotenv_quote", "json_string", "yaml_quote", "toml_quote", "hcl_quote", "properties_escape", "ini_value",
+    "nginx_quote", "nginx_quote(variables=true)", "haproxy_quote", "systemd_quote", "systemd_quote(command=true)",
+    "regex_escape", "nindent", "nindent(2)", "comment", "trim_prefix('b')", "trim_suffix('b')", "split", "split(',')",
+    "split('/')|first", "split(',')|last", "snake_case", "kebab_case", "camel_case", "basename", "dirname", "to_bool",
+    "ternary('x', 'y')", "strftime", "to_datetime", "from_unix", "duration_seconds", "url_parse", "url_host",
+    "url_port", "url_quote", "url_quote(safe='/')", "url_unquote", "host_port", "int", "int(base=36)", "float", "abs",
+    "upper", "lower", "title", "capitalize", "center(200)", "default('x')", "d('x', true)", "e", "escape",
+    "forceescape", "filesizeformat", "first", "last", "format(1)", "indent", "items", "join('-')", "length", "list",
+    "list|join", "map('upper')|list", "map('b64encode')|join(',')", "max", "min", "pprint", "reverse", "round",
+    "random", "replace('b', 'c')", "replace('', '_')", "safe", "select|list", "slice(3)|list", "batch(5)|list", "sort",
+    "string", "striptags", "sum", "tojson", "trim", "truncate(12)", "truncate(300)", "unique|join", "urlencode",
+    "urlize", "wordcount", "wordwrap(6)", "xmlattr", "attr('upper')", "dictsort", "groupby('x')", "nosuchfilter",
+    "map(attribute='x')|list", "selectattr('x')|list", "string|list|batch(3)|map('join')|join('.')",
+]  # fmt: skip
+ENCODERS = [
+    "b64encode", "b64url_encode", "b64url_encode(padding=false)", "hex_encode", "to_json", "to_json(ensure_ascii=true)",
+    "json_string", "tojson", "url_quote", "url_quote(safe='/')", "urlencode", "shell_quote", "yaml_quote", "toml_quote",
+    "hcl_quote", "properties_escape", "haproxy_quote", "systemd_quote", "regex_escape", "e", "upper", "lower", "title",
+    "reverse", "trim", "snake_case", "kebab_case", "comment", "nindent", "replace('b', 'c')", "replace('-', '_')",
+    "to_yaml", "pprint", "center(99)", "string", "indent", "wordwrap(9)", "truncate(30)", "list|join('-')", "list|last",
+    "forceescape", "nginx_quote(variables=true)", "b64encode|wordwrap(20)", "split(',')|join(';')",
+]  # fmt: skip
+METHODS = [
+    "upper()", "lower()", "swapcase()", "title()", "strip()", "split()", "split(',')", "rsplit('/', 1)", "splitlines()",
+    "partition(':')", "replace('b', '')", "encode()", "encode('utf-16')", "center(100, '*')", "zfill(50)", "format(1)",
+    "removeprefix('b')", "join(['1', '2'])", "translate({98: 'x'})", "casefold()", "expandtabs()", "nosuch()",
+    "startswith('b')", "index('zz')", "count('b')", "isdigit()", "decode()", "hex()", "user", "list", "nosuch",
+    "keys()", "values()|list", "items()|list", "x.y", "password", "host", "year", "__class__", "__class__.__mro__",
+]  # fmt: skip
+CALLS = [
+    "vault({})", "vault({}, default='x')", "values({})", "values({}, default='')", "values('dir/' ~ {})",
+    "values.items({})", "values.dirs({})", "values.bytes({})", "values.json({}, default=1)", "env({})",
+    "env({}, default='')", "seq(1, {})", "range({})", "now({})", "dict(a={}).a", "namespace(a={}).a",
+    "{{}}[{}]", "{{'k': {}}}", "{{'k': {}}}.k", "{{'k': {}}}|items|list", "[{}, 1]", "({})()", "not {}", "-{}",
+    "{} is ip", "{} is divisibleby(3)", "{} is nosuchtest", "{}|sort|{}", "values[{}]", "{} in values",
+    "vars[{}]", "values({}) ~ vault('none')", "vault.yaml({})", "cycler({}).next()", "joiner({})", "lipsum({})",
+]  # fmt: skip
+CUTS = ["[1:]", "[:-1]", "[::-1]", "[2:12]", "[0]", "[-1]", "['x']", "['user']", "[99999]"]
+OPERATORS = ["~", "~", "~", "+", "%", "*", "in", "==", "and", "or", "<", "/", "**", "if 1 else"]
+
+
+def sources(sync_items: bool) -> list[str]:
+    each = ["each.key", "each.value", "each.value", "each.nosuch", "each"] if sync_items else []
+    return [
+        *(f"vault('{key}')" for key in KEYS * 8), "vault('db/none', default='x')",
+        "vault.bytes('a')", "vault.json('b')", "vault.yaml('db/x')", "vault.get('b')", "vault.items()",
+        "vault.items()|first|last", "vault.children('db')", "vault.dirs()", "mixed('one/password')",
+        "mixed('one/host')", "mixed.items()", "'text'", "'%s'", "'%d'", "'{}'", "7", "vars.name", "vault",
+        "vault('none')", "none",
+        "nosuch", "[1, 2]", "{'k': 1}", "loop.index", *each,
+    ]  # fmt: skip
+
+
+@st.composite
+def expressions(draw: st.DrawFn, depth: int = 4, *, items: bool = False) -> Expression:
+    """Something between {{ and }}, more or less likely to be right."""
+    if depth == 0 or draw(st.integers(0, 5)) == 0:
+        return made(draw(st.sampled_from(sources(items))))
+    one = draw(expressions(depth - 1, items=items))
+    way = draw(st.integers(0, 12))
+    if way > 9:
+        return made(f"({one})|{draw(st.sampled_from(ENCODERS))}", one)
+    if way <= 3:
+        return made(f"({one})|{draw(st.sampled_from(FILTERS))}", one)
+    if way in (4, 5):
+        return made(f"({one}).{draw(st.sampled_from(METHODS))}", one)
+    if way == 6:
+        return made(f"({one}){draw(st.sampled_from(CUTS))}", one)
+    if way == 7:
+        return made(draw(st.sampled_from(CALLS)).format(one, one), one)
+    two = draw(expressions(depth - 1, items=items))
+    return made(f"(({one}) {draw(st.sampled_from(OPERATORS))} ({two}))", one, two)
+
+
+# Templates.
+
+STATEMENTS = [
+    "{{{{ {0} }}}}", "x = {{{{ {0} }}}}", "{{{{ {0} }}}},{{{{ {1} }}}};", "password = {{{{ {0} }}}}",
+    'password: "{{{{ {0} }}}}" # {{{{ {1} }}}}', "a{{{{ {0} }}}}b{{{{ {1} }}}}",
+    "{{% set x = {0} %}}\nx={{{{ x }}}}",
+    "{{% set x %}}{{{{ {0} }}}}{{{{ {1} }}}}{{% endset %}}\n{{{{ x|b64encode }}}}",
+    "{{% for i in {0} %}}\n{{{{ loop.index }}}}={{{{ i }}}}\n{{% endfor %}}",
+    "{{% if {0} %}}\nyes\n{{% else %}}\nno {{{{ {1} }}}}\n{{% endif %}}", "{{% include {0} %}}",
+    "{{% include {0} ignore missing %}}", "{{% import {0} as m %}}{{{{ m.x }}}}", "{{% extends {0} %}}",
+    "{{% from {0} import x %}}",
+    "{{% macro m(a) %}}<{{{{ a }}}}>{{% endmacro %}}\n{{{{ m({0}) }}}} {{{{ m({1})|b64encode }}}}",
+    "{{% filter upper %}}{{{{ {0} }}}}{{% endfilter %}}",
+    "{{% filter b64encode %}}user:{{{{ {0} }}}}{{% endfilter %}}", "{{% do {0} %}}",
+    "{{% with a = {0} %}}{{{{ a }}}}{{% endwith %}}", "{{% block b %}}{{{{ {0} }}}}{{% endblock %}}",
+    "{{% for a, b in {0} %}}{{{{ a }}}}={{{{ b }}}}\n{{% endfor %}}",
+    "{{% for c in {0} %}}{{{{ c|upper }}}}{{% endfor %}}",
+    "{{% macro m() %}}{{{{ caller({0}) }}}}{{% endmacro %}}{{% call(a) m() %}}{{{{ a }}}}{{% endcall %}}",
+    "{{{{ values('none') }}}} {{{{ values({0}) }}}} {{{{ values({1}) }}}}", "# only text",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a sync is made of."""
+
+    template: str
+    expressions: tuple[str, ...]
+
+
+@st.composite
+def templates(draw: st.DrawFn, *, items: bool = False) -> Case:
+    found: list[str] = []
+    lines = []
+    for statement in draw(st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=3)):
+        one, two = draw(expressions(items=items)), draw(expressions(2, items=items))
+        lines.append(statement.format(one, two))
+        found += [*one.everything, *(two.everything if "{1}" in statement else ())]
+    return Case("[settings]\n" + "\n".join(lines) + "\nport = 80\n", tuple(dict.fromkeys(found)))
+
+
+@st.composite
+def stores(draw: st.DrawFn) -> dict[str, dict[str, bytes]]:
+    """Source -> path -> value. Of `vault` all is sensitive, of `mixed` what is called password, of `values` nothing."""
+    return {
+        "vault": {key: draw(secrets()) for key in KEYS},
+        "mixed": {"one/password": draw(secrets()), "one/host": b"one.example", "two/host": b"two.example"},
+        "values": {"name": b"shop", "dir/one": b"1"},
+    }
+
+
+SENSITIVE = {"vault": ["*"], "mixed": ["*/password"], "values": []}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A renderer in a scratch directory."""
+
+    renderer: Renderer
+
+    def views(self, stores: Stores) -> dict[str, SourceView]:
+        found = {}
+        for name, tree in stores.items():
+            entries = {path: Entry(value, 1) for path, value in tree.items()}
+            view = Snapshot(name, 1, {"": entries}, 0.0).view([""])
+            globs = SENSITIVE[name]
+            found[name] = SourceView(
+                name, view, lambda path, g=globs: any(fnmatch.fnmatch(path, p) for p in g)
+            )
+        return found
+
+    def render(self, sync: Mapping[str, object], stores: Stores) -> Rendering:
+        limits = Limits.model_validate({"time": "2s", "memory": 1_000_000})
+        return self.renderer.render("app", Sync.model_validate(sync), limits, self.views(stores), {})
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    base = tmp_path_factory.mktemp("stage")
+    (base / "templates").mkdir()
+    hasher = Hasher(b"k" * 32)
+    return Stage(
+        Renderer(TemplateFiles([base / "templates"], hasher), Path("/nowhere"), hasher, SystemClock())
+    )
+
+
+class Strategies:
+    """What the tests draw from."""
+
+    templates = staticmethod(templates)
+    expressions = staticmethod(expressions)
+    stores = staticmethod(stores)
+
+
+@pytest.fixture(scope="session")
+def strategies() -> type[Strategies]:
+    return Strategies
