@@ -189,16 +189,20 @@ class Session:
         login = self._log_in(leaves_dead=True)
         if login.grant.token != dead.grant.token:
             return login
-        # It is one we were given, and still the same. If it has ever worked, it may be the policies after all.
+        # One that we were given, still the same, and never seen by Vault to tell about itself.
         if self._proven == dead.number:
             raise self._forbidden(request, dead.grant.policies, doubtful=True) from refused
+        raise self._not_accepted(login.stamp) from refused
+
+    def _not_accepted(self, stamp: Hashable) -> Denied:
+        """The token we were given is dead; until it is time to try again, all callers are told so."""
         error = Denied(
             f"vault at {self._calls.address}: the token is not accepted: it is wrong, has ended or was revoked",
             hint="put another one in its place; it is read again when it changes",
         )
         self._login = None
-        self._attempts.failed(error, self._now(), login.stamp)
-        raise error from refused
+        self._attempts.failed(error, self._now(), stamp)
+        return error
 
     def _refused_again(self, request: _Request, login: Login, refused: TokenRejected) -> Denied:
         """The error where even a new login was refused. Takes the lock."""
@@ -257,6 +261,9 @@ class Session:
         except SourceError as error:
             self._attempts.failed(error, self._now(), stamp)
             raise
+        old = None if self._login is None else self._login.grant
+        if old is not None and old.token == grant.token and old.known and not grant.known:
+            raise self._not_accepted(stamp)  # Vault used to tell about it
         self._attempts.succeeded()
         return self._adopt(grant, asked, stamp, leaves_dead=leaves_dead)
 

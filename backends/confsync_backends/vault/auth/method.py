@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from confsync.errors import Denied, Invalid
+from confsync.errors import Denied, Invalid, SourceError, Unavailable
 from confsync.text import did_you_mean
 from confsync_backends.vault.auth.credentials import Credential
 from confsync_backends.vault.faults import Refused
@@ -36,6 +36,7 @@ class Grant:
         policies: the names of its policies, sorted.
         ours: whether a login of ours made it, so that it is ours to revoke.
         batch: whether it is a batch token, which can be neither renewed nor revoked.
+        known: whether Vault has told about it; if not, it may be no good.
     """
 
     token: str = field(repr=False)
@@ -45,6 +46,7 @@ class Grant:
     policies: tuple[str, ...] = ()
     ours: bool = True
     batch: bool = False
+    known: bool = True
 
     @classmethod
     def from_auth(cls, auth: Mapping[str, Any]) -> Grant:
@@ -175,10 +177,12 @@ class Advice:
     otherwise: str
     by_words: Mapping[str, str] = field(default_factory=dict)
 
-    def upon(self, refusal: str, *, mount: str, where: str) -> str:
-        """What to do about `refusal`."""
-        found = next((text for words, text in self.by_words.items() if words in refusal), self.otherwise)
-        return found.format(mount=mount, where=where)
+    def upon(self, refusal: SourceError, *, mount: str, where: str) -> str | None:
+        """What to do about a refusal; None where it is none, and Vault merely cannot tell now."""
+        known = next((text for words, text in self.by_words.items() if words in refusal.message), None)
+        if known is None and isinstance(refusal, Unavailable):
+            return None
+        return (known or self.otherwise).format(mount=mount, where=where)
 
 
 class LoginMethod(AuthMethod):
@@ -264,11 +268,15 @@ def explained(path: str, advice: Advice, mount: str, where: str) -> Iterator[Non
     """
     try:
         yield
-    except (Denied, Refused) as refused:
+    except (Denied, Refused, Unavailable) as refused:
         # A login needs no token: where one is wanted there is no auth method. Newer servers answer 403, like to all.
         if "missing client token" in refused.message:
             raise _no_such_method(refused.message, path) from refused
-        hint = refused.hint or advice.upon(refused.message, mount=mount, where=where)
+        # Some methods answer 500 to credentials they refuse, so their words must tell it from a failure.
+        hint = advice.upon(refused, mount=mount, where=where)
+        if hint is None:
+            raise
+        hint = hint if isinstance(refused, Unavailable) else refused.hint or hint
         raise Denied(refused.message, key=path, hint=hint) from refused
 
 

@@ -71,7 +71,7 @@ class _GivenToken(Authenticator):
             reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
         except TokenRejected:
             # It is dead, or its policies do not let it look itself up. The first call will tell.
-            return Grant(token, ttl=0, granted=0, renewable=False, ours=False)
+            return Grant(token, ttl=0, granted=0, renewable=False, ours=False, known=False)
         return Grant.from_lookup(token, reply.data or {})
 
     def stamp(self) -> Hashable:

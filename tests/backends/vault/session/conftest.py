@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 from stand_ins.vault import VaultServer
-from stand_ins.vault.fixtures import Vault, vault, vault_server
+from stand_ins.vault.fixtures import Vault
 
 from confsync.testing.waiting import eventually
 from confsync_backends.vault.calls import Calls
 from confsync_backends.vault.options import VaultOptions
 from confsync_backends.vault.session import Session
-
-__all__ = ["vault", "vault_server"]
 
 
 class Times:
@@ -42,10 +40,6 @@ class Times:
         self._ahead += seconds
         self._server.advance(seconds)
 
-    def stop_for_vault(self) -> None:
-        """From now on time passes here, and not at the Vault."""
-        self._server = None
-
     def advance_here(self, seconds: float) -> None:
         """Only the session's clock: it reckons that what it holds has come nearer to its end."""
         self._ahead += seconds
@@ -68,13 +62,13 @@ def _no_vault_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def times(request: pytest.FixtureRequest, vault: Vault) -> Times:  # noqa: F811
+def times(request: pytest.FixtureRequest, vault: Vault) -> Times:
     real = bool(os.environ.get("CONFSYNC_TEST_VAULT_ADDR"))
     return Times(None if real else request.getfixturevalue("vault_server"))
 
 
 @pytest.fixture
-def shelf(vault: Vault) -> Shelf:  # noqa: F811
+def shelf(vault: Vault) -> Shelf:
     mount = vault.admin.mount_kv()
     vault.admin.put(mount, "db", {"password": "correct horse"})
     rules = f'path "{mount}/data/db" {{ capabilities = ["read"] }}\n'
@@ -82,7 +76,7 @@ def shelf(vault: Vault) -> Shelf:  # noqa: F811
 
 
 @pytest.fixture
-def open_session(vault: Vault, times: Times, tmp_path: Path) -> Iterator[Callable[..., Session]]:  # noqa: F811
+def open_session(vault: Vault, times: Times, tmp_path: Path) -> Iterator[Callable[..., Session]]:
     """Makes a session from what a user writes under `auth`; other options by name."""
     opened: list[Calls] = []
 
@@ -98,7 +92,7 @@ def open_session(vault: Vault, times: Times, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture
-def approle(vault: Vault, shelf: Shelf, tmp_path: Path) -> Callable[..., dict[str, Any]]:  # noqa: F811
+def approle(vault: Vault, shelf: Shelf, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Makes a role that may read the shelf; gives what a user writes to log in as it. `fields` are the role's."""
 
     def make(**fields: Any) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def test_a_thousand_callers_make_one_login(open_session, approle, read, vault_se
     assert logins(vault_server, auth) == 1
 
 
-def test_callers_that_find_the_token_revoked_make_one_new_login(open_session, approle, read, vault, vault_server):
+def test_callers_that_find_the_token_revoked_make_one_new_login(
+    open_session, approle, read, vault, vault_server
+):
     auth = approle()
     session = open_session(auth)
     read(session)
@@ -263,7 +265,7 @@ def test_a_renewal_that_fails_is_tried_again_until_it_works(open_session, approl
     vault_server.faults.unavailable(path="auth/token/renew-self", times=3)
 
     for _ in range(3):
-        with pytest.raises(Unavailable, match="renewing the login.*the login still lives for") as caught:
+        with pytest.raises(Unavailable, match=r"renewing the login.*the login still lives for") as caught:
             session.tend()
         wait = session.tend()
         assert 0 < wait <= caught.value.retry_after, "too soon: only how long it still is"
@@ -273,7 +275,9 @@ def test_a_renewal_that_fails_is_tried_again_until_it_works(open_session, approl
     assert read(session) == 1
 
 
-def test_renewals_that_fail_to_the_end_are_followed_by_a_login(open_session, approle, read, vault_server, times):
+def test_renewals_that_fail_to_the_end_are_followed_by_a_login(
+    open_session, approle, read, vault_server, times
+):
     session = open_session(approle(token_ttl="60s"))
     read(session)
     vault_server.faults.unavailable(path="auth/token/renew-self", times=None)
@@ -389,7 +393,9 @@ def test_a_retry_after_is_obeyed_before_the_next_login(open_session, approle, re
     assert read(session) == 1
 
 
-def test_a_vault_that_cannot_tell_why_it_refused_ends_no_session(open_session, approle, read, vault_server, shelf):
+def test_a_vault_that_cannot_tell_why_it_refused_ends_no_session(
+    open_session, approle, read, vault_server, shelf
+):
     session = open_session(approle())
     read(session)
     vault_server.faults.unavailable(path="auth/token/lookup-self")
@@ -405,7 +411,9 @@ def test_a_refusal_of_the_new_login_too_is_the_end(open_session, approle, read, 
     session = open_session(auth)
     read(session)
     vault.admin.must("POST", "auth/token/revoke", {"token": token_of(session)})
-    vault.admin.must("PUT", f"sys/policies/acl/{shelf.policy}", {"policy": 'path "nothing" { capabilities = ["read"] }'})
+    vault.admin.must(
+        "PUT", f"sys/policies/acl/{shelf.policy}", {"policy": 'path "nothing" { capabilities = ["read"] }'}
+    )
 
     with pytest.raises(Denied, match="do not allow read on"):
         read(session)
