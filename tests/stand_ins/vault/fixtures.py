@@ -34,7 +34,7 @@ class Vault:
 @pytest.fixture
 def vault_server() -> Iterator[VaultServer]:
     """The stand-in, for tests of faults and of time; skipped when the tests run against a real Vault."""
-    if ADDRESS in os.environ:
+    if os.environ.get(ADDRESS):
         pytest.skip(f"{ADDRESS} is set, and a real Vault can neither be made to fail nor its clock be moved")
     with VaultServer() as server:
         yield server
@@ -45,7 +45,7 @@ def vault_server() -> Iterator[VaultServer]:
 def vault(request: pytest.FixtureRequest) -> Iterator[Vault]:
     """The real Vault when there is one, else the stand-in; the same server as `vault_server` gives."""
     address = os.environ.get(ADDRESS)
-    if address is None:
+    if not address:
         server: VaultServer = request.getfixturevalue("vault_server")
         yield Vault(server.address, server.root_token, VaultAdmin(server.address, server.root_token))
         return  # with the server goes all that was made

@@ -149,6 +149,20 @@ def test_the_longest_rule_counts_and_deny_wins(vault: Vault) -> None:
     assert vault.admin.call("GET", f"{kv}/data/a/c/d", headers=who)[0] == 403
 
 
+def test_the_rule_whose_first_wildcard_comes_last_counts(vault: Vault) -> None:
+    kv = vault.admin.mount_kv()
+    vault.admin.put(kv, "a/b", {"n": 1})
+    who = reader(
+        vault,
+        f"""
+        path "{kv}/data/+/b" {{ capabilities = ["deny"] }}
+        path "{kv}/data/a/*" {{ capabilities = ["read"] }}
+        """,
+    )
+
+    assert vault.admin.call("GET", f"{kv}/data/a/b", headers=who)[0] == 200
+
+
 def test_create_and_update_are_two_capabilities(vault: Vault) -> None:
     kv = vault.admin.mount_kv()
     who = reader(vault, f'path "{kv}/data/*" {{ capabilities = ["create"] }}')
