@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from confsync.errors import Invalid, Unavailable
 from confsync_backends.vault.faults import Failure, as_source_error, spoken
 
+# What the pki engine answers to ca, ca/pem, ca_chain and crl.
+_CERTIFICATE_FILES = ("application/pkix-", "application/pem-")
 # What Go and nginx answer, with 400, to plain HTTP on a TLS port: there is nothing else to know it by.
 _WANTS_TLS = re.compile(rb"HTTP request (was sent )?to (an )?HTTPS")
 
@@ -102,6 +104,11 @@ def _is_vaults(body: Mapping[str, Any] | None) -> bool:
 
 def _reply(raw: Raw, body: Mapping[str, Any] | None, about: str) -> Reply:
     if body is None:
+        if raw.headers.get("Content-Type", "").startswith(_CERTIFICATE_FILES):
+            raise Invalid(
+                f"{about}: Vault answers that with a bare file, which has no fields",
+                hint="read MOUNT/cert/ca, MOUNT/cert/ca_chain or MOUNT/cert/crl of the pki engine instead",
+            )
         if raw.content.strip():
             raise Unavailable(f"{about}: the answer is not a whole JSON object", hint="is address Vault's?")
         body = {}
