@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from confsync.cli.session import Session
     from confsync.ledger.records import TargetRecord
     from confsync.reconcile.core import Core
+    from confsync.snapshot import Found
 
 
 @click.command(short_help="Show where a target's content comes from, or where a key goes.")
@@ -126,7 +127,7 @@ def _print_target(facts: dict[str, Any]) -> None:
             (
                 "   ",
                 printable(f"{key['source']}:{key['key']}"),
-                f"revision {revision_text(key['revision'])}",
+                f"revision {revision_text(key['revision'])}" if key["revision"] else "",
                 f"since {key['since']}",
             )
             for key in facts["keys"]
@@ -143,7 +144,6 @@ def _print_target(facts: dict[str, Any]) -> None:
 
 
 def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
-    from confsync.cli.look import shown_value
     from confsync.cli.session import split_key
     from confsync.errors import ConfsyncError
     from confsync.snapshot import full_key
@@ -167,7 +167,7 @@ def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
             "environment": environment,
             "exists": found is not None,
             "revision": found.entry.revision if found else None,
-            "value": shown_value(core, name, path, found.entry) if found else None,
+            "value": _value_shown(core, name, path, found) if found else None,
             "shadows": [full_key(prefix, path) for prefix in view.shadowed(path)] if found else [],
             "goes_to": readers,
         })  # fmt: skip
@@ -179,6 +179,12 @@ def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
         )
         raise ConfsyncError(f"{what!r} is no target, sync or key that confsync knows", hint=hint)
     return facts
+
+
+def _value_shown(core: Core, source: str, path: str, found: Found) -> str:
+    from confsync.cli.look import shown_value
+
+    return shown_value(core, source, path, found.entry) if found.fetched else "made when apply fetches it"
 
 
 def _find_quietly(view: Any, path: str) -> Any:
@@ -242,7 +248,8 @@ def _print_key(facts: dict[str, Any]) -> None:
 
     click.echo(click.style(printable(f"{facts['source']}:{facts['key']}"), bold=True))
     if facts["exists"]:
-        click.echo(f"  value     {facts['value']}  (revision {revision_text(facts['revision'])})")
+        revision = f"  (revision {revision_text(facts['revision'])})" if facts["revision"] else ""
+        click.echo(f"  value     {facts['value']}{revision}")
     else:
         click.echo("  value     it does not exist")
     if facts["environment"]:
@@ -250,9 +257,7 @@ def _print_key(facts: dict[str, Any]) -> None:
     for shadow in facts["shadows"]:
         click.echo(f"  hides     {printable(shadow)}")
     for reader in facts["goes_to"]:
-        revision = (
-            f"with revision {revision_text(reader['revision'])}, " if reader["revision"] is not None else ""
-        )
+        revision = f"with revision {revision_text(reader['revision'])}, " if reader["revision"] else ""
         written = f"{revision}written {reader['written'] or 'never'}"
         click.echo(f"  goes to   {path_of(reader['target'])}  [{reader['sync']}]  {written}")
     if not facts["goes_to"]:

@@ -33,16 +33,27 @@ def _key_reasons(before: Reads, after: Reads) -> Iterator[str]:
         was = before.keys.get(read)
         if was is None:
             what = "new" if read in before.missed else "read now"
-            yield f"{_name(read, now)} is {what} (revision {revision_text(now.revision)})"
+            yield f"{_name(read, now)} is {what}{_at(now)}"
         elif was.digest != now.digest:
-            yield f"{_name(read, now)} changed (revision {revision_text(was.revision)} → {revision_text(now.revision)})"
+            yield f"{_name(read, now)} changed{_from(was, now)}"
         elif was.prefix != now.prefix:
             yield f"{_name(read, now)} is found there now, not under {was.prefix or 'the root'}"
     for read, was in before.keys.items():
         if read not in after.keys:
             what = "is gone" if read in after.missed or after.listed else "is not read any more"
-            yield f"{_name(read, was)} {what} (was revision {revision_text(was.revision)})"
+            yield f"{_name(read, was)} {what}{_at(was, 'was ')}"
 
 
 def _name(read: PathRead, found: KeyRead) -> str:
     return f"{read.source}:{full_key(found.prefix, read.path)}"
+
+
+def _at(read: KeyRead, was: str = "") -> str:
+    """The revision, of what has one: a credential made for us has none."""
+    return f" ({was}revision {revision_text(read.revision)})" if read.revision else ""
+
+
+def _from(was: KeyRead, now: KeyRead) -> str:
+    if not now.revision:
+        return ""
+    return f" (revision {revision_text(was.revision)} → {revision_text(now.revision)})"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from confsync.digest import Hasher
 from confsync.errors import SourceError
 from confsync.reads import Reads
 from confsync.render.recorder import SourceView
 
+Views = Mapping[str, SourceView]
+
+
+class _Different(Exception):
+    """A key is not what it was: there is nothing to compare."""
+
 
 def identity(
     spec: str,
     reads: Reads,
-    views: Mapping[str, SourceView],
+    views: Views,
     templates: Mapping[str, str],
     targets: Iterable[str],
     hasher: Hasher,
@@ -32,39 +38,47 @@ def identity(
     for name in sorted(reads.templates):
         parts += ("template", name, templates[name])
     try:
-        if _differs_at_once(reads, views, hasher):
-            return None
-        for (source, path), read in reads.keys.items():
-            view = views[source].view
-            found = view.find(path)
-            if found is None:
-                return None
-            value: str | bytes = found.entry.value
-            if view.by_request:
-                # By digest: what nobody may fetch just to look is taken to be as it was.
-                value = hasher.value(found.entry.value) if found.fetched else read.digest
-            parts += (source, path, found.prefix, value)
-        for source, path in sorted(reads.missed):
-            if views[source].view.find(path) is not None:
-                return None
-            parts += ("missing", source, path)
-        for source, prefix in sorted(reads.listed):
-            parts += ("listed", source, prefix, *views[source].view.under(prefix))
-    except (SourceError, KeyError):
+        _refuse_past_renders(reads, views, hasher)
+        parts += _keys(reads, views, hasher)
+        parts += _absences_and_listings(reads, views)
+    except (SourceError, KeyError, _Different):
         return None
     return hasher.parts(*parts)
 
 
-def _differs_at_once(reads: Reads, views: Mapping[str, SourceView], hasher: Hasher) -> bool:
-    """Whether what is known without asking says so already: nothing is to be fetched for a render that is past.
+def _keys(reads: Reads, views: Views, hasher: Hasher) -> Iterator[str | bytes]:
+    for (source, path), read in reads.keys.items():
+        view = views[source].view
+        found = view.find(path)
+        if found is None:
+            raise _Different
+        value: str | bytes = found.entry.value
+        if view.by_request:
+            # By digest: what nobody may fetch just to look is taken to be as it was.
+            value = hasher.value(found.entry.value) if found.fetched else read.digest
+        yield from (source, path, found.prefix, value)
 
-    Only syncs that read a source which is asked key by key are looked at so; for the others it would be work done twice.
+
+def _absences_and_listings(reads: Reads, views: Views) -> Iterator[str]:
+    for source, path in sorted(reads.missed):
+        if views[source].view.find(path) is not None:
+            raise _Different
+        yield from ("missing", source, path)
+    for source, prefix in sorted(reads.listed):
+        yield from ("listed", source, prefix, *views[source].view.under(prefix))
+
+
+def _refuse_past_renders(reads: Reads, views: Views, hasher: Hasher) -> None:
+    """Raise `_Different` where that shows without asking anybody: nothing is fetched for a render that is past.
+
+    Only syncs that read a source which is asked key by key are looked at so; others would be looked at twice.
     """
     asked = {name for name, source in views.items() if source.view.by_request}
     if not any(read.source in asked for read in reads.keys):
-        return False
+        return
     for read, known in reads.keys.items():
-        found = None if read.source in asked else views[read.source].view.find(read.path)
-        if read.source not in asked and (found is None or hasher.value(found.entry.value) != known.digest):
-            return True
-    return False
+        if read.source in asked:
+            continue
+        found = views[read.source].view.find(read.path)
+        if found is None or hasher.value(found.entry.value) != known.digest:
+            raise _Different

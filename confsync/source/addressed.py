@@ -470,9 +470,7 @@ class AddressedSource:
         if _is_listing(known.address):
             return True
         if self._ask(lambda: self.backend.is_dynamic(known.address)):
-            return (
-                False  # without a lease nothing says when it ends, and to fetch it again would make another
-            )
+            return False  # nothing says when it ends, and to fetch it again would make another
         return self._ask(lambda: self.backend.changed(known.address, secret))
 
     def _look_after_lease(self, known: _Known, clock: LeaseClock) -> bool:
