@@ -1,0 +1,117 @@
+"""A workspace whose syncs read a Vault beside a file; fixtures for tests of the whole product against it.
+
+from stand_ins.vaulted import vault, vault_server, vaulted
+
+    vaulted.put("db", password="…")
+    vaulted.configure({"app": {"template": {"inline": "{{ vault('db').password }}"}, "to": "out/app"}})
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from confsync.testing.daemon import Workspace
+from stand_ins.vault.admin import AppRoleLogin
+from stand_ins.vault.fixtures import Vault, vault, vault_server
+
+__all__ = ["VaultWorkspace", "vault", "vault_server", "vaulted"]
+
+
+class VaultWorkspace(Workspace):
+    """Two sources: `values`, a file that holds no secrets, and `vault`, seen from its own KV mount.
+
+    Attributes:
+        kv: where that mount is.
+    """
+
+    def __init__(self, root: Path, vault: Vault) -> None:
+        super().__init__(root)
+        self.vault = vault
+        self.admin = vault.admin
+        self.kv = vault.admin.mount_kv()
+        self.values({"host": "db1"})
+
+    def put(self, path: str, **data: Any) -> int:
+        """Write a secret; gives its version."""
+        return self.admin.put(self.kv, path, data)
+
+    def source(self, auth: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """The configuration of a source for this Vault, by default with a login that may read everything."""
+        return {
+            "backend": "vault",
+            "address": self.vault.address,
+            "auth": auth or self.token(self.vault.token),
+            **options,
+        }
+
+    def token(self, token: str, file: str = "token") -> dict[str, Any]:
+        """`auth` for a token, which is written to a file."""
+        self.replace(self.root / file, token)
+        return {"method": "token", "file": file}
+
+    def approle(
+        self, policy: str = "", *, login: AppRoleLogin | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """`auth` for a new AppRole (its role has these fields), or for `login`.
+
+        Args:
+            policy: HCL, added to what lets it read the KV mount.
+        """
+        if login is None:
+            read = f'path "{self.kv}/*" {{ capabilities = ["read", "list"] }}\n'
+            login = self.admin.approle([self.admin.policy("app", read + policy)], **fields)
+        file = f"secret-id-{login.mount}"
+        self.replace(self.root / file, login.secret_id)
+        return {
+            "method": "approle",
+            "mount": login.mount,
+            "role_id": login.role_id,
+            "secret_id_file": file,
+        }
+
+    def configure(
+        self,
+        syncs: Mapping[str, Any],
+        *,
+        auth: Mapping[str, Any] | None = None,
+        interval: str = "1s",
+        sources: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Write the configuration; `options` are those of the source `vault`."""
+        self.config(
+            sources={
+                "values": {"backend": "file", "path": "values.yaml", "sensitive": False},
+                "vault": self.source(auth, **options),
+                **(sources or {}),
+            },
+            environments={"prod": {"vault": self.kv}},
+            defaults={"environment": "prod", "interval": interval, **(defaults or {})},
+            syncs=syncs,
+        )
+
+    def age(self, name: str) -> int:
+        """When the target `out/NAME` was written, as a number that any rewrite changes."""
+        found = (self.out / name).stat()
+        return hash((found.st_ino, found.st_mtime_ns))
+
+
+def text(template: str, to: str, **more: Any) -> dict[str, Any]:
+    """A sync of one inline template and one file."""
+    return {"template": {"inline": template}, "to": f"out/{to}", **more}
+
+
+@pytest.fixture
+def vaulted(tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Iterator[VaultWorkspace]:
+    """A directory of its own and a mount of its own; the variables of Vault's clients reach no test."""
+    for name in [name for name in os.environ if name.startswith("VAULT_")]:
+        monkeypatch.delenv(name)
+    workspace = VaultWorkspace(tmp_path, vault)
+    yield workspace
+    workspace.close()
