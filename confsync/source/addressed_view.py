@@ -125,6 +125,8 @@ class AddressedView(View):
             names = self.under(f"/{directory}" if path.startswith("/") else directory)
         except SourceError:
             return known
+        if name in names:
+            return known  # it is there: only the version asked for, or its latest, is not
         near = nearest(name, (one.rstrip("/") for one in names))
         return known if near is None else Absent(known.detail, f"{directory}/{near}" if directory else near)
 
