@@ -271,7 +271,7 @@ class AddressedSource:
                 secret.version,
             )
             known.secret = secret
-            known.clock = LeaseClock.begin(secret.lease, asked) if secret.lease else None
+            known.clock = LeaseClock.of(secret.lease, asked)
             self._succeeded(known)
         if known.clock is not None:
             self._keep()

@@ -33,12 +33,14 @@ class LeaseClock:
     replace: bool = False
 
     @classmethod
-    def begin(cls, lease: Lease, asked: float) -> LeaseClock:
-        """The clock of a lease just granted.
+    def of(cls, lease: Lease | None, asked: float) -> LeaseClock | None:
+        """The clock of a lease just granted; None where there is none, or its time is not told.
 
         Args:
             asked: when it was asked for: it cannot have begun earlier.
         """
+        if lease is None or lease.duration <= 0:
+            return None
         return cls(
             lease, lease.duration, asked + _pause(lease.duration), asked + lease.duration, not lease.renewable
         )
