@@ -58,6 +58,7 @@ class TokenEngine(Engine):
 
     @route("write", "revoke-self")
     def revoke_self(self, call: Call) -> Answer:
+        _check_revocable(call.caller)
         self.core.tokens.revoke(call.caller)
         return no_content()
 
@@ -89,6 +90,7 @@ class TokenEngine(Engine):
         if token is None and keep_children:
             raise Refused(400, "token to revoke not found")
         if token is not None:
+            _check_revocable(token)
             self.core.tokens.revoke(token, keep_children=keep_children)
         return no_content()
 
@@ -102,8 +104,8 @@ class TokenEngine(Engine):
         return found[0].engine.role_limits(token.role) if found and token.role else None
 
     def _create(self, call: Call, *, orphan: bool) -> Answer:
-        if call.body.get("type") == "batch":
-            raise beyond_the_stand_in("batch tokens")
+        if call.caller.type == "batch":
+            raise Refused(400, "batch tokens cannot create more tokens")
         parent = call.caller
         powerful = parent.namespace.acl(parent.policies).allows("update", "auth/token/create", sudo=True)
         for name in ("id", "period", "no_parent"):
@@ -135,9 +137,13 @@ class TokenEngine(Engine):
             wish = Wish(asked, 0, 0, explicit, period, DEFAULT_TTL, MAX_TTL)
             ttl, capped = granted(wish, now, now)
             warnings += capped
-        name = body.get("display_name")
+        kind, name = str(body.get("type") or "service"), body.get("display_name")
+        if kind == "batch" and (explicit or period or body.get("num_uses") or "root" in policies):
+            raise beyond_the_stand_in(
+                "what no batch token can be: periodic, of few uses, root, of a longest life"
+            )
         return Token(
-            str(body.get("id") or ids.token(call.namespace.id)),
+            str(body.get("id") or ids.token(call.namespace.id, kind)),
             call.namespace,
             policies,
             now,
@@ -155,7 +161,13 @@ class TokenEngine(Engine):
             expires=None if forever else now + ttl,
             mount_default=DEFAULT_TTL,
             mount_max=MAX_TTL,
+            type=kind,
         )
+
+
+def _check_revocable(token: Token) -> None:
+    if token.type == "batch":
+        raise Refused(400, "batch tokens cannot be revoked")
 
 
 _NEEDS_SUDO = {

@@ -195,8 +195,9 @@ class Core:
         ttl, warnings = granted(
             replace(wish, mount_default=mount.default_ttl, mount_max=mount.max_ttl), now, now
         )
+        kind = "batch" if role.get("token_type") in ("batch", "default-batch") else "service"
         token = Token(
-            ids.token(call.namespace.id),
+            ids.token(call.namespace.id, kind),
             call.namespace,
             named_policies(role),
             now,
@@ -211,6 +212,7 @@ class Core:
             mount_default=mount.default_ttl,
             mount_max=mount.max_ttl,
             role=role_name,
+            type=kind,
             ttl=ttl,
             max_ttl=limits["max_ttl"],
             explicit_max_ttl=limits["explicit_max_ttl"],

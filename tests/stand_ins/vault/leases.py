@@ -57,6 +57,8 @@ class Leases:
         assert secret is not None, "only an answer with a secret has a lease"
         now = self._clock.now()
         ttl, warnings = granted(_wish(mount, secret.ttl, secret.max_ttl, 0), now, now)
+        if token.type == "batch":
+            ttl, secret.renewable = min(ttl, token.left(now)), False
         lease = Lease(
             f"{path}/{ids.letters(24)}{_suffix(token)}", token.id, secret, mount, now, ttl, now + ttl
         )

@@ -37,5 +37,5 @@ def shown(role: dict[str, Any]) -> Json:
         "token_period": int(limits["period"]),
         "token_policies": as_list(role.get("token_policies") or role.get("policies")),
         "token_ttl": int(limits["ttl"]),
-        "token_type": "default",
+        "token_type": role.get("token_type") or "default",
     }

@@ -229,6 +229,39 @@ def test_a_periodic_token_is_renewed_to_its_period(vault: Vault) -> None:
     assert auth["lease_duration"] == 600
 
 
+def test_a_batch_token_is_neither_renewed_nor_revoked(vault: Vault) -> None:
+    approle = vault.admin.approle([], token_type="batch", token_ttl="5m")
+    body = {"role_id": approle.role_id, "secret_id": approle.secret_id}
+    auth = login(vault, approle.mount, body)[1]["auth"]
+
+    renewed = vault.admin.call("POST", "auth/token/renew-self", {}, as_(auth["client_token"]))
+    revoked = vault.admin.call("POST", "auth/token/revoke-self", {}, as_(auth["client_token"]))
+    alive = vault.admin.must("GET", "auth/token/lookup-self", headers=as_(auth["client_token"]))["data"]
+
+    assert (auth["token_type"], auth["renewable"], auth["lease_duration"], auth["accessor"]) == (
+        "batch",
+        False,
+        300,
+        "",
+    )
+    assert (renewed[0], revoked[0], alive["type"]) == (400, 400, "batch")
+
+
+def test_a_batch_tokens_leases_end_with_it(vault: Vault) -> None:
+    mount, role = vault.admin.database("1h", "2h")
+    token = vault.admin.token(
+        [vault.admin.policy("db", f'path "{mount}/creds/*" {{ capabilities = ["read"] }}')],
+        ttl="5m",
+        type="batch",
+    )
+
+    answer = vault.admin.must("GET", f"{mount}/creds/{role}", headers=as_(token))
+    renewed = vault.admin.call("PUT", "sys/leases/renew", {"lease_id": answer["lease_id"]}, as_(token))
+
+    assert answer["lease_duration"] <= 300
+    assert (renewed[0], renewed[1]["errors"]) == (400, ["lease is not renewable"])
+
+
 def test_credentials_end_with_the_token_that_made_them(vault: Vault) -> None:
     mount, role = vault.admin.database("1h", "2h")
     token = vault.admin.token(

@@ -39,9 +39,16 @@ class Token:
     expires: float | None = None
     renewed: float | None = None
     role: str = ""
+    type: str = "service"
     mount_default: float = 0
     mount_max: float = 0
     accessor: str = field(default_factory=lambda: ids.letters(24))
+
+    def __post_init__(self) -> None:
+        if (
+            self.type == "batch"
+        ):  # kept nowhere by a real server: there is nothing to renew, nor a second name
+            self.renewable, self.accessor = False, ""
 
     @property
     def orphan(self) -> bool:
@@ -62,7 +69,7 @@ class Token:
             "policies": self.policies,
             "renewable": self.renewable,
             "token_policies": self.policies,
-            "token_type": "service",
+            "token_type": self.type,
         }
 
     def lookup(self, now: float, *, by_accessor: bool = False) -> Json:
@@ -82,7 +89,7 @@ class Token:
             "path": self.path,
             "policies": self.policies,
             "ttl": self.left(now),
-            "type": "service",
+            "type": self.type,
         }
         return data | self._optional()
 
@@ -146,6 +153,8 @@ class Tokens:
         Raises:
             Refused: 400 when it cannot be renewed.
         """
+        if token.type == "batch":
+            raise Refused(400, "batch tokens cannot be renewed")
         if token.expires is None:
             raise Refused(400, "lease not found")
         if not token.renewable:
