@@ -1,4 +1,4 @@
-"""How often a login may be tried: a thousand callers that find none must not become a thousand logins."""
+"""How often a login, or its renewal, may be tried: a thousand callers that find none must not make a thousand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Failure:
 
 
 class Attempts:
-    """Remembers a failed login until it is time to try again, or until its credentials have changed.
+    """Remembers a failed attempt until it is time to try again, or until its credentials have changed.
 
     For one thread at a time. Times are of the monotonic clock.
     """
@@ -32,20 +32,21 @@ class Attempts:
         self._failure: _Failure | None = None
         self._count = 0  # failures in a row
 
-    def wait(self, now: float, stamp: Hashable) -> float:
-        """Seconds until the next attempt; 0: now.
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failure is not None
+
+    def check(self, now: float, stamp: Hashable) -> None:
+        """Raise the last attempt's error anew while it is too soon for another.
 
         Args:
             stamp: the credentials' (`Authenticator.stamp`).
         """
         failure = self._failure
-        return 0.0 if failure is None or failure.stamp != stamp else max(failure.until - now, 0.0)
-
-    def check(self, now: float, stamp: Hashable) -> None:
-        """Raise the last attempt's error anew while it is too soon for another."""
-        if self._failure is not None and self.wait(now, stamp) > 0:
+        if failure is not None and failure.stamp == stamp and now < failure.until:
             # A copy: what is raised again and again gathers tracebacks.
-            raise copy.copy(self._failure.error)
+            raise copy.copy(failure.error)
 
     def failed(self, error: SourceError, now: float, stamp: Hashable) -> None:
         """An attempt failed; the next may come after a while."""

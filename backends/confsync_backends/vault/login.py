@@ -31,7 +31,6 @@ class Login:
         due: when to renew it or to log in anew; None where that is never needed.
         stamp: the credential's, when it was read; it may be the credential itself.
         verified: whether Vault has told this process about the token.
-        failures: renewals in a row that failed.
     """
 
     grant: Grant
@@ -41,7 +40,6 @@ class Login:
     due: float | None
     stamp: Hashable = field(default=None, repr=False)
     verified: bool = True
-    failures: int = 0
 
     @classmethod
     def begun(cls, grant: Grant, number: int, asked: float, stamp: Hashable) -> Login:
@@ -66,17 +64,12 @@ class Login:
         """
         short = ttl < self.grant.granted
         grant = replace(self.grant, ttl=ttl, renewable=self.grant.renewable and (again or not short))
-        return replace(self, grant=grant, ends=asked + ttl, due=_due(asked, ttl), failures=0)
+        return replace(self, grant=grant, ends=asked + ttl, due=_due(asked, ttl))
 
     def not_renewable(self, now: float) -> Login:
         """After Vault has refused to renew it: log in anew in good time."""
         grant = replace(self.grant, renewable=False)
         return replace(self, grant=grant, due=None if self.ends is None else _due(now, self.left(now)))
-
-    def renewal_failed(self, now: float, wait: float) -> Login:
-        """After a renewal without an answer: again after `wait` seconds, or when it ends."""
-        due = now + wait if self.ends is None else min(now + wait, self.ends)
-        return replace(self, due=due, failures=self.failures + 1)
 
     def export(self, identity: str, now: float) -> bytes:
         """What `imported` takes. It is a secret.

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from confsync import backoff
 from confsync.clock import Clock, SystemClock
 from confsync.errors import Denied, SourceError, Unavailable
 from confsync.units import format_duration
@@ -67,7 +66,8 @@ class Session:
         self._left: list[
             Login
         ] = []  # ours, given up for a newer one; they live on for the leases bound to them
-        self._attempts = Attempts()
+        self._attempts = Attempts()  # to log in
+        self._renewals = Attempts()
         self._proven = 0  # the session whose token Vault has accepted at least once
         self._blind = False  # whether policies forbid the token to look itself up
 
@@ -114,15 +114,13 @@ class Session:
             `number` has changed. Calling too often does no harm.
 
         Raises:
-            SourceError: what was due failed. It is tried again by the calls to come, with a growing delay, until the
-                login ends and after that; a call within the delay does nothing and says how long it still is.
+            SourceError: what was due failed. Until it is time to try again, with a growing delay, the same error is
+                raised without a call. A renewal is tried until the login ends, and then a new login, for ever.
         """
         with self._lock:
-            if self._login is None:
+            self._attempts.check(self._now(), self._authenticator.stamp())
+            if self._login is None and not self._attempts.failing:
                 return _NOTHING_YET
-            wait = self._attempts.wait(self._now(), self._authenticator.stamp())
-            if wait > 0:
-                return wait
             login = self._ensure()
             if login.due is not None and login.due <= self._now():
                 login = self._prolong(login)
@@ -273,6 +271,7 @@ class Session:
         if old is not None and not same and not leaves_dead:
             self._left.append(old)
         self._left = [login for login in self._left if not login.has_ended(asked)]
+        self._renewals.succeeded()
         number = self._number if same else self._number + 1
         login = Login.begun(grant, number, asked, stamp)
         self._login, self._number = login, number
@@ -316,6 +315,7 @@ class Session:
         if not login.grant.renewable:
             return self._log_in()  # the old one lives on until those who lean on it have moved
         asked = self._now()
+        self._renewals.check(asked, login.number)
         try:
             reply = self._renew(login.grant)
         except TokenRejected:
@@ -325,6 +325,7 @@ class Session:
             return self._login
         except SourceError as error:
             raise self._renewal_failed(login, error) from error
+        self._renewals.succeeded()
         ttl = float((reply.auth or {}).get("lease_duration") or 0)
         self._login = login.renewed(ttl, asked, again=not self._authenticator.makes_tokens)
         return self._login
@@ -344,13 +345,13 @@ class Session:
 
     def _renewal_failed(self, login: Login, error: SourceError) -> Unavailable:
         now = self._now()
-        soon = error.retry_after if isinstance(error, Unavailable) else None
-        wait = max(backoff.delay(login.failures + 1), soon or 0.0)
-        self._login = login.renewal_failed(now, wait)
         left = format_duration(login.left(now))
-        return Unavailable(
-            f"{error.message}; the login still lives for {left}", hint=error.hint, retry_after=wait
+        soon = error.retry_after if isinstance(error, Unavailable) else None
+        told = Unavailable(
+            f"{error.message}; the login still lives for {left}", hint=error.hint, retry_after=soon
         )
+        self._renewals.failed(told, now, login.number)
+        return told
 
     def _revoke(self, grant: Grant) -> None:
         if not grant.ours or grant.batch:
