@@ -118,7 +118,6 @@ class Session:
                 raised without a call. A renewal is tried until the login ends, and then a new login, for ever.
         """
         with self._lock:
-            self._attempts.check(self._now(), self._authenticator.stamp())
             if self._login is None and not self._attempts.failing:
                 return _NOTHING_YET
             login = self._ensure()
