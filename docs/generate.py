@@ -106,8 +106,10 @@ def kind(field: Schema) -> str:
     """What a field holds, in words."""
     if "$ref" in field:
         return _linked(field["$ref"].rpartition("/")[2])
-    if "anyOf" in field:
-        kinds = [kind(one) for one in field["anyOf"] if one.get("type") != "null"]
+    if "const" in field:
+        return f"`{field['const']}`"
+    if choices := field.get("anyOf") or field.get("oneOf"):
+        kinds = [kind(one) for one in choices if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
@@ -192,7 +194,11 @@ def backends() -> str:
             option = next(
                 (one for one, field in schema["properties"].items() if definition in str(field)), ""
             )
-            lines += [f"### `{option}` of {name}\n", f"{model.get('description', '')}\n", *fields(model)]
+            kinds = [
+                f"{key}: {field['const']}" for key, field in model["properties"].items() if "const" in field
+            ]
+            heading = f"{option}: {{{kinds[0]}}}" if kinds else option
+            lines += [f"### `{heading}` of {name}\n", f"{model.get('description', '')}\n", *fields(model)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -261,15 +267,10 @@ def _with_default(option: click.Option) -> str:
 
 def filters() -> str:
     """Lookups, filters, tests and functions."""
+    from confsync.render.addressed import AddressedLookup
     from confsync.render.filters import FILTERS, GLOBALS, IMPURE, TESTS
     from confsync.render.lookup import SourceLookup
 
-    methods = {
-        name: function
-        for name, function in vars(SourceLookup).items()
-        if callable(function) and (not name.startswith("_") or name in ("__call__", "__contains__"))
-        and name != "__init__"
-    }  # fmt: skip
     ours = {name: one for name, one in FILTERS.items() if not _is_jinjas(one)}
     lines = [
         NOTE,
@@ -278,10 +279,9 @@ def filters() -> str:
         "`⏎` stands for a line break. [The guide](../templates.md) says how to use them.\n",
         "## Lookups in a source\n",
         "With a source that is called `etcd`:\n",
-        *table(
-            ("lookup", "gives"),
-            [(_call_of(name, function), _said(function)) for name, function in methods.items()],
-        ),
+        *_lookups(SourceLookup, "etcd"),
+        "With a source of secrets that is called `vault`; [more about it](../vault.md):\n",
+        *_lookups(AddressedLookup, "vault"),
         "## Filters\n",
         *table(("filter", "gives"), [(f"`{name}`", _said(one)) for name, one in sorted(ours.items())]),
         "## Filters of Jinja that are bounded here\n",
@@ -306,6 +306,18 @@ def filters() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _lookups(kind_of: type, source: str) -> Iterator[str]:
+    """The table of what a source is asked in a template."""
+    methods = {
+        name: function
+        for name, function in vars(kind_of).items()
+        if callable(function) and (not name.startswith("_") or name in ("__call__", "__contains__"))
+        and name not in ("__init__", "missing")
+    }  # fmt: skip
+    rows = [(_call_of(source, name, function), _said(function)) for name, function in methods.items()]
+    return table(("lookup", "gives"), rows)
+
+
 def _is_jinjas(function: Callable[..., Any]) -> bool:
     from confsync.render.filters import guards
 
@@ -314,17 +326,24 @@ def _is_jinjas(function: Callable[..., Any]) -> bool:
 
 def _said(function: Callable[..., Any]) -> str:
     """A docstring on one line, as Markdown."""
-    text = inspect.getdoc(inspect.unwrap(function)) or ""
+    text = (inspect.getdoc(inspect.unwrap(function)) or "").partition("\n\nArgs:")[0]
     # An example is one piece of code; double backticks let it hold single ones.
     return re.sub(r"(?<!`)`(\{\{.*?)`(?!`)", lambda found: f"`` {found[1]} ``", " ".join(text.split()))
 
 
-def _call_of(name: str, function: Callable[..., Any]) -> str:
-    parameters = [one for one in inspect.signature(function).parameters if one != "self"]
+def _call_of(source: str, name: str, function: Callable[..., Any]) -> str:
     if name == "__contains__":
-        return '`"path" in etcd`'
-    shown = ", ".join(f"{one}=…" if one == "default" else one for one in parameters)
-    return f"`etcd({shown})`" if name == "__call__" else f"`etcd.{name}({shown})`"
+        return f'`"path" in {source}`'
+    shown = ", ".join(
+        _parameter(one) for one in inspect.signature(function).parameters.values() if one.name != "self"
+    )
+    return f"`{source}({shown})`" if name == "__call__" else f"`{source}.{name}({shown})`"
+
+
+def _parameter(one: inspect.Parameter) -> str:
+    if one.kind is inspect.Parameter.VAR_KEYWORD:
+        return "name=…"
+    return f"{one.name}=…" if one.name == "default" else one.name
 
 
 PAGES = {

@@ -393,7 +393,7 @@ def test_the_json_schema_knows_every_field_and_refuses_others():
         if model.get("type") == "object" and name != "Source":
             assert model["additionalProperties"] is False, name
             fields = model["properties"].values()
-            assert all({"description", "anyOf"} & {*resolve(field, schema), *field} for field in fields), name
+            assert all({"description", "anyOf", "const"} & {*resolve(field, schema), *field} for field in fields), name
 
 
 def test_every_reference_of_the_json_schema_leads_somewhere():
