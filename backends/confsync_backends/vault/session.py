@@ -12,7 +12,7 @@ import json
 import threading
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +20,17 @@ from confsync.clock import Clock, SystemClock
 from confsync.errors import Denied, SourceError, Unavailable
 from confsync.units import format_duration
 from confsync_backends.vault.attempts import Attempts
-from confsync_backends.vault.auth.method import Grant, policy_names
+from confsync_backends.vault.auth.method import Grant, look_up, policy_names
 from confsync_backends.vault.calls import Calls
 from confsync_backends.vault.faults import Forbidden, Refused, TokenRejected
 from confsync_backends.vault.login import Login
 from confsync_backends.vault.options import VaultOptions
 from confsync_backends.vault.reply import Reply
+from confsync_backends.vault.request import Request
 
 _NOTHING_YET = 5.0  # seconds until the next look, before the first login
 _FILE_LOOKED_AT = 30.0  # seconds between looks at a token that is kept elsewhere, where nobody makes calls
 _BLIND = 60.0  # seconds between logins where policies hide whether the token is dead
-_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update", "PUT": "update", "DELETE": "delete"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A call as it came, to be made once more where the first found the token dead."""
-
-    method: str
-    path: str
-    doing: str
-    body: Mapping[str, Any] | None = field(repr=False)
-    query: Mapping[str, str] | None
-    wrap_ttl: str | None
-
-    @property
-    def capability(self) -> str:
-        """What a policy must allow for it."""
-        if self.query is not None and self.query.get("list") == "true":
-            return "list"
-        return _CAPABILITIES.get(self.method, self.method.lower())
 
 
 class Session:
@@ -63,9 +44,8 @@ class Session:
         self._lock = threading.Lock()  # for all that follows; `_login` may be read without
         self._login: Login | None = None
         self._number = 0
-        self._left: list[
-            Login
-        ] = []  # ours, given up for a newer one; they live on for the leases bound to them
+        # Ours, given up for newer ones; they live on for the leases bound to them.
+        self._left: list[Login] = []
         self._attempts = Attempts()  # to log in
         self._renewals = Attempts()
         self._proven = 0  # the session whose token Vault has accepted at least once
@@ -95,7 +75,7 @@ class Session:
             Denied: the login failed. Until it is time to try again, the same error is raised without a call.
             Unavailable, Invalid: see `Calls.request`.
         """
-        request = _Request(method, path, doing, body, query, wrap_ttl)
+        request = Request(method, path, body, query, wrap_ttl, doing)
         login = self._current()
         try:
             return self._send(request, login), login.number
@@ -150,7 +130,7 @@ class Session:
 
     # Calls. Those below, except `_current` and `_send`, want the lock, or take it where they say so.
 
-    def _send(self, request: _Request, login: Login) -> Reply:
+    def _send(self, request: Request, login: Login) -> Reply:
         reply = self._calls.request(
             request.method,
             request.path,
@@ -163,7 +143,7 @@ class Session:
         self._proven = login.number
         return reply
 
-    def _judge(self, request: _Request, refused_login: Login, refused: TokenRejected) -> Login:
+    def _judge(self, request: Request, refused_login: Login, refused: TokenRejected) -> Login:
         """The login to repeat a refused call with. Takes the lock.
 
         Raises:
@@ -182,7 +162,7 @@ class Session:
                 raise self._forbidden(request, login.grant.policies, doubtful=True) from refused
             return self._replace_dead(request, login, refused)
 
-    def _replace_dead(self, request: _Request, dead: Login, refused: TokenRejected) -> Login:
+    def _replace_dead(self, request: Request, dead: Login, refused: TokenRejected) -> Login:
         login = self._log_in(leaves_dead=True)
         if login.grant.token != dead.grant.token:
             return login
@@ -194,14 +174,15 @@ class Session:
     def _not_accepted(self, stamp: Hashable) -> Denied:
         """The token we were given is dead; until it is time to try again, all callers are told so."""
         error = Denied(
-            f"vault at {self._calls.address}: the token is not accepted: it is wrong, has ended or was revoked",
-            hint="put another one in its place; it is read again when it changes",
+            f"vault at {self._calls.address}: {self._authenticator.what} is not accepted: it is wrong, has ended or "
+            "was revoked",
+            hint="put another one in its place; a file is read again when it changes",
         )
         self._login = None
         self._attempts.failed(error, self._now(), stamp)
         return error
 
-    def _refused_again(self, request: _Request, login: Login, refused: TokenRejected) -> Denied:
+    def _refused_again(self, request: Request, login: Login, refused: TokenRejected) -> Denied:
         """The error where even a new login was refused. Takes the lock."""
         with self._lock:
             try:
@@ -213,19 +194,8 @@ class Session:
             return self._forbidden(request, login.grant.policies, doubtful=True)
         return self._forbidden(request, policy_names(data))
 
-    def _forbidden(
-        self, request: _Request, policies: tuple[str, ...], *, doubtful: bool = False
-    ) -> Forbidden:
-        capability = request.capability
-        path = request.path.strip("/") + ("/" if capability == "list" else "")
-        whose = f" ({', '.join(policies)})" if policies else ""
-        doubt = ", or the login has ended, which it may not look up" if doubtful else ""
-        return Forbidden(
-            f"vault at {self._calls.address}: {request.doing}: this login's policies{whose} do not allow "
-            f"{capability} on {path}{doubt}",
-            key=request.path,
-            hint=f'a policy would with: path "{path}" {{ capabilities = ["{capability}"] }}',
-        )
+    def _forbidden(self, request: Request, policies: tuple[str, ...], *, doubtful: bool = False) -> Forbidden:
+        return request.forbidden(self._calls.address, policies, doubtful=doubtful)
 
     # Logging in.
 
@@ -287,6 +257,7 @@ class Session:
             raise
         if data is None:
             return self._log_in(leaves_dead=True)
+        self._attempts.succeeded()
         told = Grant.from_lookup(imported.grant.token, data)
         grant = replace(told, ours=imported.grant.ours, granted=imported.grant.granted)
         self._login = Login.begun(grant, imported.number, asked, stamp)
@@ -295,12 +266,9 @@ class Session:
     def _look_up(self, grant: Grant) -> Mapping[str, Any] | None:
         """What Vault says of a token; None where it does not accept it, or does not let it ask."""
         try:
-            reply = self._calls.request(
-                "GET", "auth/token/lookup-self", token=grant.token, doing="looking up the login"
-            )
+            return look_up(self._calls, grant.token, "looking up the login")
         except TokenRejected:
             return None
-        return reply.data or {}
 
     # Keeping it.
 
@@ -316,7 +284,7 @@ class Session:
         asked = self._now()
         self._renewals.check(asked, login.number)
         try:
-            reply = self._renew(login.grant)
+            ttl = self._renew(login.grant)
         except TokenRejected:
             return self._renewal_refused(login)
         except Refused:
@@ -325,15 +293,18 @@ class Session:
         except SourceError as error:
             raise self._renewal_failed(login, error) from error
         self._renewals.succeeded()
-        ttl = float((reply.auth or {}).get("lease_duration") or 0)
         self._login = login.renewed(ttl, asked, again=not self._authenticator.makes_tokens)
         return self._login
 
-    def _renew(self, grant: Grant) -> Reply:
-        body = {"increment": f"{round(grant.granted)}s"}
-        return self._calls.request(
-            "POST", "auth/token/renew-self", token=grant.token, body=body, doing="renewing the login"
+    def _renew(self, grant: Grant) -> float:
+        """Renew a token; gives the seconds it lives from now on."""
+        doing, body = "renewing the login", {"increment": f"{round(grant.granted)}s"}
+        reply = self._calls.request(
+            "POST", "auth/token/renew-self", token=grant.token, body=body, doing=doing
         )
+        if reply.auth is None:
+            raise Unavailable(f"vault at {self._calls.address}: {doing}: its answer tells of no token")
+        return float(reply.auth.get("lease_duration") or 0)
 
     def _renewal_refused(self, login: Login) -> Login:
         """Either it is dead, or its policies do not let it renew itself."""

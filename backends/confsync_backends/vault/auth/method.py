@@ -82,6 +82,19 @@ def policy_names(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({str(name) for name in names}))
 
 
+def look_up(calls: Calls, token: str, doing: str) -> Mapping[str, Any]:
+    """What Vault says of a token.
+
+    Raises:
+        TokenRejected: it does not accept the token, or its policies do not let it ask.
+        Denied, Invalid, Unavailable: see `Calls.request`.
+    """
+    reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
+    if reply.data is None:
+        raise Unavailable(f"vault at {calls.address}: {doing}: its answer tells of no token")
+    return reply.data
+
+
 class Authenticator(ABC):
     """Gets tokens, by one method. The session sees to it that only one thread uses it at a time.
 
@@ -91,6 +104,11 @@ class Authenticator(ABC):
     """
 
     makes_tokens: ClassVar[bool] = True
+
+    @property
+    def what(self) -> str:
+        """What it gives, for messages: `the token from /run/vault/token`."""
+        return "the login"
 
     @abstractmethod
     def login(self, calls: Calls) -> Grant:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from confsync_backends.vault.auth.credentials import Credential
-from confsync_backends.vault.auth.method import Authenticator, AuthMethod, Grant, kept
+from confsync_backends.vault.auth.method import Authenticator, AuthMethod, Grant, kept, look_up
 from confsync_backends.vault.faults import TokenRejected
 
 if TYPE_CHECKING:
@@ -57,22 +57,24 @@ class TokenAuth(AuthMethod):
 
 
 class _GivenToken(Authenticator):
-    makes_tokens = False
+    makes_tokens: ClassVar[bool] = False
 
     def __init__(self, options: TokenAuth, base: Path) -> None:
         self._options = options
         self._base = base
 
+    @property
+    def what(self) -> str:
+        return f"the token from {self._options.credential(self._base)}"
+
     def login(self, calls: Calls) -> Grant:
         credential = self._options.credential(self._base)
         token = credential.read_token()
-        doing = f"looking up the token from {credential}"
         try:
-            reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
+            return Grant.from_lookup(token, look_up(calls, token, f"looking up {self.what}"))
         except TokenRejected:
             # It is dead, or its policies do not let it look itself up. The first call will tell.
             return Grant(token, ttl=0, granted=0, renewable=False, ours=False, known=False)
-        return Grant.from_lookup(token, reply.data or {})
 
     def stamp(self) -> Hashable:
         credential = self._options.credential(self._base)

@@ -49,6 +49,28 @@ def test_a_call_logs_in_and_says_in_which_session_it_was_made(open_session, appr
     assert read(session) == 1
 
 
+def test_a_call_takes_along_what_it_is_given(open_session, approle, shelf):
+    session = open_session(approle())
+
+    asked, _ = session.call("POST", "sys/capabilities-self", body={"paths": [shelf.path]}, doing="asking")
+    told, _ = session.call("GET", shelf.path, query={"version": "1"}, wrap_ttl="60s", doing="reading")
+
+    assert asked.data[shelf.path] == ["read"]
+    assert told.wrap_info["creation_path"] == shelf.path
+
+
+def test_a_call_made_again_takes_it_along_too(open_session, approle, read, vault, shelf):
+    session = open_session(approle())
+    read(session)
+    vault.admin.must("POST", "auth/token/revoke", {"token": token_of(session)})
+
+    asked, number = session.call(
+        "POST", "sys/capabilities-self", body={"paths": [shelf.path]}, doing="asking"
+    )
+
+    assert (asked.data[shelf.path], number) == (["read"], 2)
+
+
 def test_a_thousand_callers_make_one_login(open_session, approle, read, vault_server):
     auth = approle()
     session = open_session(auth)
@@ -598,13 +620,16 @@ def test_the_end_revokes_what_we_logged_in_ourselves(open_session, approle, read
     assert session.export() is None
 
 
-def test_the_end_revokes_what_an_earlier_process_logged_in(open_session, approle, read, vault):
+@pytest.mark.parametrize("used", [False, True])
+def test_the_end_revokes_what_an_earlier_process_logged_in(open_session, approle, read, vault, used):
     auth = approle()
     earlier = open_session(auth)
     read(earlier)
     token = token_of(earlier)
     later = open_session(auth)
     later.import_(earlier.export())
+    if used:
+        read(later)
 
     later.end()
 
