@@ -56,7 +56,7 @@ def explain(
         return LimitExceeded("the template calls or includes itself without end", where=where)
     if isinstance(error, MemoryError | OverflowError):
         return LimitExceeded(f"rendering needs too much ({type(error).__name__})", where=where)
-    if recorder.secrets:
+    if recorder.secrets or recorder.sensitive:
         return RenderError(
             f"{type(error).__name__} (details withheld: the template has read sensitive values)", where=where
         )

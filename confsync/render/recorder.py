@@ -168,11 +168,11 @@ class Recorder:
     def _may_give_away(self, name: str) -> bool:
         return self.gives_away(name) or self.suspects.are_in(name)
 
-    def public(self, sources: Mapping[str, SourceView]) -> Iterator[str]:
-        """The names of what was read, and the values that are no secrets."""
+    def public(self, sources: Mapping[str, SourceView], *, values: bool) -> Iterator[str]:
+        """The names of what was read, and where they are wanted the `values` that are no secrets."""
         for (source, path), found in self.found.items():
             yield path
-            if not sources[source].is_sensitive(path):
+            if values and not sources[source].is_sensitive(path):
                 yield found.entry.value.decode("utf-8", "replace")
 
     def note_derived(self, value: object, *origins: object, opaque: bool = False) -> None:

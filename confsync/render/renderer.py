@@ -126,9 +126,18 @@ class Renderer:
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         literals = Literals(job.templates())
         hidden = {line for one in desired if one.sensitive for line in secret_lines(one.content, literals)}
-        words = secret_words(hidden, literals, recorder.public(sources)) if hidden else ()
+        words = (
+            secret_words(hidden, literals, recorder.public(sources, values=not sync.sensitive))
+            if hidden
+            else ()
+        )
         secrets = {*recorder.secrets, *recorder.suspects, *map(Line, hidden), *map(Word, words)}
         return Rendering(desired, reads, frozenset(secrets), literals)
+
+    def literals(self, name: str, sync: Sync, used: Iterable[str]) -> Sequence[str]:
+        """The texts of a sync's templates, of the files `used` too: what of its targets is certainly no secret."""
+        recorder = Recorder(templates=dict.fromkeys(used, "as it is now"))
+        return Literals(Job(self._templates, self._base, name, sync, {}, recorder).templates())
 
     def check_syntax(self, sync_name: str, sync: Sync) -> Iterable[ConfsyncError]:
         """Everything wrong with a sync's templates that shows without any value."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import fnmatch
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -193,21 +195,76 @@ STATEMENTS = [
 
 @dataclass(frozen=True)
 class Case:
-    """What a sync is made of."""
+    """A sync, all the expressions in it, and its own text: what of its result is certainly no secret."""
 
-    template: str
+    sync: Mapping[str, Any]
     expressions: tuple[str, ...]
+    text: str
 
 
 @st.composite
-def templates(draw: st.DrawFn, *, items: bool = False) -> Case:
+def texts(draw: st.DrawFn, *, items: bool = False) -> tuple[str, tuple[str, ...]]:
+    """A template, and the expressions in it."""
     found: list[str] = []
     lines = []
     for statement in draw(st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=3)):
         one, two = draw(expressions(items=items)), draw(expressions(2, items=items))
         lines.append(statement.format(one, two))
         found += [*one.everything, *(two.everything if "{1}" in statement else ())]
-    return Case("[settings]\n" + "\n".join(lines) + "\nport = 80\n", tuple(dict.fromkeys(found)))
+    return "[settings]\n" + "\n".join(lines) + "\nport = 80\n", tuple(dict.fromkeys(found))
+
+
+FORMATS = ["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
+REFERENCES = [
+    *(f"vault:{key}" for key in KEYS),
+    "mixed:one/password",
+    "mixed:one/host",
+    "vault:none",
+    "values:name",
+]
+ITEMS = ["vault.items()", "vault.children('db')", "vault.json('b')", "mixed.items()", "vault('a').split(',')",
+         "vault('a')|list", "[vault('b'), 'x']", "values.items()", "vault.items()|map('last')",
+         "{vault('a'): 1}"]  # fmt: skip
+PATHS = ["out/{{ each.key }}", "out/{{ each.value }}", "out/x{{ each.key|upper }}.conf", "{{ each.key|b64encode }}",
+         "o/{{ each.value|hex_encode }}", "{{ each.key }}-{{ each.value|url_quote }}",
+         "o/{{ each.key|sha256 }}"]  # fmt: skip
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A data map, and the expressions in it."""
+    data: dict[str, Any] = {"HOST": "values:name", "PORT": 5432}
+    found: list[str] = []
+    for number in range(draw(st.integers(1, 3))):
+        if draw(st.booleans()):
+            data[f"KEY{number}"] = draw(st.sampled_from(REFERENCES))
+        else:
+            one = draw(expressions(3))
+            found += one.everything
+            data[f"KEY{number}"] = {"template": f"a{{{{ {one} }}}}"}
+    return data, tuple(dict.fromkeys(found))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A sync of any kind."""
+    kind = draw(st.sampled_from(["template", "template", "data", "items", "directory"]))
+    if kind == "data":
+        data, found = draw(maps())
+        to = {"file": {"path": "out", "format": draw(st.sampled_from(FORMATS))}}
+        return Case({"data": data, "to": to}, found, str(data))
+    text, found = draw(texts(items=kind == "items"))
+    if kind == "template":
+        return Case({"template": {"inline": text}, "to": "out"}, found, text)
+    if kind == "directory":
+        return Case(
+            {"templates": {"a": {"inline": text}, "b": "plain.j2"}, "to": {"directory": "out"}}, found, text
+        )
+    items, path = draw(st.sampled_from(ITEMS)), draw(st.sampled_from(PATHS))
+    sync = {"for_each": items, "template": {"inline": text}, "to": path}
+    return Case(
+        sync, (items, *(each.strip() for each in re.findall(r"{{(.+?)}}", path)), *found), text + path
+    )
 
 
 @st.composite
@@ -240,7 +297,7 @@ class Stage:
             )
         return found
 
-    def render(self, sync: Mapping[str, object], stores: Stores) -> Rendering:
+    def render(self, sync: Mapping[str, Any], stores: Stores) -> Rendering:
         limits = Limits.model_validate({"time": "2s", "memory": 1_000_000})
         return self.renderer.render("app", Sync.model_validate(sync), limits, self.views(stores), {})
 
@@ -249,6 +306,7 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     base = tmp_path_factory.mktemp("stage")
     (base / "templates").mkdir()
+    (base / "templates" / "plain.j2").write_text("# nothing but text\n")
     hasher = Hasher(b"k" * 32)
     return Stage(
         Renderer(TemplateFiles([base / "templates"], hasher), Path("/nowhere"), hasher, SystemClock())
@@ -258,7 +316,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 class Strategies:
     """What the tests draw from."""
 
-    templates = staticmethod(templates)
+    cases = staticmethod(cases)
     expressions = staticmethod(expressions)
     stores = staticmethod(stores)
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from confsync.clock import SystemClock
+from confsync.config.loading import load_config
+from confsync.ledger.ledger import memory_ledger
+from confsync.reconcile.core import Core
+from confsync.reconcile.reconciler import Reconciler
 from confsync.redact import DOTS, redactor
 from confsync.render.renderer import RenderFailed
 
@@ -95,3 +104,49 @@ def test_a_check_does_not_show_a_word_that_a_secret_became(stage):
         redact("cannot resolve db1.example: Authorization fails")
         == "cannot resolve db1.example: Authorization fails"
     )
+
+
+def reconciled(directory: Path, sync: Mapping[str, Any], **values: str) -> str:
+    """What is told of a sync whose reload, check or render fails; `v` is sensitive, `e` is not."""
+    for name in "ve":
+        (directory / f"{name}.yaml").write_text(yaml.safe_dump({"key": values.get(name, "")}))
+    sources = {name: {"backend": "file", "path": f"{name}.yaml", "sensitive": name == "v"} for name in "ve"}
+    (directory / "confsync.yaml").write_text(yaml.safe_dump({"sources": sources, "syncs": {"s": dict(sync)}}))
+    core = Core.open(load_config(directory / "confsync.yaml"), memory_ledger(SystemClock()))
+    try:
+        core.hub.refresh()
+        report = Reconciler(core).run_once()
+    finally:
+        core.close()
+    return f"{[result.error for result in report.reloads]} {report.outcomes['s'].record.detail}"
+
+
+def test_a_reload_does_not_show_a_word_that_a_secret_became(tmp_path):
+    token = base64.b64encode(b"user:" + PASSWORD.encode()).decode().rstrip("=")
+    template = "Authorization {{ ('user:' ~ v('key'))|b64encode }} # {{ e('key') }}\n"
+    show = f"cut -c15- {tmp_path}/out | tr -d =; echo because Authorization; exit 1"
+    sync = {"template": {"inline": template}, "to": "out", "reload": {"shell": show}}
+    told = reconciled(tmp_path, sync, v=PASSWORD, e="db1.example")
+
+    assert token in (tmp_path / "out").read_text()
+    assert token not in told
+    assert "because Authorization" in told
+    assert "db1.example" in told
+
+
+def test_a_sync_that_is_sensitive_by_itself_withholds_what_python_says_of_a_value(tmp_path):
+    sync = {"template": {"inline": "{{ e('key')|round }}"}, "to": "out", "sensitive": True}
+    told = reconciled(tmp_path, sync, e=PASSWORD)
+
+    assert "details withheld" in told
+    assert PASSWORD not in told
+
+
+@pytest.mark.parametrize("action", ["check", "reload"])
+def test_what_a_sync_that_is_sensitive_by_itself_has_read_is_shown_by_no_command(tmp_path, action):
+    show = {"shell": f"cut -d' ' -f2 ${{CONFSYNC_STAGED:-{tmp_path}/out}}; exit 1"}
+    sync = {"template": {"inline": "set {{ e('key') }} now\n"}, "to": "out", "sensitive": True, action: show}
+    told = reconciled(tmp_path, sync, e=PASSWORD)
+
+    assert "failed with exit status 1" in told
+    assert PASSWORD not in told

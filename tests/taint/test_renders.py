@@ -26,17 +26,21 @@ EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0"))
 """How many; 0: the few that the suite has time for, always the same."""
 TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
 """Hashes are no encodings, and that something is so or not is no value."""
+PUBLIC = " one.example two.example one/host two/host example one/password undefined generator"
 RUN = re.compile(r"[^\W_]{8,}")
 
 
-def values_of(stage: Any, expressions: tuple[str, ...], stores: Stores, **sync: object) -> set[str]:
+def values_of(stage: Any, case: Any, stores: Stores) -> set[str]:
     """What the expressions give, each on its own, where that is made of a sensitive value and can be told."""
     found: set[str] = set()
-    for expression in expressions:
+    items = {name: value for name, value in case.sync.items() if name == "for_each"}
+    to = "o/{{ each.key|sha256 }}" if items else "out"
+    for expression in case.expressions:
         if TELLS_LITTLE.search(expression):
             continue
         try:
-            rendering = stage.render({**sync, "template": {"inline": "{{ " + expression + " }}"}}, stores)
+            sync = {**items, "to": to, "template": {"inline": "{{ " + expression + " }}"}}
+            rendering = stage.render(sync, stores)
         except RenderFailed:
             continue
         for desired in rendering.desired:
@@ -45,16 +49,12 @@ def values_of(stage: Any, expressions: tuple[str, ...], stores: Stores, **sync: 
     return found
 
 
-def told(content: object, template: str, stores: Stores) -> set[str]:
+def told(content: bytes | Mapping[str, bytes], text: str, stores: Stores) -> set[str]:
     """The longer words in a content that can only come from a sensitive value."""
-    public = " ".join([template.lower(), *(value.decode() for value in stores["values"].values())])
-    public += " one.example two.example one/host two/host example one/password undefined generator"
-    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
-    return {
-        run
-        for run in RUN.findall(text)
-        if run.lower() not in public and len(set(run)) > 3 and not is_number(run)
-    }
+    public = " ".join([text, *(value.decode() for value in stores["values"].values())]).lower() + PUBLIC
+    files = [content] if isinstance(content, bytes) else content.values()
+    runs = RUN.findall("\n".join(file.decode("utf-8", "replace") for file in files))
+    return {run for run in runs if run.lower() not in public and len(set(run)) > 3 and not is_number(run)}
 
 
 def is_number(run: str) -> bool:
@@ -70,47 +70,52 @@ def kept(reads: Reads) -> str:
     return repr((sorted(reads.keys), sorted(reads.missed), sorted(reads.listed), sorted(reads.templates)))
 
 
+def contents(rendering: Rendering | None) -> dict[str, bytes | Mapping[str, bytes]]:
+    return {desired.spec.path: desired.content for desired in rendering.desired} if rendering else {}
+
+
 def outputs(rendering: Rendering, before: Rendering | None) -> dict[str, str]:
     """Everything a plan, a failed check and the ledger would show of it."""
-    shown = {"reads": kept(rendering.reads), "paths": " ".join(d.spec.path for d in rendering.desired)}
+    shown = {"reads": kept(rendering.reads), "paths": " ".join(contents(rendering))}
     redact = redactor(rendering.secrets)
-    old = before.desired if before else ()
-    for number, desired in enumerate(rendering.desired):
-        assert isinstance(desired.content, bytes)
-        text = desired.content.decode()
-        was = old[number].content if number < len(old) else None
-        lines = unified(was, desired.content, sensitive=desired.sensitive, literals=rendering.literals)
-        shown[f"diff {number}"] = "\n".join(lines)
+    old = contents(before)
+    for desired in rendering.desired:
+        path, content = desired.spec.path, desired.content
+        lines = unified(old.get(path), content, sensitive=desired.sensitive, literals=rendering.literals)
+        shown[f"diff of {path}"] = "\n".join(lines)
+        files = [content] if isinstance(content, bytes) else content.values()
+        text = "\n".join(file.decode() for file in files)
         if desired.sensitive:
-            shown[f"check that prints {number}"] = redact(text)
+            shown[f"check that prints {path}"] = redact(text)
             words = sorted({word for line in text.split("\n") for word in re.split(r"[\s\"'=:;,]+", line)})
-            shown[f"check that prints words of {number}"] = "\n".join(
-                redact(f"bad value '{word}'") for word in words
-            )
+            shown[f"check that prints words of {path}"] = "\n".join(redact(f"bad '{word}'") for word in words)
     return shown
 
 
 def leaks_of(stage: Any, stores: Stores, other: Stores, case: Any) -> dict[str, list[str]]:
     """Render, and look at everything that is told: what of the secrets is in it."""
-    sync = {"template": {"inline": case.template}, "to": "out"}
-    made = values_of(stage, case.expressions, stores, to="out")
+    made = values_of(stage, case, stores)
     try:
-        before = stage.render(sync, other)
+        before = stage.render(case.sync, other)
     except RenderFailed:
         before = None
     try:
-        rendering = stage.render(sync, stores)
+        rendering = stage.render(case.sync, stores)
     except RenderFailed as failed:
+        error = failed.error
         shown = {
-            "error": str(failed.error), "hint": str(getattr(failed.error, "hint", "")), "reads": kept(failed.reads),
-            "trace": trace_of(failed), "repr": repr(failed.error),
-        }  # fmt: skip
+            "error": f"{error} {error.hint} {error!r}",
+            "reads": kept(failed.reads),
+            "trace": trace_of(failed),
+        }
     else:
         shown = outputs(rendering, before)
-        if not TELLS_LITTLE.search(case.template):
-            made |= told(rendering.desired[0].content, case.template, stores)
+        for content in contents(rendering).values() if not TELLS_LITTLE.search(case.text) else ():
+            made |= told(content, case.text, stores)
         any_read = any(name == "vault" or path == "one/password" for name, path in rendering.reads.keys)
-        assert rendering.desired[0].sensitive or not any_read
+        assert (
+            not any_read or any(desired.sensitive for desired in rendering.desired) or not rendering.desired
+        )
     leaks = Leaks(secret_values(stores), made)
     return {kind: found for kind, text in shown.items() if (found := leaks.find(text))}
 
@@ -120,4 +125,4 @@ def leaks_of(stage: Any, stores: Stores, other: Stores, case: Any) -> dict[str, 
 def test_no_render_gives_away_a_secret(stage, strategies, data):
     stores = data.draw(strategies.stores())
     other = {**stores, "vault": data.draw(strategies.stores())["vault"]}
-    assert leaks_of(stage, stores, other, data.draw(strategies.templates())) == {}
+    assert leaks_of(stage, stores, other, data.draw(strategies.cases())) == {}
