@@ -49,15 +49,22 @@ def parse(text: str) -> Wanted:
     path, _, query = place.partition("?")
     if hash_sign and not field:
         raise ValueError("after # the name of a field is missing")
-    if not path.strip("/"):
+    steps = path.strip("/").split("/")
+    if steps == [""]:
         raise ValueError("the path is empty")
+    if not {"", ".", ".."}.isdisjoint(steps):
+        raise ValueError("a step of the path is empty, . or ..")
+    return Wanted("/".join(steps), path.startswith("/"), _parameters(query), field if hash_sign else None)
+
+
+def _parameters(query: str) -> tuple[tuple[str, str], ...]:
     try:
         parameters = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise ValueError("what follows ? is not name=value&name=value") from None
-    return Wanted(
-        path.strip("/"), path.startswith("/"), tuple(sorted(parameters)), field if hash_sign else None
-    )
+    if len(dict(parameters)) < len(parameters):
+        raise ValueError("a parameter is given twice")
+    return tuple(sorted(parameters))
 
 
 def canonical(text: str) -> str:

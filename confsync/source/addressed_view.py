@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from confsync.address import Wanted, parse
@@ -26,7 +26,7 @@ class AddressedView(View):
     Used by one thread. Paths are spelled as `confsync.address` says; a secret as a whole, or one field of it.
     """
 
-    __slots__ = ("_absent", "_looking", "_secrets", "_source")
+    __slots__ = ("_absent", "_looking", "_plaintexts", "_secrets", "_source")
 
     by_request: ClassVar[bool] = True
 
@@ -36,6 +36,7 @@ class AddressedView(View):
         self._looking = looking
         self._secrets: dict[Address, Secret | None] = {}
         self._absent: dict[str, Absent] = {}
+        self._plaintexts: dict[tuple[str, str], bytes] = {}
 
     def spell(self, text: str) -> str:
         """The canonical spelling; a leading slash means the store's root. Raises `SourceError`: it is no path."""
@@ -78,11 +79,11 @@ class AddressedView(View):
             SourceError: the store does not list them to us.
         """
         names: set[str] = set()
-        wanted = Wanted(prefix.strip("/"), prefix.startswith("/"))
+        wanted = _place(prefix)
         for base in ("",) if wanted.absolute else self.prefixes:
             listing = self._secret(Address(wanted.under(base).path + "/"), prefix)
             names |= set(listing.data["names"]) if listing is not None and listing.data else set()
-        return sorted(names)
+        return sorted(name for name in names if name.strip("/") not in ("", ".", ".."))
 
     def children(self, prefix: str) -> list[str]:
         """The names of the secrets one step below `prefix`."""
@@ -103,11 +104,11 @@ class AddressedView(View):
     def below(self, prefix: str) -> list[str]:
         """The path of every secret below `prefix`, at any depth, sorted. Raises as `paths`."""
         found: list[str] = []
-        left = [prefix.strip("/")]
+        left = [prefix.rstrip("/")]
         while left:
             directory = left.pop()
             for name in self.under(directory):
-                path = f"{directory}/{name}" if directory else name
+                path = _below(directory, name)
                 (left if path.endswith("/") else found).append(path.rstrip("/"))
             if len(found) + len(left) > _MOST_LISTED:
                 raise Invalid(
@@ -118,17 +119,21 @@ class AddressedView(View):
     def absent(self, path: str) -> Absent:
         """What can be said of a secret or field that is not there; asks nothing but the names beside it."""
         known = self._absent.get(path, Absent("", None))
-        if known.nearest is not None or "#" in path or "?" in path:
-            return known
-        directory, _, name = path.strip("/").rpartition("/")
+        wanted = _parsed(path)
+        if any(one is not None and one.data is not None for one in self._read_for(wanted)):
+            return known  # the secret is there, its field is not
+        directory, _, name = str(wanted._replace(parameters=(), field=None)).rpartition("/")
         try:
-            names = self.under(f"/{directory}" if path.startswith("/") else directory)
+            names = self.under(directory or ("/" if wanted.absolute else ""))
         except SourceError:
             return known
         if name in names:
             return known  # it is there: only the version asked for, or its latest, is not
         near = nearest(name, (one.rstrip("/") for one in names))
-        return known if near is None else Absent(known.detail, f"{directory}/{near}" if directory else near)
+        if near is None:
+            return known
+        path = f"{directory}/{near}" if directory or wanted.absolute else near
+        return Absent(known.detail, str(parse(path)._replace(field=wanted.field)))
 
     def shadowed(self, path: str) -> list[str]:
         """The later prefixes that have a secret there too, and lose."""
@@ -139,24 +144,49 @@ class AddressedView(View):
         return [prefix for prefix, found in asked.items() if found is not None and found.data is not None][1:]
 
     def problem(self, paths: Iterable[str]) -> Problem | None:
-        """Why what was read at these paths may be out of date, or about to end."""
-        addresses: list[Address] = []
-        for wanted in map(_parsed, paths):
-            addresses += [wanted.under(prefix) for prefix in (("",) if wanted.absolute else self.prefixes)]
-        return self._source.problem(addresses)
+        """Why what was read or listed at these paths may be out of date, or about to end."""
+        addresses = (address for path in paths for address in self._asked(path))
+        # What this view did not come to ask is what others read: a later layer, say.
+        return self._source.problem(address for address in addresses if address in self._secrets)
 
     def decrypted(self, key: str, ciphertext: str) -> bytes | None:
         """What is known of a ciphertext already, or None."""
-        return self._source.decrypted(key, ciphertext)
+        plain = self._plaintexts.get((key, ciphertext))
+        return self._source.decrypted(key, ciphertext) if plain is None else plain
 
     def decrypt(self, key: str, ciphertexts: Sequence[str]) -> list[bytes | SourceError]:
         """What each says, or why that cannot be told. Raises `SourceError` where the store cannot be asked."""
-        return self._source.decrypt(key, ciphertexts)
+        found = self._source.decrypt(key, ciphertexts)
+        told = zip(ciphertexts, found, strict=True)
+        self._plaintexts |= {(key, one): plain for one, plain in told if isinstance(plain, bytes)}
+        return found
+
+    def _read_for(self, wanted: Wanted) -> list[Secret | None]:
+        """What was read in each layer."""
+        asked = (wanted.under(prefix) for prefix in (("",) if wanted.absolute else self.prefixes))
+        return [self._secrets[address] for address in asked if address in self._secrets]
+
+    def _asked(self, path: str) -> Iterator[Address]:
+        """The addresses a path may stand for: of a secret, or of the names below it."""
+        wanted = _place(path) if not path.strip("/") else _parsed(path)
+        for prefix in ("",) if wanted.absolute else self.prefixes:
+            address = wanted.under(prefix)
+            yield address
+            yield Address(f"{address.path}/")
 
     def _secret(self, address: Address, name: str) -> Secret | None:
         if address not in self._secrets:
             self._secrets[address] = self._source.read(address, name, looking=self._looking)
         return self._secrets[address]
+
+
+def _place(prefix: str) -> Wanted:
+    """A place to list; unlike a path it may be the root, and there is nothing in it but its name."""
+    return Wanted(prefix.strip("/"), prefix.startswith("/"))
+
+
+def _below(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
 
 
 def _parsed(path: str) -> Wanted:

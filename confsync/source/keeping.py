@@ -71,15 +71,17 @@ class Keeper:
 
     def load(self) -> Kept | None:
         """What was kept, or None where there is nothing, or it cannot be read any more."""
-        text = self._load()
+        try:
+            text = self._load()
+        except LedgerError as exc:
+            log.warning("the leases kept by an earlier process cannot be read", extra={"error": str(exc)})
+            return None
         if text is None:
             return None
-        from cryptography.fernet import InvalidToken
-
         try:
-            kept = json.loads(self._cipher().decrypt(text.encode()))
+            kept = json.loads(self._decrypted(text))
             return Kept(_unpacked(kept["session"]), tuple(_lease(one) for one in kept["leases"]))
-        except (InvalidToken, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             log.warning("the leases kept by an earlier process cannot be read; they are fetched anew")
             return None
 
@@ -105,6 +107,21 @@ class Keeper:
             self._save(self._cipher().encrypt(text.encode()).decode() if lines else None)
         except LedgerError as exc:
             log.error("leases cannot be kept", extra={"error": str(exc)})
+        except ImportError as exc:
+            log.error(
+                "leases cannot be kept", extra={"error": f"keep_leases needs the Python package {exc.name}"}
+            )
+
+    def _decrypted(self, text: str) -> bytes:
+        """Raises `ValueError`: it was not encrypted by us, with this key."""
+        try:
+            from cryptography.fernet import InvalidToken
+        except ImportError:
+            raise ValueError("what decrypts it is not installed any more") from None
+        try:
+            return bytes(self._cipher().decrypt(text.encode()))
+        except InvalidToken:
+            raise ValueError("it was damaged, or encrypted with another key") from None
 
     def _cipher(self) -> Any:
         from cryptography.fernet import Fernet

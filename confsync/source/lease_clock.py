@@ -11,6 +11,7 @@ _SHARE = (
     2 / 3
 )  # of a lease's time after which it is renewed: what is left is for retries, rendering and reloading
 _JITTER = 0.1  # of that time, always earlier: a fleet that started together drifts apart
+_LEAST = 0.1  # seconds: a lease that is shorter than any sense must not keep us busy with nothing else
 _CAPPED = 0.9  # of what was granted first: less than that says that the lease comes to its end
 
 
@@ -71,4 +72,4 @@ class LeaseClock:
 
 
 def _pause(duration: float) -> float:
-    return duration * _SHARE * random.uniform(1 - _JITTER, 1)  # noqa: S311 - not a secret
+    return max(_LEAST, duration * _SHARE * random.uniform(1 - _JITTER, 1))  # noqa: S311 - not a secret

@@ -1,0 +1,167 @@
+"""How requests go to an addressed store: waiting a little while it is busy, failing at once while it is down.
+
+A store that does not answer is tried again by whoever comes first after a pause that doubles; everybody else is told
+what was found. So a thousand syncs do not storm a store that has just come back, and the first answer serves them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from copy import copy
+from typing import TypeVar
+
+from confsync import backoff
+from confsync.clock import Clock
+from confsync.driver import AddressedBackend
+from confsync.errors import SourceError, Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PATIENCE = 10.0
+"""Seconds for which a store that says it is busy is asked again before a request fails."""
+
+_PATIENCE_FOLLOWED = 2.0
+"""The same in a daemon, where whoever reads holds a worker, and the read is repeated anyway."""
+
+
+class Asking:
+    """Makes requests to one store. Thread-safe.
+
+    Args:
+        on_news: called when it answers again, and when somebody logged in; must not block.
+
+    Attributes:
+        followed: whether this is a daemon.
+        session: the login that the last answer came in.
+    """
+
+    def __init__(
+        self, name: str, backend: AddressedBackend, clock: Clock, on_news: Callable[[bool], None]
+    ) -> None:
+        self.followed = False
+        self.session = 0
+        self._name = name
+        self._backend = backend
+        self._clock = clock
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._down: SourceError | None = None
+        self._failures = 0
+        self._until = -math.inf
+        self._bugs: set[str] = set()
+        self._closed = threading.Event()
+
+    @property
+    def down(self) -> SourceError | None:
+        """Why the store does not answer, or None."""
+        return self._down
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is asked any more."""
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """End all waiting; refuse what comes now."""
+        self._closed.set()
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Make one request; while the store says that it will answer soon, wait for it a little.
+
+        Raises:
+            SourceError: what the driver raised; for anything else it raised, Unavailable.
+        """
+        deadline = self._clock.monotonic() + (_PATIENCE_FOLLOWED if self.followed else _PATIENCE)
+        failures = 0
+        while True:
+            self._refuse_when_closed()
+            try:
+                answer = call()
+                self._note_up()
+            except Unavailable as exc:
+                failures += 1
+                pause = None if exc.retry_after is None else max(exc.retry_after, backoff.delay(failures))
+                if pause is None or self._clock.monotonic() + pause > deadline or self._closed.wait(pause):
+                    self._note_down(exc)
+                    raise
+            except SourceError:
+                self._note_up()  # a refusal is an answer
+                raise
+            except Exception as exc:
+                raise self.bug(exc) from exc
+            else:
+                return answer
+
+    def refuse_while_down(self) -> None:
+        """Raise again what was found, where somebody found the store down and it is too early to try again.
+
+        Who is not refused tries, so that the others may wait for what that finds.
+        """
+        with self._lock:
+            if self._down is None:
+                return
+            now = self._clock.monotonic()
+            if now < self._until:
+                raise again(self._down)
+            self._until = now + backoff.delay(self._failures)
+
+    def bug(self, error: Exception) -> Unavailable:
+        """What to raise for an error that no driver may raise; told once.
+
+        Whatever a driver gets wrong must end no thread. Its text may hold a secret: messages have its type only.
+        """
+        name = type(error).__name__
+        if name not in self._bugs and not self.closed:
+            self._bugs.add(name)
+            log.error("a bug in a backend: please report it", exc_info=error, extra={"source": self._name})
+        return Unavailable(f"the backend failed in a way it should not: {name}", hint="see the log")
+
+    def took_up(self) -> int:
+        """The driver has been given an earlier process's login; its number, or 0 where it did not take it."""
+        self.session = self._backend.session
+        return self.session
+
+    def _refuse_when_closed(self) -> None:
+        if self.closed:
+            raise Unavailable(f"{self._backend.address}: confsync is ending")
+
+    def _note_down(self, error: Unavailable) -> None:
+        if error.key is not None:
+            return  # only what it names is out of order
+        with self._lock:
+            first = self._down is None
+            self._down = again(error)
+            self._failures += 1
+            self._until = self._clock.monotonic() + max(
+                error.retry_after or 0.0, backoff.delay(self._failures)
+            )
+        if first and not self.closed:
+            log.warning("source cannot be read", extra={"source": self._name, "error": str(error)})
+
+    def _note_up(self) -> None:
+        with self._lock:
+            was_down, self._down, self._failures = self._down is not None, None, 0
+            before, self.session = self.session, self._backend.session
+            logged_in = self.session != before
+        if was_down:
+            log.info("source answers again", extra={"source": self._name})
+        if was_down or logged_in:
+            self._on_news(was_down)
+
+
+def again(error: SourceError, message: str | None = None) -> SourceError:
+    """The same error, to be raised another time: what is raised gathers tracebacks, which hold on to secrets.
+
+    Args:
+        message: what it says instead.
+    """
+    fresh = copy(error)
+    fresh.__cause__ = error.__cause__
+    if message is not None:
+        fresh.args, fresh.message, fresh.hint = (message,), message, None
+    return fresh

@@ -1,0 +1,263 @@
+"""Keeps what is remembered of an addressed source fresh: renews and replaces leases, looks for changes, tries again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Collection
+
+from confsync import backoff
+from confsync.clock import Clock
+from confsync.driver import AddressedBackend, Lease, Secret
+from confsync.errors import Expired, SourceError
+from confsync.source.asking import Asking
+from confsync.source.known import Known, Stage, is_listing
+from confsync.source.lease_clock import LeaseClock
+from confsync.source.remembered import Remembered
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 8  # threads that look after what is due: one that hangs must not keep the others from their leases
+
+
+class Caretaker:
+    """Does what is due. `follow` runs in one thread; everything else may be called from any.
+
+    Args:
+        wake: set when something may be due at another time than before.
+        tell: called with the names of what changed, or stands otherwise than before.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: AddressedBackend,
+        asking: Asking,
+        memory: Remembered,
+        clock: Clock,
+        *,
+        wake: threading.Event,
+        tell: Callable[[Collection[str]], None],
+    ) -> None:
+        self._name = name
+        self._backend = backend
+        self._asking = asking
+        self._memory = memory
+        self._clock = clock
+        self._wake = wake
+        self._notify = tell
+        self._lock = threading.Lock()
+        self._ready: deque[Known] = deque()
+        self._at_work = 0
+        self._tend_at = math.inf
+        self._tended = 0  # the session that was tended last
+        self._tending = False
+        self._tend_failures = 0
+
+    def follow(self) -> None:
+        """Do all that is due whenever it is, in threads of its own, until the source is closed."""
+        while not self._asking.closed:
+            self._wake.clear()
+            try:
+                self._begin_all()
+                pause = self._until_due()
+            except Exception:  # a mistake of ours must not end the only thread that renews leases
+                log.exception("a bug: please report it", extra={"source": self._name})
+                pause = backoff.CEILING
+            self._wake.wait(pause)
+
+    def attend(self) -> None:
+        """Do all that is due now, in this thread, and tell."""
+        self.tend()
+        self._take()
+        self._work()
+
+    def tend(self) -> None:
+        """Keep the login alive, when that is due."""
+        if self._begin_tending():
+            self._tend()
+
+    def tend_soon(self) -> None:
+        """A login was taken up: only tending tells when something is due for it."""
+        self._tend_at = -math.inf
+
+    def look_after(self, known: Known) -> bool:
+        """Do what is due for one address; failures are noted, never raised. The caller holds its `fetching`.
+
+        Returns:
+            Whether its secret is another now.
+        """
+        try:
+            self._asking.refuse_while_down()
+            if known.clock is not None:
+                return self._look_after_lease(known, known.clock)
+            if known.secret is None or self._has_changed(known, known.secret):
+                return self._memory.fetch(known)
+            self._memory.succeeded(known)
+        except SourceError as exc:
+            self._memory.failed(known, exc)
+        return False
+
+    # What is due
+
+    def _begin_all(self) -> None:
+        if self._begin_tending():
+            self._start(self._tend)
+        self._take()
+        with self._lock:
+            missing = min(len(self._ready), _AT_ONCE - self._at_work)
+            self._at_work += missing
+        for _ in range(missing):
+            self._start(self._work_and_go)
+
+    def _start(self, target: Callable[[], None]) -> None:
+        # Not a pool: its threads would hold the end of the process while the store hangs.
+        threading.Thread(target=target, name=f"care-{self._name}", daemon=True).start()
+
+    def _take(self) -> None:
+        """Put in line what is due: leases first, those that end soonest at the front."""
+        now = self._clock.monotonic()
+        with self._memory.lock:
+            due = [known for known in self._memory.all() if self._due(known) <= now]
+            for known in due:
+                known.busy = True
+        leases = sorted((one for one in due if one.clock is not None), key=_end, reverse=True)
+        self._ready.extend(known for known in due if known.clock is None)
+        self._ready.extendleft(leases)
+
+    def _due(self, known: Known) -> float:
+        """When something is to be done for an address, by the monotonic clock."""
+        if known.busy or known.idle or not known.names:
+            return math.inf
+        if known.error is not None:
+            return known.retry_at
+        if known.clock is None:
+            return -math.inf if known.check and known.secret is not None else math.inf
+        if known.is_of_old_session(self._asking.session):
+            return -math.inf
+        return known.clock.due
+
+    def _until_due(self) -> float | None:
+        """Seconds until something is due, or None where nothing is."""
+        soonest = min((self._due(known) for known in self._memory.all()), default=math.inf)
+        soonest = min(soonest, math.inf if self._tending else self._tend_due())
+        return None if soonest == math.inf else max(0.0, soonest - self._clock.monotonic())
+
+    def _work_and_go(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            self._wake.set()
+
+    def _work(self) -> None:
+        """Look after what is in line, and tell of each at once: another may take long."""
+        while not self._asking.closed:
+            try:
+                known = self._ready.popleft()
+            except IndexError:
+                return
+            try:
+                self._look_after_and_tell(known)
+            finally:
+                known.busy = False
+
+    def _look_after_and_tell(self, known: Known) -> None:
+        with known.fetching:
+            before = known.trouble
+            differs = self.look_after(known)
+            on_lease = known.clock is not None
+        if on_lease:
+            self._wake.set()  # it is due at another time now
+        if differs or known.trouble != before:
+            self._notify(known.told_as)
+
+    def _has_changed(self, known: Known, secret: Secret) -> bool:
+        if is_listing(known.address):
+            return True
+        if self._asking.ask(lambda: self._backend.is_dynamic(known.address)):
+            return False  # nothing says when it ends, and to fetch it again would make another
+        return self._asking.ask(lambda: self._backend.changed(known.address, secret))
+
+    # Leases
+
+    def _look_after_lease(self, known: Known, clock: LeaseClock) -> bool:
+        """Renew a lease, or replace what it is for while it still lives."""
+        now = self._clock.monotonic()
+        if clock.replace or now >= clock.ends or known.is_of_old_session(self._asking.session):
+            return self._memory.fetch(known)
+        try:
+            renewed, asked = self._asking.ask(lambda: self._renewed(clock.lease))
+        except Expired:
+            self._set(known, clock.to_be_replaced(now))
+            return self._memory.fetch(known)
+        except SourceError:
+            if known.stage_at(self._clock.monotonic()) is Stage.EARLY:
+                raise
+            return self._memory.fetch(known)  # the last chance, whatever stands in the way of renewing
+        after = clock.renewed(renewed, asked)
+        self._set(known, after)
+        if after.due <= asked:
+            return self._memory.fetch(known)
+        self._memory.succeeded(known)
+        self._memory.keep()
+        return False
+
+    def _renewed(self, lease: Lease) -> tuple[Lease, float]:
+        asked = self._clock.monotonic()
+        renewed = self._backend.renew(lease)
+        if not isinstance(renewed, Lease):
+            raise TypeError("a renewal gives a Lease")
+        return renewed, asked
+
+    def _set(self, known: Known, clock: LeaseClock) -> None:
+        with self._memory.lock:
+            known.clock = clock
+
+    # The login
+
+    def _tend_due(self) -> float:
+        return -math.inf if self._asking.session != self._tended else self._tend_at
+
+    def _begin_tending(self) -> bool:
+        with self._lock:
+            if self._tending or self._clock.monotonic() < self._tend_due():
+                return False
+            self._tending = True
+            return True
+
+    def _tend(self) -> None:
+        session = self._asking.session
+        pause = self._tended_for()
+        self._tend_at = math.inf if pause is None else self._clock.monotonic() + pause
+        self._tended = session
+        self._tending = False
+        if self._asking.took_up() != session:
+            self._memory.keep()
+        self._wake.set()
+
+    def _tended_for(self) -> float | None:
+        """Have the driver do what is due; seconds until more is."""
+        try:
+            pause = self._backend.tend()
+        except SourceError as exc:
+            return self._tending_failed(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever a driver raises
+            return self._tending_failed(self._asking.bug(exc))
+        if self._tend_failures:
+            log.info("the login is in order again", extra={"source": self._name})
+        self._tend_failures = 0
+        return pause
+
+    def _tending_failed(self, error: SourceError) -> float:
+        self._tend_failures += 1
+        if self._tend_failures == 1 and not self._asking.closed:
+            log.warning("the login cannot be renewed", extra={"source": self._name, "error": str(error)})
+        return backoff.delay(self._tend_failures)
+
+
+def _end(known: Known) -> float:
+    return known.clock.ends if known.clock is not None else math.inf
