@@ -110,7 +110,7 @@ class Versioned:
         if not isinstance(metadata, dict) or not isinstance(data, dict | None):
             raise OtherMount("its answer is not one of version 2")
         version, created = _count(metadata, "version"), parse_time(metadata.get("created_time"))
-        if data is not None and reply.status != 404:
+        if data is not None:
             return Secret(data, version=version, created=created)
         missing = _missing(version, metadata, self._now(reply))
         if not missing:

@@ -220,14 +220,14 @@ def _mount_path(path: str) -> str:
 
 
 def _found_for(written: Mapping[str, Any]) -> dict[str, str]:
-    """What the environment says of fields that are not written, or set aside by one that is."""
+    """What the environment says, but for fields that one which is written sets aside."""
     found = {name: _variable(*names) for name, names in _VARIABLES.items()}
     for together in (("ca_cert", "ca_path"), ("client_cert", "client_key")):
         if any(name in written for name in together):
             found |= dict.fromkeys(together)
     if found["ca_cert"]:
         found["ca_path"] = None  # as Vault's own clients choose
-    return {name: value for name, value in found.items() if value is not None and name not in written}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _variable(*names: str) -> str | None:

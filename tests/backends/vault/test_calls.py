@@ -422,6 +422,14 @@ def test_a_standbys_redirect_is_followed_with_the_token(open_calls, scripted, va
     assert reply.data["data"] == {"password": SECRET}
 
 
+def test_a_redirects_own_page_is_not_read(open_calls, scripted, vault, secret):
+    """It may be of any length, and never end."""
+    head = f"HTTP/1.1 307 X\r\nLocation: {vault.address}/v1/{secret}\r\nContent-Length: 1000000\r\n\r\n<html>"
+    standby = scripted(head.encode(), linger=30)
+
+    assert read(open_calls(standby.address, timeout="5s"), vault, secret).status == 200
+
+
 def test_a_redirect_to_another_scheme_is_not_followed(open_calls, scripted):
     server = scripted(http(301, b"", "Location: https://vault.invalid/v1/secret/x"))
 

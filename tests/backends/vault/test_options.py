@@ -53,6 +53,13 @@ def test_what_is_written_goes_before_variables(monkeypatch):
     assert options.namespace is None
 
 
+def test_of_the_environments_two_cas_the_file_counts_as_for_vaults_own_clients(monkeypatch):
+    monkeypatch.setenv("VAULT_CACERT", "/ca.pem")
+    monkeypatch.setenv("VAULT_CAPATH", "/cas")
+
+    assert (VaultOptions().ca_cert, VaultOptions().ca_path) == ("/ca.pem", None)
+
+
 def test_the_environments_client_certificate_does_not_join_a_written_key(monkeypatch):
     monkeypatch.setenv("VAULT_CLIENT_CERT", "/from-the-environment.pem")
 

@@ -94,6 +94,7 @@ def test_a_ca_that_is_named_is_the_only_one_trusted(
     """Neither the system's nor certifi's certificates are trusted beside it."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
     monkeypatch.setenv("CURL_CA_BUNDLE", str(authority.path))
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(authority.path))  # certifi's file
 
     with pytest.raises(Invalid, match="not trusted"):
         ask(open_calls(secure.address, ca_cert=str(other_authority.path)))
@@ -274,3 +275,22 @@ def test_an_answer_cut_off_in_the_middle_is_worth_asking_again(open_calls, secur
 
     assert failed.value.retry_after == 0.0
     assert ask(calls, secure) == 200
+
+
+def test_connections_in_use_outlive_a_rotation(secure, authority, tmp_path):
+    """A call that has its adapter already is not disturbed, and finds its connection open."""
+    from confsync_backends.vault.options import VaultOptions
+    from confsync_backends.vault.transport import Transport
+
+    shutil.copy(authority.path, tmp_path / "ca.pem")
+    transport = Transport(VaultOptions(address=secure.address, ca_cert="ca.pem"), tmp_path)
+    with transport.adapter() as before:
+        before.get("v1/sys/health")
+        (tmp_path / "ca.pem").write_text(authority.path.read_text() + "\n")
+        with transport.adapter() as after:
+            assert after is not before
+        connections = secure.log.connections
+        before.get("v1/sys/health")
+
+        assert secure.log.connections == connections
+    transport.close()

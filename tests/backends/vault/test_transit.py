@@ -186,7 +186,7 @@ def test_an_answer_that_is_not_one_for_each(vault_server, backend, results):
 
 
 @pytest.mark.parametrize(
-    "result", ["hunter2", None, {"plaintext": "hunter2!"}, {"plaintext": 7}, {"plaintext": None}]
+    "result", ["hunter2", None, {"plaintext": "aHVudGVyMg==!"}, {"plaintext": 7}, {"plaintext": None}]
 )
 def test_an_answer_for_one_that_is_none(vault_server, backend, result):
     answer_to(vault_server, 200, [result])
