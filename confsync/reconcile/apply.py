@@ -137,9 +137,10 @@ class Applier:
 
     def _intended(self, sync: str, step: Step) -> TargetRecord:
         """The row of a target while it is being written: what is there is ours if it was, or once it is done."""
-        before = step.record
+        before, row = step.record, self._target(sync, step)
         previous = None if before is None else before.previous if before.intended else before.digest
-        return replace(self._target(sync, step), intended=True, previous=previous)
+        # What is there may be secret still, though what is to be there is not.
+        return replace(row, intended=True, previous=previous, sensitive=step.change.sensitive)
 
     def _commit(
         self, assessment: Assessment, writes: Sequence[Step], staged: Sequence[Staged], owed: set[str]

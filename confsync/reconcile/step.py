@@ -86,7 +86,7 @@ class Steps:
         after = self._core.hasher.content(desired.content)
         seen = self._print(actual)
         decision = decide(Print(after, attributes), seen, _known(record))
-        sensitive = desired.sensitive or bool(record and record.sensitive)
+        sensitive = desired.sensitive or (record.sensitive if record else _is_private(actual))
         diff: tuple[str, ...] = ()
         if self._with_diffs and decision.action.writes_content:
             diff = unified(actual.content, desired.content, sensitive=sensitive, literals=literals)
@@ -134,6 +134,11 @@ class Steps:
             if actual.content is not None
             else None
         )
+
+
+def _is_private(actual: Actual) -> bool:
+    """Whether only its owner may read what is there: whoever made it so may have had a reason."""
+    return actual.content is not None and int(actual.attributes.get("mode", "0"), 8) & 0o077 == 0
 
 
 def _known(record: TargetRecord | None) -> Known | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import yaml
 
 from confsync.clock import SystemClock
 from confsync.config.loading import load_config
-from confsync.ledger.ledger import memory_ledger
+from confsync.ledger.ledger import Ledger, memory_ledger
+from confsync.reconcile.apply import Applier
 from confsync.reconcile.core import Core
 from confsync.reconcile.reconciler import Reconciler
 from confsync.redact import DOTS, redactor
@@ -106,18 +108,27 @@ def test_a_check_does_not_show_a_word_that_a_secret_became(stage):
     )
 
 
-def reconciled(directory: Path, sync: Mapping[str, Any], **values: str) -> str:
-    """What is told of a sync whose reload, check or render fails; `v` is sensitive, `e` is not."""
+@contextmanager
+def opened(
+    directory: Path, sync: Mapping[str, Any], ledger: Ledger | None = None, **values: str
+) -> Iterator[Core]:
+    """A core with one sync `s` and two sources: `v` is sensitive, `e` is not."""
     for name in "ve":
         (directory / f"{name}.yaml").write_text(yaml.safe_dump({"key": values.get(name, "")}))
     sources = {name: {"backend": "file", "path": f"{name}.yaml", "sensitive": name == "v"} for name in "ve"}
     (directory / "confsync.yaml").write_text(yaml.safe_dump({"sources": sources, "syncs": {"s": dict(sync)}}))
-    core = Core.open(load_config(directory / "confsync.yaml"), memory_ledger(SystemClock()))
+    core = Core.open(load_config(directory / "confsync.yaml"), ledger or memory_ledger(SystemClock()))
     try:
         core.hub.refresh()
-        report = Reconciler(core).run_once()
+        yield core
     finally:
         core.close()
+
+
+def reconciled(directory: Path, sync: Mapping[str, Any], **values: str) -> str:
+    """What is told of a sync whose reload, check or render fails."""
+    with opened(directory, sync, **values) as core:
+        report = Reconciler(core).run_once()
     return f"{[result.error for result in report.reloads]} {report.outcomes['s'].record.detail}"
 
 
@@ -150,3 +161,30 @@ def test_what_a_sync_that_is_sensitive_by_itself_has_read_is_shown_by_no_command
 
     assert "failed with exit status 1" in told
     assert PASSWORD not in told
+
+
+def test_a_plan_after_a_kill_hides_the_secret_that_the_target_was_to_lose(tmp_path):
+    ledger = memory_ledger(SystemClock())
+    with opened(
+        tmp_path, {"template": {"inline": "a {{ v('key') }}\n"}, "to": "out"}, ledger, v=PASSWORD
+    ) as core:
+        Reconciler(core).run_once()
+    with opened(tmp_path, {"template": {"inline": "a constant\n"}, "to": "out"}, ledger, v=PASSWORD) as core:
+        assessment = Reconciler(core).assess("s")
+        Applier(core)._intend(assessment, assessment.steps)  # and here it is killed
+        (step,) = Reconciler(core, with_diffs=True).assess("s").steps
+
+    assert PASSWORD in (tmp_path / "out").read_text()
+    assert PASSWORD not in "".join(step.change.diff)
+    assert "+a constant" in step.change.diff
+
+
+@pytest.mark.parametrize(("mode", "shown"), [(0o600, False), (0o644, True)])
+def test_what_only_its_owner_may_read_is_shown_by_no_plan_that_replaces_it(tmp_path, mode, shown):
+    (tmp_path / "out").write_text(f"a {PASSWORD}\n")
+    (tmp_path / "out").chmod(mode)
+    with opened(tmp_path, {"template": {"inline": "a constant\n"}, "to": "out"}) as core:
+        (step,) = Reconciler(core, with_diffs=True).assess("s").steps
+
+    assert (PASSWORD in "".join(step.change.diff)) is shown
+    assert "+a constant" in step.change.diff
