@@ -5,6 +5,7 @@ https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 and .../kv-v1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -112,7 +113,7 @@ class Versioned:
         version, created = _count(metadata, "version"), parse_time(metadata.get("created_time"))
         if data is not None:
             return Secret(data, version=version, created=created)
-        missing = _missing(version, metadata, self._now(reply))
+        missing = _missing(version, metadata, math.inf)  # it is deleted, whatever anybody's clock says
         if not missing:
             about = f"vault at {self._address}: reading {printable(address.path)}"
             raise Unavailable(f"{about}: its answer has neither data nor a reason why not", key=address.path)

@@ -272,6 +272,20 @@ def test_what_is_written_to_be_deleted_later_changes_then(vault, mount, backend)
     assert backend.fetch(address).missing.startswith("version 1 was deleted on ")
 
 
+def test_what_vault_has_just_deleted_is_deleted_whatever_its_date_header_says(vault_server, mount, backend):
+    """The header has whole seconds only."""
+    backend.names(mount)
+    body = '{"data": {"data": null, "metadata": {"version": 1, "deletion_time": "2026-11-21T03:27:36.9Z"}}}'
+    headers = {"Date": "Sat, 21 Nov 2026 03:27:36 GMT"}
+    # A 404 without `errors` is known as Vault's by its request_id.
+    told = body.replace('{"data"', '{"request_id": "x", "data"', 1)
+    vault_server.faults.no_json(told, status=404, headers=headers, path=f"{mount}/data/db")
+
+    secret = backend.fetch(Address(f"{mount}/db"))
+
+    assert secret == Secret(None, missing="version 1 was deleted on 2026-11-21 03:27:36Z", version=1)
+
+
 def test_looking_costs_one_metadata_call(vault, vault_server, mount, backend):
     write(vault, mount, "db")
     known = backend.fetch(Address(f"{mount}/db"))
