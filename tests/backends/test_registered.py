@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from confsync.driver import Backend, DriverOptions
+from confsync.driver import AddressedBackend, Backend, DriverOptions
 
 HERE = Path(__file__).parent
 POINTS = sorted(metadata.distribution("confsync").entry_points.select(group="confsync.backends"))
@@ -22,20 +22,21 @@ def test_a_registered_backend_runs_the_contract_suite(point):
     )
 
     names = {base for base in _bases(module) if base}
-    assert "BackendContract" in names, f"no class in {point.name}/{module.name} inherits BackendContract"
+    suite = "AddressedContract" if issubclass(point.load(), AddressedBackend) else "BackendContract"
+    assert suite in names, f"no class in {point.name}/{module.name} inherits {suite}"
 
 
 @pytest.mark.parametrize("point", POINTS, ids=[point.name for point in POINTS])
 def test_a_registered_backend_is_a_backend_with_documented_options(point):
     backend = point.load()
-    assert issubclass(backend, Backend)
+    assert issubclass(backend, Backend | AddressedBackend)
     assert issubclass(backend.Options, DriverOptions)
     undescribed = [name for name, field in backend.Options.model_fields.items() if not field.description]
     assert undescribed == []
 
 
 def test_there_are_backends():
-    assert {"etcd", "file", "env"} <= {point.name for point in POINTS}
+    assert {"etcd", "file", "env", "vault"} <= {point.name for point in POINTS}
 
 
 def _bases(module):

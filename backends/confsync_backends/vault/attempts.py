@@ -46,7 +46,7 @@ class Attempts:
         failure = self._failure
         if failure is not None and failure.stamp == stamp and now < failure.until:
             # A copy: what is raised again and again gathers tracebacks.
-            raise copy.copy(failure.error)
+            raise copy.copy(failure.error) from failure.error.__cause__
 
     def failed(self, error: SourceError, now: float, stamp: Hashable) -> None:
         """An attempt failed; the next may come after a while."""
