@@ -51,7 +51,15 @@ class _Loader(_SafeLoader):
             return self._mapping(node)
         if node.tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
             return [self._build(item) for item in node.value]
-        return self.construct_object(node, deep=True)
+        return self._constructed(node)
+
+    def _constructed(self, node: yaml.Node) -> Any:
+        try:
+            return self.construct_object(node, deep=True)
+        except (ValueError, AttributeError, KeyError):
+            # Not as the cause: its text quotes the value, which may be a password.
+            problem = "this looks like a number or a date and is none; quote it if it is text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
         merged: dict[Any, Any] = {}
@@ -60,9 +68,7 @@ class _Loader(_SafeLoader):
             self.flatten_mapping(node)
             return {self._build(key): self._build(value) for key, value in node.value}
         for key, value in node.value:
-            merged[key.value if key.tag == _TEXT else self.construct_object(key, deep=True)] = self._build(
-                value
-            )
+            merged[key.value if key.tag == _TEXT else self._constructed(key)] = self._build(value)
         if len(merged) != len(node.value):
             self._refuse_duplicate(node)
         return merged
@@ -76,6 +82,15 @@ class _Loader(_SafeLoader):
                     None, None, f"{key.value!r} is written twice", key.start_mark
                 )
             seen.add(key.value)
+
+
+def _unknown_tag(_: _Loader, node: yaml.Node) -> Any:
+    """Does not say which: it may be a password that somebody forgot to quote."""
+    problem = "this tag is not known here; a value that begins with ! must be quoted"
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_Loader.add_constructor(None, _unknown_tag)
 
 
 def parse(text: str, name: str) -> Any:

@@ -33,6 +33,8 @@ from confsync_backends.file.objects import as_json
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml: slower, not different
 
 _STANDARD = "tag:yaml.org,2002:"
+_KNOWN_TAGS = frozenset(_STANDARD + tag for tag in ("set", "omap", "pairs", "merge", "yaml"))
+"""Those of YAML that mean nothing here. Another may be a value that somebody forgot to quote: it is not shown."""
 _TEXT_TAGS = frozenset(_STANDARD + tag for tag in ("str", "int", "float", "bool", "timestamp", "value"))
 _BINARY_TAGS = frozenset({_STANDARD + "binary", "!binary"})
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -147,12 +149,16 @@ class _Builder:
 
     def _alias(self, event: Any) -> _Node:
         if event.anchor not in self._anchors:
-            raise _at(self._name, event.start_mark, f"there is no anchor {event.anchor!r} before this")
+            # Not its name: it may be a value that somebody forgot to quote.
+            raise _at(
+                self._name,
+                event.start_mark,
+                "there is no anchor for this alias",
+                hint="a value that begins with * must be quoted",
+            )
         node = self._anchors[event.anchor]
         if node is None:
-            raise _at(
-                self._name, event.start_mark, f"the alias {event.anchor!r} is within what it stands for"
-            )
+            raise _at(self._name, event.start_mark, "the alias is within what it stands for")
         return node
 
 
@@ -289,8 +295,9 @@ def _is_null(node: _Scalar) -> bool:
 
 
 def _unknown_tag(name: str, tag: str, mark: Any) -> Invalid:
-    shown = tag.replace(_STANDARD, "!!")
-    return _at(name, mark, f"the tag {shown} is not known here", hint="use !!binary, !!str or none")
+    shown = f"the tag {tag.replace(_STANDARD, '!!')}" if tag in _KNOWN_TAGS else "this tag"
+    hint = "use !!binary, !!str or none; a value that begins with ! must be quoted"
+    return _at(name, mark, f"{shown} is not known here", hint=hint)
 
 
 def _at(name: str, mark: Any, problem: str, *, hint: str | None = None) -> Invalid:
