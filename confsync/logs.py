@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from confsync.text import printable
+
+log = logging.getLogger(__name__)
 
 Format = Literal["text", "json"]
 
@@ -21,13 +24,23 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
 
 
 def configure(form: Format, level: str) -> None:
-    """Send confsync's log to standard error; other libraries speak only from WARNING on."""
+    """Send confsync's log to standard error; other libraries speak only from WARNING on.
+
+    A thread that ends by an error is logged too: Python itself would print the error's text, which may hold a value.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("confsync").setLevel(level.upper())
     logging.getLogger("confsync_backends").setLevel(level.upper())
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(told: threading.ExceptHookArgs) -> None:
+    if not isinstance(told.exc_value, SystemExit):
+        name = told.thread.name if told.thread else ""
+        log.critical("a thread has ended: please report it", exc_info=told.exc_value, extra={"in_thread": name})
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

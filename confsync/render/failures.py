@@ -71,7 +71,9 @@ def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     if isinstance(error, SourceError):
         return _retold(error, redact)
     if isinstance(error, MissingKeys):
-        return MissingKeys([replace(one, key=redact(one.key)) for one in error.missing])
+        return MissingKeys(
+            [replace(one, key=redact(one.key), detail=redact(one.detail)) for one in error.missing]
+        )
     kind = LimitExceeded if isinstance(error, LimitExceeded) else RenderError
     return kind(redact(str(error)))
 
