@@ -70,8 +70,11 @@ class Asking:
         """End all waiting; refuse what comes now."""
         self._closed.set()
 
-    def ask(self, call: Callable[[], T]) -> T:
+    def ask(self, call: Callable[[], T], *, proves: Callable[[T], bool] = lambda _: True) -> T:
         """Make one request; while the store says that it will answer soon, wait for it a little.
+
+        Args:
+            proves: whether an answer shows that the store can be reached: not where the driver may have known it.
 
         Raises:
             SourceError: what the driver raised; for anything else it raised, Unavailable.
@@ -82,7 +85,8 @@ class Asking:
             self._refuse_when_closed()
             try:
                 answer = call()
-                self._note_up()
+                if proves(answer):
+                    self._note_up()
             except Unavailable as exc:
                 failures += 1
                 pause = None if exc.retry_after is None else max(exc.retry_after, backoff.delay(failures))

@@ -178,9 +178,12 @@ class Caretaker:
     def _has_changed(self, known: Known, secret: Secret) -> bool:
         if is_listing(known.address):
             return True
-        if self._asking.ask(lambda: self._backend.is_dynamic(known.address)):
+        if self._asking.ask(lambda: self._backend.is_dynamic(known.address), proves=lambda _: False):
             return False  # nothing says when it ends, and to fetch it again would make another
-        return self._asking.ask(lambda: self._backend.changed(known.address, secret))
+        # Where only fetching can tell, True is the answer without a call.
+        return self._asking.ask(
+            lambda: self._backend.changed(known.address, secret), proves=lambda changed: not changed
+        )
 
     # Leases
 

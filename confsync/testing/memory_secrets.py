@@ -39,6 +39,31 @@ _VERSION = "version"
 _METADATA = "metadata"
 
 
+class ManualClock:
+    """Time that only tests move.
+
+    Attributes:
+        wall: seconds since the epoch; it may be set to anything, as a wall clock may.
+    """
+
+    def __init__(self, wall: float = 1_700_000_000.0) -> None:
+        self.wall = wall
+        self._passed = 5000.0  # as on a machine that has been up for a while
+
+    def now(self) -> float:
+        """Wall time."""
+        return self.wall
+
+    def monotonic(self) -> float:
+        """Time that never jumps."""
+        return self._passed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._passed += seconds
+        self.wall += seconds
+
+
 class Call(NamedTuple):
     """One request the store has seen: what was asked for, and about which path."""
 
