@@ -227,7 +227,8 @@ class AddressedBackend(Driver):
 
     Logging in happens by itself, under a lock, when a call first needs it, and once more when a call finds that the
     login has ended; then the call is repeated. Every method may raise:
-        Unavailable: down, sealed, busy, half-answered; with `retry_after` where asking again soon makes sense.
+        Unavailable: down, sealed, busy, half-answered; with `retry_after` where asking again soon makes sense, and with
+            `key` only where the rest of the store is well.
         Denied: the login failed, or its policies do not allow this.
         Invalid: the request can never work: a mount that does not exist, parameters the store refuses.
     """

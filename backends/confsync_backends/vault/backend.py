@@ -143,9 +143,10 @@ class VaultBackend(AddressedBackend):
 
 @contextmanager
 def _about(path: str) -> Iterator[None]:
-    """Errors name the path that was asked for, not the one it became."""
+    """Errors name the path that was asked for, not the one it became; none where Vault as a whole does not answer."""
     try:
         yield
     except SourceError as error:
-        error.key = path
+        if error.key is not None or not isinstance(error, Unavailable):
+            error.key = path
         raise

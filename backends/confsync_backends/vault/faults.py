@@ -94,6 +94,8 @@ _WRONG: Mapping[int, tuple[type[SourceError], str, str | None]] = {
 }
 # What a key-value mount says, with 400, for the moments it takes to become version 2: known by its words alone.
 _UPGRADING = "Upgrading from non-versioned to versioned data"
+# Statuses by which one engine fails, for example since its database is down; the others may be well.
+_OF_THE_PATH = frozenset({500, 502})
 # Statuses by which Vault says that asking again soon makes sense, even without a Retry-After.
 _SOON = frozenset({412, 429, 472, 473})
 
@@ -130,7 +132,7 @@ def _unavailable(about: str, failure: Failure) -> Unavailable:
     soon = 0.0 if failure.status in _SOON else None
     return Unavailable(
         _line(about, text, failure.said),
-        key=failure.path,
+        key=failure.path if failure.status in _OF_THE_PATH else None,
         hint=hint,
         retry_after=soon if failure.retry_after is None else failure.retry_after,
     )

@@ -70,7 +70,7 @@ def read_reply(raw: Raw, about: str, path: str, *, authenticated: bool, secrets:
     """
     body = _parse(raw)
     if 200 <= raw.status < 300 or (raw.status == 404 and _is_vaults(body)):
-        return _reply(raw, body, about)
+        return _reply(raw, body, about, path)
     if raw.status == 400 and _WANTS_TLS.search(raw.content):
         raise Invalid(f"{about}: it speaks TLS", hint="write https:// in address")
     if raw.status == 404:
@@ -102,7 +102,7 @@ def _is_vaults(body: Mapping[str, Any] | None) -> bool:
     return body is not None and (isinstance(body.get("errors"), list) or "request_id" in body)
 
 
-def _reply(raw: Raw, body: Mapping[str, Any] | None, about: str) -> Reply:
+def _reply(raw: Raw, body: Mapping[str, Any] | None, about: str, path: str) -> Reply:
     if body is None:
         if raw.headers.get("Content-Type", "").startswith(_CERTIFICATE_FILES):
             raise Invalid(
@@ -126,7 +126,7 @@ def _reply(raw: Raw, body: Mapping[str, Any] | None, about: str) -> Reply:
             date=_date(raw),
         )
     except _Malformed as error:
-        raise Unavailable(f"{about}: the answer's {error} is not what Vault gives") from None
+        raise Unavailable(f"{about}: the answer's {error} is not what Vault gives", key=path) from None
 
 
 class _Malformed(Exception):
