@@ -2,25 +2,27 @@
 
 How long a token lives is reckoned by the monotonic clock; the times of day that Vault sends are never looked at, so
 a clock that jumps, here or there, changes nothing. What Vault says in a refusal decides nothing either: whether the
-token is dead or its policies forbid the call, `auth/token/lookup-self` tells.
+token is dead or its policies forbid the call is found out by asking (`look_up`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
-from collections.abc import Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from confsync import backoff
 from confsync.clock import Clock, SystemClock
 from confsync.errors import Denied, SourceError, Unavailable
 from confsync.units import format_duration
 from confsync_backends.vault.attempts import Attempts
-from confsync_backends.vault.auth.method import Grant, look_up, policy_names
+from confsync_backends.vault.auth.method import Grant, look_up
 from confsync_backends.vault.calls import Calls
 from confsync_backends.vault.faults import Forbidden, Refused, TokenRejected
 from confsync_backends.vault.login import Login
@@ -30,7 +32,6 @@ from confsync_backends.vault.request import Request
 
 _NOTHING_YET = 5.0  # seconds until the next look, before the first login
 _FILE_LOOKED_AT = 30.0  # seconds between looks at a token that is kept elsewhere, where nobody makes calls
-_BLIND = 60.0  # seconds between logins where policies hide whether the token is dead
 
 
 class Session:
@@ -48,8 +49,8 @@ class Session:
         self._left: list[Login] = []
         self._attempts = Attempts()  # to log in
         self._renewals = Attempts()
-        self._proven = 0  # the session whose token Vault has accepted at least once
-        self._blind = False  # whether policies forbid the token to look itself up
+        # New logins in a row that were refused as well, with nobody to tell why; until when to spare Vault another.
+        self._blind, self._blind_until = 0, -math.inf
 
     @property
     def number(self) -> int:
@@ -131,7 +132,7 @@ class Session:
     # Calls. Those below, except `_current` and `_send`, want the lock, or take it where they say so.
 
     def _send(self, request: Request, login: Login) -> Reply:
-        reply = self._calls.request(
+        return self._calls.request(
             request.method,
             request.path,
             token=login.grant.token,
@@ -140,8 +141,6 @@ class Session:
             wrap_ttl=request.wrap_ttl,
             doing=request.doing,
         )
-        self._proven = login.number
-        return reply
 
     def _judge(self, request: Request, refused_login: Login, refused: TokenRejected) -> Login:
         """The login to repeat a refused call with. Takes the lock.
@@ -154,48 +153,29 @@ class Session:
             login = self._login
             if login is None or login.grant.token != refused_login.grant.token:
                 return self._ensure()  # somebody has logged in since
-            data = self._look_up(login.grant)
-            if data is not None:
-                self._blind = False
-                raise self._forbidden(request, policy_names(data)) from refused
-            if self._blind and self._now() - login.since < _BLIND:
-                raise self._forbidden(request, login.grant.policies, doubtful=True) from refused
-            return self._replace_dead(request, login, refused)
-
-    def _replace_dead(self, request: Request, dead: Login, refused: TokenRejected) -> Login:
-        login = self._log_in(leaves_dead=True)
-        if login.grant.token != dead.grant.token:
-            return login
-        # One that we were given, still the same, and never seen by Vault to tell about itself.
-        if self._proven == dead.number:
-            raise self._forbidden(request, dead.grant.policies, doubtful=True) from refused
-        raise self._not_accepted(login.stamp) from refused
-
-    def _not_accepted(self, stamp: Hashable) -> Denied:
-        """The token we were given is dead; until it is time to try again, all callers are told so."""
-        error = Denied(
-            f"vault at {self._calls.address}: {self._authenticator.what} is not accepted: it is wrong, has ended or "
-            "was revoked",
-            hint="put another one in its place; a file is read again when it changes",
-        )
-        self._login = None
-        self._attempts.failed(error, self._now(), stamp)
-        return error
+            if self._is_alive(login):
+                raise self._forbidden(request, login) from refused
+            if self._now() < self._blind_until:
+                raise self._forbidden(request, login, doubtful=True) from refused
+            self._login = None
+            return self._log_in()
 
     def _refused_again(self, request: Request, login: Login, refused: TokenRejected) -> Denied:
         """The error where even a new login was refused. Takes the lock."""
         with self._lock:
             try:
-                data = self._look_up(login.grant)
+                alive = self._is_alive(login)
             except SourceError:
                 return refused
-            self._blind = data is None
-        if data is None:
-            return self._forbidden(request, login.grant.policies, doubtful=True)
-        return self._forbidden(request, policy_names(data))
+            self._blind = 0 if alive else self._blind + 1
+            self._blind_until = self._now() + (0.0 if alive else backoff.delay(self._blind))
+        return self._forbidden(request, login, doubtful=not alive)
 
-    def _forbidden(self, request: Request, policies: tuple[str, ...], *, doubtful: bool = False) -> Forbidden:
-        return request.forbidden(self._calls.address, policies, doubtful=doubtful)
+    def _is_alive(self, login: Login) -> bool:
+        return look_up(self._calls, login.grant.token, "looking up the login") is not None
+
+    def _forbidden(self, request: Request, login: Login, *, doubtful: bool = False) -> Forbidden:
+        return request.forbidden(self._calls.address, login.grant.policies, doubtful=doubtful)
 
     # Logging in.
 
@@ -220,24 +200,27 @@ class Session:
             return self._verify(login)
         return self._log_in()
 
-    def _log_in(self, *, leaves_dead: bool = False) -> Login:
-        asked, stamp = self._now(), self._authenticator.stamp()
-        self._attempts.check(asked, stamp)
+    def _log_in(self) -> Login:
+        with self._attempt() as stamp:
+            asked = self._now()
+            return self._adopt(self._authenticator.login(self._calls), asked, stamp)
+
+    @contextmanager
+    def _attempt(self) -> Iterator[Hashable]:
+        """An attempt at having a login, if it is time for one; gives the credentials' stamp."""
+        stamp = self._authenticator.stamp()
+        self._attempts.check(self._now(), stamp)
         try:
-            grant = self._authenticator.login(self._calls)
+            yield stamp
         except SourceError as error:
             self._attempts.failed(error, self._now(), stamp)
             raise
-        old = None if self._login is None else self._login.grant
-        if old is not None and old.token == grant.token and old.known and not grant.known:
-            raise self._not_accepted(stamp)  # Vault used to tell about it
         self._attempts.succeeded()
-        return self._adopt(grant, asked, stamp, leaves_dead=leaves_dead)
 
-    def _adopt(self, grant: Grant, asked: float, stamp: Hashable, *, leaves_dead: bool) -> Login:
+    def _adopt(self, grant: Grant, asked: float, stamp: Hashable) -> Login:
         old = self._login
         same = old is not None and old.grant.token == grant.token
-        if old is not None and not same and not leaves_dead:
+        if old is not None and not same:
             self._left.append(old)
         self._left = [login for login in self._left if not login.has_ended(asked)]
         self._renewals.succeeded()
@@ -248,27 +231,18 @@ class Session:
 
     def _verify(self, imported: Login) -> Login:
         """A login of an earlier process, now that Vault has told about it; or a new one where it has ended."""
-        asked, stamp = self._now(), self._authenticator.stamp()
-        self._attempts.check(asked, stamp)
-        try:
-            data = self._look_up(imported.grant)
-        except SourceError as error:
-            self._attempts.failed(error, self._now(), stamp)
-            raise
+        token = imported.grant.token
+        with self._attempt() as stamp:
+            asked = self._now()
+            data = look_up(self._calls, token, "looking up the login")
         if data is None:
-            return self._log_in(leaves_dead=True)
-        self._attempts.succeeded()
-        told = Grant.from_lookup(imported.grant.token, data)
+            self._login = None
+        if not data:  # dead, or of an age that cannot be told
+            return self._log_in()
+        told = Grant.from_lookup(token, data)
         grant = replace(told, ours=imported.grant.ours, granted=imported.grant.granted)
         self._login = Login.begun(grant, imported.number, asked, stamp)
         return self._login
-
-    def _look_up(self, grant: Grant) -> Mapping[str, Any] | None:
-        """What Vault says of a token; None where it does not accept it, or does not let it ask."""
-        try:
-            return look_up(self._calls, grant.token, "looking up the login")
-        except TokenRejected:
-            return None
 
     # Keeping it.
 
@@ -308,8 +282,9 @@ class Session:
 
     def _renewal_refused(self, login: Login) -> Login:
         """Either it is dead, or its policies do not let it renew itself."""
-        if self._look_up(login.grant) is None:
-            return self._log_in(leaves_dead=True)
+        if not self._is_alive(login):
+            self._login = None
+            return self._log_in()
         self._login = login.not_renewable(self._now())
         return self._login
 

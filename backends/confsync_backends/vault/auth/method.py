@@ -6,6 +6,7 @@ A method is one module with a subclass of `AuthMethod`, and one line in `options
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from confsync.errors import Denied, Invalid, SourceError, Unavailable
 from confsync.text import did_you_mean
 from confsync_backends.vault.auth.credentials import Credential
-from confsync_backends.vault.faults import Refused
+from confsync_backends.vault.faults import Refused, TokenRejected
 
 if TYPE_CHECKING:
     from confsync_backends.vault.calls import Calls
@@ -30,13 +31,12 @@ class Grant:
 
     Attributes:
         token: the token itself; never shown by `repr`.
-        ttl: seconds it lives from now on; 0 where it does not end, or nobody knows.
+        ttl: seconds it lives from now on; 0 where it does not end, or may not be known.
         granted: seconds a renewal asks for: those it was first granted.
         renewable: whether auth/token/renew-self may prolong it.
         policies: the names of its policies, sorted.
         ours: whether a login of ours made it, so that it is ours to revoke.
         batch: whether it is a batch token, which can be neither renewed nor revoked.
-        known: whether Vault has told about it; if not, it may be no good.
     """
 
     token: str = field(repr=False)
@@ -46,7 +46,6 @@ class Grant:
     policies: tuple[str, ...] = ()
     ours: bool = True
     batch: bool = False
-    known: bool = True
 
     @classmethod
     def from_auth(cls, auth: Mapping[str, Any]) -> Grant:
@@ -63,7 +62,7 @@ class Grant:
 
     @classmethod
     def from_lookup(cls, token: str, data: Mapping[str, Any]) -> Grant:
-        """From `data` of auth/token/lookup-self."""
+        """From what `look_up` gives."""
         ttl = float(data.get("ttl") or 0)
         return cls(
             token=token,
@@ -82,17 +81,28 @@ def policy_names(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({str(name) for name in names}))
 
 
-def look_up(calls: Calls, token: str, doing: str) -> Mapping[str, Any]:
-    """What Vault says of a token.
+def look_up(calls: Calls, token: str, doing: str) -> Mapping[str, Any] | None:
+    """What Vault says of a token: {} where it is alive but may not look itself up, None where it is dead.
 
     Raises:
-        TokenRejected: it does not accept the token, or its policies do not let it ask.
-        Denied, Invalid, Unavailable: see `Calls.request`.
+        Denied, Invalid, Unavailable: nobody can tell now; see `Calls.request`.
     """
-    reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
+    try:
+        reply = calls.request("GET", "auth/token/lookup-self", token=token, doing=doing)
+    except TokenRejected:
+        return {} if _is_alive(calls, token, doing) else None
     if reply.data is None:
         raise Unavailable(f"vault at {calls.address}: {doing}: its answer tells of no token")
     return reply.data
+
+
+def _is_alive(calls: Calls, token: str, doing: str) -> bool:
+    # No policy is asked for this, but a token that is sent along must be alive:
+    # https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts
+    try:
+        return calls.request("GET", "sys/internal/ui/mounts", token=token, doing=doing).data is not None
+    except TokenRejected:
+        return False
 
 
 class Authenticator(ABC):
@@ -104,11 +114,6 @@ class Authenticator(ABC):
     """
 
     makes_tokens: ClassVar[bool] = True
-
-    @property
-    def what(self) -> str:
-        """What it gives, for messages: `the token from /run/vault/token`."""
-        return "the login"
 
     @abstractmethod
     def login(self, calls: Calls) -> Grant:
@@ -178,7 +183,8 @@ class AuthMethod(BaseModel):
 
 def kept(what: str, base: Path, file: str | None, env: str | None = None) -> Credential:
     """A credential in a file (`~` is the home directory; relative is relative to `base`) or in a variable."""
-    return Credential(what, None if file is None else base / Path(file).expanduser(), env)
+    # os.path leaves alone what it cannot expand, where a container's user has no home; pathlib raises.
+    return Credential(what, None if file is None else base / os.path.expanduser(file), env)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from confsync.errors import Denied
 from confsync_backends.vault.auth.credentials import Credential
 from confsync_backends.vault.auth.method import Authenticator, AuthMethod, Grant, kept, look_up
-from confsync_backends.vault.faults import TokenRejected
 
 if TYPE_CHECKING:
     from confsync_backends.vault.calls import Calls
@@ -63,18 +63,17 @@ class _GivenToken(Authenticator):
         self._options = options
         self._base = base
 
-    @property
-    def what(self) -> str:
-        return f"the token from {self._options.credential(self._base)}"
-
     def login(self, calls: Calls) -> Grant:
         credential = self._options.credential(self._base)
         token = credential.read_token()
-        try:
-            return Grant.from_lookup(token, look_up(calls, token, f"looking up {self.what}"))
-        except TokenRejected:
-            # It is dead, or its policies do not let it look itself up. The first call will tell.
-            return Grant(token, ttl=0, granted=0, renewable=False, ours=False, known=False)
+        doing = f"looking up the token from {credential}"
+        data = look_up(calls, token, doing)
+        if data is None:
+            raise Denied(
+                f"vault at {calls.address}: {doing}: it is not accepted: it is wrong, has ended or was revoked",
+                hint="put another one in its place; a file is read again when it changes",
+            )
+        return Grant.from_lookup(token, data)
 
     def stamp(self) -> Hashable:
         credential = self._options.credential(self._base)
