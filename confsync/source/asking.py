@@ -61,6 +61,11 @@ class Asking:
         """Why the store does not answer, or None."""
         return self._down
 
+    def pause(self) -> float | None:
+        """Seconds until somebody may try again, where the store is down."""
+        with self._lock:
+            return None if self._down is None else max(0.0, self._until - self._clock.monotonic())
+
     @property
     def closed(self) -> bool:
         """Whether nothing is asked any more."""

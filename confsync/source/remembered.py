@@ -122,13 +122,18 @@ class Remembered:
             known.failures += 1
             known.error, known.stage = again(error), stage
             known.since = known.since or self._clock.now()
-            soon = error.retry_after if isinstance(error, Unavailable) else None
-            known.retry_at = known.next_try(now, max(soon or 0.0, backoff.delay(known.failures)))
+            known.retry_at = known.next_try(now, self._pause(known, error))
             if news:
                 known.trouble = known.describe(error, self._clock)
         if news and known.secret is not None:
             self._tell(known, stage, error)
         self._wake.set()
+
+    def _pause(self, known: Known, error: SourceError) -> float:
+        """Seconds until it is asked for again: when the store is, or by its own failures where others are well."""
+        down = self._asking.pause() if error.key is None else None
+        soon = error.retry_after if isinstance(error, Unavailable) else None
+        return max(soon or 0.0, backoff.delay(known.failures)) if down is None else down
 
     def _tell(self, known: Known, stage: Stage, error: SourceError) -> None:
         if self._asking.closed or (stage is Stage.EARLY and error.key is None and self._asking.down):

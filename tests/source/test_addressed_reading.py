@@ -129,7 +129,7 @@ def test_when_the_store_answers_again_everything_is_read_at_once(rig):
     assert asked < 40  # the pauses double: two minutes of it are a dozen tries, of one path each
 
     rig.store.fail_with(None)
-    rig.pass_time(31, step=0.5)
+    rig.pass_time(40, step=0.5)
     assert rig.told() == sorted(f"s/{number}" for number in range(20))
     assert len(rig.store.calls) <= asked + 1 + 20
 
