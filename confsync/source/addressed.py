@@ -133,6 +133,7 @@ class AddressedSource:
             return known.secret
         if looking and self._is_dynamic(address):
             return None
+        self._spare_readers(known)
         with known.fetching:
             before, trouble = known.secret, known.trouble
             differs = not self._is_good(known, looking) and self._obtain(known, looking)
@@ -200,6 +201,16 @@ class AddressedSource:
         except SourceError as exc:
             self._memory.failed(known, exc)
             raise _told(known, exc) from exc.__cause__
+
+    def _spare_readers(self, known: Known) -> None:
+        """Raise why the store is down, where somebody follows: he tries it. One that hangs would hold every reader."""
+        down = self._asking.down
+        if down is None or not self._asking.followed:
+            return
+        error = again(down)
+        if known.error is None:  # from now on it is tried again; who is only refused has not failed once more
+            self._memory.failed(known, error)
+        raise _told(known, error)
 
     def _refuse_while_failing(self, known: Known) -> None:
         """Raise the last error again where it is too early to ask again: a thousand syncs must not storm a store."""
