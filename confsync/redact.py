@@ -26,6 +26,7 @@ DOTS = "••••••"
 _SHORTEST = 4
 _SHORTEST_LINE = 8
 _LONG = 8
+_LONGEST = 65536  # in a message there is never so much that it could be whole
 _FLAGS = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null"})
 _TRIMMED = " \t\r\n/"
 """What those who take a value for a name strip off it."""
@@ -52,7 +53,7 @@ class Secrets(set[str | bytes]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._starting: dict[str, set[str]] = {}
+        self._starting: dict[str, dict[int, set[str]]] = {}  # how they begin -> how long they are -> they
 
     def add(self, secret: str | bytes) -> None:
         """Keep one."""
@@ -61,7 +62,7 @@ class Secrets(set[str | bytes]):
         super().add(secret)
         for text in _as_written(_as_text(secret).strip(_TRIMMED)):
             if len(text) >= _SHORTEST and text.lower() not in _FLAGS:
-                self._starting.setdefault(text[:_SHORTEST], set()).add(text)
+                self._starting.setdefault(text[:_SHORTEST], {}).setdefault(len(text), set()).add(text)
 
     def update(self, *others: Iterable[str | bytes]) -> None:
         """Keep them all."""
@@ -76,9 +77,9 @@ class Secrets(set[str | bytes]):
     def within(self, text: str) -> Iterator[str]:
         """Those of at least four characters that stand in `text`."""
         for at in range(len(text) - _SHORTEST + 1) if self._starting else ():
-            for secret in self._starting.get(text[at : at + _SHORTEST], ()):
-                if text.startswith(secret, at):
-                    yield secret
+            for length, alike in self._starting.get(text[at : at + _SHORTEST], {}).items():
+                if (part := text[at : at + length]) in alike:
+                    yield part
 
 
 def words(text: str) -> set[str]:
@@ -166,9 +167,11 @@ def _line_forms(line: str) -> Iterator[str]:
 def _forms(secret: str | bytes) -> Iterator[str]:
     data = secret if isinstance(secret, bytes) else secret.encode("utf-8", "surrogateescape")
     text = data.decode("utf-8", "replace")
-    yield text
     yield from (line for line in text.splitlines() if len(line) >= 4)
     yield from _RUN.findall(text)
+    if len(text) > _LONGEST:
+        return
+    yield text
     yield repr(text)[1:-1]
     yield printable(text)
     yield json.dumps(text)[1:-1]

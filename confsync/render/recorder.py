@@ -19,6 +19,7 @@ from confsync.render import budget
 from confsync.snapshot import Found, View
 
 _active = threading.local()
+_MOST_DERIVED = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Recorder:
         suspects: what was decoded or cut from other things since then: it may have been made of them.
         sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
         impure: whether something besides keys was asked for (time, DNS, the environment).
+        derived: how many characters were decoded, cut or made of secrets; beyond 8 MiB they are not kept.
         encrypted: (source, key) -> the ciphertexts whose text is not known yet: the render must be done again.
         undecryptable: why some ciphertexts cannot be decrypted, from the render before.
         unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
@@ -59,6 +61,7 @@ class Recorder:
     suspects: Secrets = field(default_factory=Secrets)
     sensitive: bool = False
     impure: bool = False
+    derived: int = 0
     encrypted: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     unfetched: list[str] = field(default_factory=list)
@@ -185,7 +188,14 @@ class Recorder:
             return
         known = any(self.secrets.are_in(leaf) for origin in origins for leaf in _leaves(origin))
         if known or opaque or any(isinstance(origin, Iterator) for origin in origins):
-            (self.secrets if known else self.suspects).update(_leaves(value))
+            self._keep(self.secrets if known else self.suspects, value)
+
+    def _keep(self, into: Secrets, value: object) -> None:
+        for text in _leaves(value):
+            self.derived += len(text)
+            if self.derived > _MOST_DERIVED:
+                return  # a template that makes that much makes no names of it
+            into.add(text)
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:

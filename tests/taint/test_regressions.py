@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,17 @@ def test_of_a_secret_that_is_too_long_for_a_message_no_half_is_shown(stage):
 def test_no_path_is_made_of_what_a_secret_became(stage, way):
     failed = failure(stage, "x", for_each="vault.items()", to="{{ each.value|" + way + " }}")
     assert "a path may not depend on a sensitive value" in str(failed.error)
+
+
+def test_what_is_made_of_a_secret_is_not_kept_without_end(stage):
+    template = "{% for i in range(200) %}{{ ((vault('pw') ~ i) * 40000)|b64encode|length }}\n{% endfor %}"
+    tracemalloc.start()
+    try:
+        stage.render({"template": {"inline": template}, "to": "out"}, STORES)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 80 * 1024**2
 
 
 def test_items_that_collide_are_numbered_where_their_names_may_be_secret(stage):
