@@ -226,6 +226,16 @@ class SecretStore:
             else:
                 self._faults[path, kind] = error
 
+    def mend(self) -> None:
+        """End every fault."""
+        with self._lock:
+            self._faults.clear()
+
+    def data(self, path: str) -> Mapping[str, Any] | None:
+        """What a reader should find at a path now; not counted as a call."""
+        with self._lock:
+            return self._standing(Address(path), with_data=True).data
+
     def deny(self, path: str) -> None:
         """Refuse every call about this path; `allow` ends it."""
         self.fail_with(Denied(f"memory: permission denied on {path}", key=path), path)
