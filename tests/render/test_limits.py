@@ -104,10 +104,10 @@ RUNAWAYS = {
 @pytest.mark.parametrize("name", RUNAWAYS)
 def test_a_template_that_runs_away_is_stopped(studio, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(RenderError):
         studio.text(RUNAWAYS[name], {"a": "a"}, limits=LIMITS)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024
 
 
@@ -137,10 +137,10 @@ def test_paths_loops_and_data_have_the_same_limits(studio, where):
         "for_each": {"template": {"inline": "x"}, "to": "{{ each.key }}", "for_each": "range(10**9)"},
         "data": {"data": {"A": {"template": loop}}, "to": "x.env"},
     }
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(RenderError):
         studio.render(syncs[where], studio.views({}), LIMITS)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_the_error_says_what_to_do(studio):
