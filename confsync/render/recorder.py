@@ -97,7 +97,9 @@ class Recorder:
         if not found[0].fetched:
             self.unfetched.append(f"{source.name}:{path}")
         if source.is_sensitive(path):
-            self._note_secret(found[0].entry.value)
+            self.sensitive = True
+            if not isinstance(value, Mapping):  # of a whole secret the fields' names are none: errors propose them
+                self._note_secret(found[0].entry.value)
             self.secrets.update(_leaves(value))
         return value, found[0].fetched
 
