@@ -15,7 +15,6 @@ from confsync_backends.vault.auth.method import Grant
 
 _DUE = 2 / 3  # of what is left; the rest is for failing and trying again
 _EARLIER = 0.1  # up to so much of that sooner, lest a fleet that started together renews together
-_SHORTEST_WAIT = 1.0  # seconds: where each step prolongs nothing, steps would come ever faster
 _FORMAT = 1
 
 
@@ -106,8 +105,7 @@ class Login:
 
 
 def _due(now: float, left: float) -> float:
-    wait = left * _DUE * random.uniform(1 - _EARLIER, 1)  # noqa: S311 - not a secret
-    return now + max(wait, min(_SHORTEST_WAIT, left))
+    return now + left * _DUE * random.uniform(1 - _EARLIER, 1)  # noqa: S311 - not a secret
 
 
 def _is_export(found: Any) -> bool:

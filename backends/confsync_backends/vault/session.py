@@ -223,7 +223,6 @@ class Session:
         if old is not None and not same:
             self._left.append(old)
         self._left = [login for login in self._left if not login.has_ended(asked)]
-        self._renewals.succeeded()
         number = self._number if same else self._number + 1
         login = Login.begun(grant, number, asked, stamp)
         self._login, self._number = login, number

@@ -95,6 +95,23 @@ def test_a_wrong_token_is_not_shown_to_vault_by_every_caller(open_session, read,
     assert len([one for one in vault_server.requests if one.token == "hvs.wrong"]) <= 4
 
 
+def test_one_that_was_revoked_is_not_shown_to_vault_by_every_caller(
+    open_session, read, sink, token, vault, vault_server
+):
+    mine = token()
+    write(sink, mine)
+    session = open_session({"method": "token", "file": "sink"})
+    read(session)
+    vault.admin.must("POST", "auth/token/revoke", {"token": mine})
+    vault_server.forget_requests()
+
+    for _ in range(50):
+        with pytest.raises(Denied, match="it is not accepted"):
+            read(session)
+
+    assert len(vault_server.requests) <= 5
+
+
 def test_a_token_put_in_its_place_is_used_at_once(open_session, read, sink, token):
     write(sink, "hvs.wrong")
     session = open_session({"method": "token", "file": "sink"})

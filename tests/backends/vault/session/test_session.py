@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -49,13 +50,16 @@ def test_a_call_logs_in_and_says_in_which_session_it_was_made(open_session, appr
     assert read(session) == 1
 
 
-def test_a_call_takes_along_what_it_is_given(open_session, approle, shelf):
+def test_a_call_takes_along_what_it_is_given(open_session, approle, shelf, vault):
+    vault.admin.put(shelf.mount, "db", {"password": "battery staple"})
     session = open_session(approle())
 
     asked, _ = session.call("POST", "sys/capabilities-self", body={"paths": [shelf.path]}, doing="asking")
-    told, _ = session.call("GET", shelf.path, query={"version": "1"}, wrap_ttl="60s", doing="reading")
+    old, _ = session.call("GET", shelf.path, query={"version": "1"}, doing="reading")
+    told, _ = session.call("GET", shelf.path, wrap_ttl="60s", doing="reading")
 
     assert asked.data[shelf.path] == ["read"]
+    assert old.data["data"] == {"password": "correct horse"}
     assert told.wrap_info["creation_path"] == shelf.path
 
 
@@ -396,6 +400,9 @@ def test_a_failed_login_is_not_tried_again_by_every_caller(open_session, approle
 
     assert logins(vault_server, auth) == 1
     assert len({str(error) for error in errors}) == 1
+    assert max(len(list(traceback.walk_tb(error.__traceback__))) for error in errors) < 30, (
+        "no growing traceback"
+    )
     times.advance_here(5.1)
     _refusal(session, read)
     assert logins(vault_server, auth) == 2
@@ -405,6 +412,28 @@ def _refusal(session, read):
     with pytest.raises(Denied) as caught:
         read(session)
     return caught.value
+
+
+def test_after_a_login_that_worked_the_delays_are_short_again(
+    open_session, approle, read, vault_server, times
+):
+    session = open_session(approle(token_ttl="600s"))
+    vault_server.seal()
+    for _ in range(9):
+        with pytest.raises(Unavailable):
+            read(session)
+        times.advance_here(40)
+    vault_server.unseal()
+    read(session)
+
+    times.advance(601)
+    vault_server.seal()
+    with pytest.raises(Unavailable):
+        read(session)
+    vault_server.unseal()
+    times.advance_here(0.2)
+
+    assert read(session) == 2
 
 
 def test_attempts_come_ever_more_rarely_but_never_end(open_session, approle, read, vault_server, times):
@@ -605,6 +634,17 @@ def test_a_login_that_ended_in_between_is_replaced(open_session, approle, read, 
 
     later = open_session(auth)
     later.import_(exported)
+
+    assert read(later) == 2
+
+
+def test_a_login_whose_age_cannot_be_told_is_replaced(open_session, approle, read):
+    auth = approle(token_no_default_policy=True)
+    earlier = open_session(auth)
+    read(earlier)
+    later = open_session(auth)
+
+    later.import_(earlier.export())
 
     assert read(later) == 2
 
