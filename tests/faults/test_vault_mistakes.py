@@ -23,8 +23,8 @@ SAID = {
     "role": ("role 'nobody'", "invalid role name", "vault list auth/"),
     "mount": ("there is no such auth method", "set auth.mount"),
     "secret_id": ("invalid secret id", "used up", "secret-id"),
-    "revoked": ("the token is not accepted", "put another one in its place"),
-    "expired": ("the token is not accepted", "put another one in its place"),
+    "revoked": ("not accepted: it is wrong, has ended or was revoked", "put another one in its place"),
+    "expired": ("not accepted: it is wrong, has ended or was revoked", "put another one in its place"),
     "html": ("the answer is not a whole JSON object", "is address Vault's?"),
 }
 

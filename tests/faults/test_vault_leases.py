@@ -1,0 +1,155 @@
+"""Credentials on lease while something goes wrong: the old one stays until there is a better one."""
+
+from __future__ import annotations
+
+import pytest
+from stand_ins.vaulted import text
+
+from confsync.testing.waiting import eventually
+
+
+def configure(vaulted, ttl, max_ttl, **options):
+    """A sync on a database credential, and one on a static secret; gives mount and role."""
+    mount, role = vaulted.admin.database(ttl, max_ttl)
+    vaulted.put("db", password="pw1")
+    syncs = {
+        "user": text(f"{{{{ vault('/{mount}/creds/{role}').username }}}}", "user"),
+        "app": text("{{ vault('db').password }}", "app"),
+    }
+    policy = f'path "{mount}/creds/*" {{ capabilities = ["read"] }}'
+    vaulted.configure(syncs, auth=vaulted.approle(policy, **options.pop("role", {})), **options)
+    return mount, role
+
+
+def first_user(vaulted):
+    vaulted.wait_content("app", "pw1")
+    return eventually(lambda: vaulted.read("user"), 10)
+
+
+def new_user(vaulted, old, within=15):
+    def check():
+        user = vaulted.read("user")
+        assert user not in (None, old), f"still {user}"
+        return user
+
+    return eventually(check, within)
+
+
+def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_old_lives(
+    vaulted, vault_server
+):
+    mount, role = configure(vaulted, "3s", "1h")
+    with vaulted.daemon() as daemon:
+        old = first_user(vaulted)
+        (lease,) = vault_server.leases(f"{mount}/creds")
+
+        vault_server.cap_lease(lease, 3.5)
+
+        new = new_user(vaulted, old)
+        assert vault_server.credential_alive(old)
+        assert vault_server.credential_alive(new)
+        assert vault_server.count("PUT", "sys/leases/renew") >= 1
+        assert not daemon.lines("cannot be read or renewed")
+        vaulted.wait_state("user", "ok")
+
+
+def test_a_database_that_is_down_alarms_before_the_end_and_the_old_credential_stays_until_it_is_back(
+    vaulted, vault_server
+):
+    mount, role = configure(vaulted, "6s", "6s")
+    with vaulted.daemon() as daemon:
+        old = first_user(vaulted)
+        down = vault_server.faults.broken(path=f"{mount}/creds", times=None)
+
+        daemon.wait_log("cannot be read or renewed", error="its lease ends at")
+        assert vault_server.credential_alive(old)
+        vaulted.wait_state("user", "stale", detail=f"{mount}/creds/{role}")
+        daemon.wait_log("a lease ends and cannot be replaced", error="its lease ends at")
+        assert vaulted.read("user") == old
+        assert down.hits >= 3
+
+        vault_server.faults.clear()
+
+        new = new_user(vaulted, old)
+        assert vault_server.credential_alive(new)
+        vaulted.wait_state("user", "ok")
+        vaulted.put("db", password="pw2")
+        vaulted.wait_content("app", "pw2")
+
+
+def test_a_vault_that_comes_back_empty_changes_no_target_and_restored_it_gives_a_new_credential(
+    vaulted, vault_server
+):
+    """First without logins, mounts and leases; then as it was, when those leases are over."""
+    configure(vaulted, "2s", "1h")
+    with vaulted.daemon() as daemon:
+        old = first_user(vaulted)
+        backup = vault_server.core
+
+        vault_server.restart(lose_state=True)
+
+        vaulted.wait_state("app", "stale", detail="logging in")
+        vaulted.wait_state("user", "stale", detail="logging in")
+        assert (vaulted.read("user"), vaulted.read("app")) == (old, "pw1")
+        daemon.wait_log("a lease is over and cannot be replaced")
+
+        vault_server.stop()
+        vault_server.core = backup
+        vault_server.start()
+
+        new = new_user(vaulted, old, within=20)
+        assert vault_server.credential_alive(new)
+        vaulted.wait_state("user", "ok")
+        vaulted.wait_state("app", "ok")
+
+
+def test_a_login_that_is_revoked_takes_its_credentials_along_and_new_ones_are_made(vaulted, vault_server):
+    mount, _ = configure(vaulted, "1h", "2h")
+    with vaulted.daemon() as daemon:
+        old = first_user(vaulted)
+        token = next(one.token for one in vault_server.requests if "/creds/" in one.path)
+
+        vaulted.admin.must("POST", "auth/token/revoke", {"token": token})
+
+        assert not vault_server.credential_alive(old)
+        new = new_user(vaulted, old)
+        assert vault_server.credential_alive(new)
+        assert vault_server.count("GET", f"{mount}/creds") == 2
+        assert not daemon.lines("sync is stale")
+
+
+def test_a_lease_that_ended_by_a_jump_of_vaults_clock_is_replaced(vaulted, vault_server):
+    configure(vaulted, "3s", "1h", role={"token_ttl": "0"})
+    with vaulted.daemon() as daemon:
+        old = first_user(vaulted)
+
+        vault_server.advance(1800)
+
+        assert not vault_server.credential_alive(old)
+        new = new_user(vaulted, old)
+        assert vault_server.credential_alive(new)
+        assert not daemon.lines("sync is stale")
+
+
+@pytest.mark.parametrize("years", [-9, 9])
+def test_a_vault_whose_clock_is_years_from_ours_makes_nothing_anew(vaulted, vault_server, years):
+    vault_server.advance(years * 365 * 24 * 3600)
+    authority, issuer = vaulted.admin.pki("example.test")
+    mount, role = vaulted.admin.database("1h", "2h")
+    issue = f"/{authority}/issue/{issuer}"
+    vaulted.put("db", password="pw1")
+    certificate = f"{{{{ vault('{issue}', common_name='www.example.test', ttl='1h').certificate }}}}"
+    vaulted.configure({
+        "app": text("{{ vault('db').password }}", "app"),
+        "user": text(f"{{{{ vault('/{mount}/creds/{role}').username }}}}", "user"),
+        "certificate": text(certificate, "certificate"),
+    })  # fmt: skip
+    with vaulted.daemon():
+        vaulted.wait_content("app", "pw1")
+        user = eventually(lambda: vaulted.read("user"), 10)
+        pem = eventually(lambda: vaulted.read("certificate"), 10)
+        before = vault_server.count("GET", f"{vaulted.kv}/metadata/db")
+        eventually(lambda: vault_server.count("GET", f"{vaulted.kv}/metadata/db") >= before + 2)
+
+        assert (vaulted.read("user"), vaulted.read("certificate")) == (user, pem)
+        assert vault_server.count(None, issue[1:]) == vault_server.count("GET", f"{mount}/creds") == 1
