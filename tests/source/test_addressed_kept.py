@@ -176,6 +176,62 @@ def test_what_comes_of_many_threads_is_kept_whole(machine):
     assert len(machine.store.lent) == 40
 
 
+def test_what_was_known_last_is_kept_last(machine):
+    """Though whoever knew less is slower to write it down."""
+    machine.store.lends("db/creds/other", duration=600)
+    saved = []
+    other = threading.Event()
+
+    def save(text):
+        if not saved:
+            saved.append("begun")
+            other.wait(0.3)  # it must not come meanwhile
+        saved.append(text)
+        other.set()
+        machine.ledger.put_flag(FLAG, text)
+
+    first = machine.start(keeper=Keeper(lambda: None, save, machine.ledger.key))
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(first.read, CREDS)
+        eventually(lambda: saved)
+        found = first.read("db/creds/other"), reading.result(5)
+    second = machine.start()
+
+    assert (second.read("db/creds/other"), second.read(CREDS)) == found
+    assert len(machine.store.lent) == 2
+
+
+def test_what_ended_with_a_login_is_not_kept_as_if_it_were_of_the_next(machine):
+    machine.store.lends("db/creds/once", duration=600, renewable=False)
+    first = machine.start()
+    old = first.read("db/creds/once")["username"]
+    machine.store.end_sessions()
+    first.read(CREDS)
+    second = machine.start()  # as after a crash, before the other could be replaced
+
+    assert second.read("db/creds/once")["username"] != old
+
+
+def test_looking_keeps_nothing_of_its_own(machine, caplog):
+    class Rotated(MemorySecretsBackend):
+        """Its credentials have an end, but nobody makes them."""
+
+        def is_dynamic(self, address):
+            return False
+
+    first = machine.start()
+    first.read("s")
+    machine.ledger.put_flag(FLAG, None)
+    ledger = read_ledger(machine.directory, machine.clock)
+    looking = machine.start(keeper=keeper_of(ledger), looking=True)
+    looking.backend.is_dynamic = Rotated(machine.store).is_dynamic
+    assert looking.read(CREDS)
+    ledger.close()
+
+    assert machine.ledger.flag(FLAG) is None
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     "damage",
     [

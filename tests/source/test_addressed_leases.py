@@ -265,7 +265,9 @@ def test_a_lease_that_is_wanted_again_is_renewed_again(rig):
     rig.source.resync([], [])
     rig.source.attend()
     assert rig.store.count("renew") == 0
+    rig.source._wake.clear()
     assert username(rig) == old
+    assert rig.source._wake.is_set()  # so that whoever follows does not sleep on
     rig.source.attend()
 
     assert rig.store.count("renew") == 1
@@ -432,6 +434,17 @@ def test_leases_of_a_daemon_outlive_any_number_of_rotations(live):
         reader.join(5)
     assert dead == []
     assert reads > 100
+
+
+def test_a_daemon_replaces_what_ended_with_a_login_as_soon_as_somebody_logs_in(live):
+    live.store.lends(CREDS, duration=600)
+    live.store.put("s", {"a": "1"})
+    username(live)
+    live.store.end_sessions()
+    live.read("s")
+
+    eventually(lambda: live.told() == [CREDS], within=2)
+    assert live.store.is_alive(live.store.lent[-1])
 
 
 def test_a_lease_is_looked_after_while_other_paths_hang(live):

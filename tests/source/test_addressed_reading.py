@@ -78,6 +78,28 @@ def test_while_the_store_is_down_nobody_else_asks_and_whoever_comes_first_later_
     assert len(rig.store.calls) == asked + 1
 
 
+def test_who_tries_a_store_that_was_down_does_so_alone_and_what_he_finds_is_for_all(rig):
+    for name in ("probe", "s/1", "s/2"):
+        rig.store.put(name, {"a": "1"})
+    rig.store.fail_with(Unavailable("it is down"))
+    for name in ("s/1", "s/2"):
+        _failure(rig, name)
+    rig.store.mend()
+    rig.clock.advance(1)
+    with ThreadPoolExecutor(1) as pool, rig.store.holding("probe") as held:
+        probing = pool.submit(rig.read, "probe")
+        assert held.arrived.wait(5)
+        _failure(rig, "s/1")
+        rig.source.attend()
+        assert rig.store.count("fetch") == 1
+        held.release()
+        probing.result(5)
+    rig.source.attend()
+
+    assert rig.told() == ["s/1", "s/2"]
+    assert rig.store.count("fetch") == 3
+
+
 def test_the_error_that_others_get_is_their_own(rig):
     rig.store.fail_with(Unavailable("it is down"))
     one, two = _failure(rig, "s/1"), _failure(rig, "s/2")

@@ -339,11 +339,12 @@ def test_a_daemon_that_has_nothing_to_do_does_nothing(live):
     live.read("s")
     live.source.resync(["s"], ["s"])
     eventually(lambda: live.store.count("changed") == 1)
+    eventually(lambda: not [one for one in threading.enumerate() if one.name == "care-v"])
+    threading.Event().wait(0.1)  # what that was the end of may be noticed
     calls = len(live.store.calls)
-    woken = []
-    wait = live.source._wake.wait
-    live.source._wake.wait = lambda pause: woken.append(pause) or wait(pause)
+    turns = []
+    live.source._caretaker._until_due = lambda: turns.append(1)
     threading.Event().wait(0.3)
 
-    assert woken == []
+    assert turns == []
     assert len(live.store.calls) == calls
