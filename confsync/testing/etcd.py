@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from confsync.testing.etcd_store import EtcdStore
+from confsync.testing.ports import free_port
 
 _FAST_ELECTION = ("--heartbeat-interval=50", "--election-timeout=500")
 _pause = threading.Event()
@@ -55,13 +56,6 @@ def find_etcd() -> str:
             "no etcd: install it (Debian: apt-get install etcd-server), or set CONFSYNC_TEST_ETCD to it"
         )
     return found
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, deadline: float = 10.0) -> None:
