@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from confsync.clock import Clock
 from confsync.config.models import MassDelete, Revoke
-from confsync.driver import Address, AddressedBackend, Secret
-from confsync.errors import SourceError
+from confsync.driver import Address, AddressedBackend, Lease, Secret
+from confsync.errors import Denied, SourceError
 from confsync.snapshot import Problem
 from confsync.source.addressed_view import AddressedView
 from confsync.source.asking import Asking, again
@@ -282,12 +282,21 @@ class AddressedSource:
         alive = self._bound()
         if self._revoke == "never" or (alive and (self._revoke == "unless_leased" or self._keeps)):
             return
+        for known in alive:
+            if known.clock is not None and known.clock.lease.id:
+                self._end_lease(known.clock.lease)
         try:
-            for known in alive:
-                if known.clock is not None and known.clock.lease.id:
-                    self.backend.revoke(known.clock.lease)
             self.backend.end_session()
         except Exception as exc:  # noqa: BLE001 - at the end nothing can be done about it but to tell
+            log.warning("could not be revoked", extra={"source": self.name, "error": type(exc).__name__})
+
+    def _end_lease(self, lease: Lease) -> None:
+        # Few policies allow it, and none needs to: a lease ends with the login that is revoked next, if it was ours.
+        try:
+            self.backend.revoke(lease)
+        except Denied:
+            log.info("a lease ends with its login, or by itself", extra={"source": self.name})
+        except Exception as exc:  # noqa: BLE001 - as above
             log.warning("could not be revoked", extra={"source": self.name, "error": type(exc).__name__})
 
     def _bound(self) -> list[Known]:

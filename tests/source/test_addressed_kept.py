@@ -387,11 +387,22 @@ def test_a_store_that_hangs_does_not_hold_the_end(addressed, monkeypatch):
         assert held.arrived.is_set()
 
 
+def test_the_login_is_revoked_where_a_lease_alone_may_not_be(addressed, caplog):
+    rig = addressed(revoke="always")
+    rig.store.lends(CREDS, duration=60)
+    rig.read(CREDS)
+    rig.store.fail_with(Denied("not you"), kind="revoke")
+    rig.close()
+
+    assert not rig.store.is_logged_in()
+    assert caplog.text == ""
+
+
 def test_a_store_that_fails_at_the_end_is_told_without_its_text(addressed, caplog):
     rig = addressed(revoke="always")
     rig.store.lends(CREDS, duration=60)
     rig.read(CREDS)
-    rig.store.fail_with(Denied("hunter2"), kind="revoke")
+    rig.store.fail_with(Unavailable("hunter2"), kind="revoke")
     rig.close()
 
     assert "could not be revoked" in caplog.text
