@@ -38,7 +38,7 @@ def new_user(vaulted, old, within=15):
 def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_old_lives(
     vaulted, vault_server
 ):
-    mount, role = configure(vaulted, "3s", "1h")
+    mount, _ = configure(vaulted, "3s", "1h")
     with vaulted.daemon() as daemon:
         old = first_user(vaulted)
         (lease,) = vault_server.leases(f"{mount}/creds")
