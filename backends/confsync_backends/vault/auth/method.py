@@ -293,13 +293,15 @@ def explained(path: str, advice: Advice, mount: str, where: str) -> Iterator[Non
     try:
         yield
     except (Denied, Refused, Unavailable) as refused:
-        # A login needs no token: where one is wanted there is no auth method. Newer servers answer 403, like to all.
+        # A login needs no token, so where one is wanted there is no auth method.
         if "missing client token" in refused.message:
             raise _no_such_method(refused.message, path) from refused
         # Some methods answer 500 to credentials they refuse, so their words must tell it from a failure.
         hint = advice.upon(refused, mount=mount, where=where)
         if hint is None:
             raise
+        if "permission denied" in refused.message:  # what newer servers say instead of "missing client token"
+            hint = f"{hint}; and that vault auth list shows {mount}/"
         hint = hint if isinstance(refused, Unavailable) else refused.hint or hint
         raise Denied(refused.message, key=path, hint=hint) from refused
 

@@ -758,7 +758,26 @@ def test_an_unknown_mount_is_told_as_such(open_session, approle, read):
     auth = approle()
     session = open_session(auth | {"mount": auth["mount"] + "x"})
 
-    with pytest.raises(Invalid, match="there is no such auth method") as caught:
+    with pytest.raises((Invalid, Denied)) as caught:  # newer servers say "permission denied", like to all
         read(session)
 
     assert "vault auth list" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "kind", "teaches"),
+    [
+        (400, "missing client token", Invalid, "set auth.mount, '{mount}' now"),
+        (403, "permission denied", Denied, "and that vault auth list shows {mount}/"),
+    ],
+)
+def test_however_a_server_answers_for_a_mount_it_does_not_have(
+    open_session, approle, read, vault_server, status, says, kind, teaches
+):
+    auth = approle()
+    vault_server.faults.answer(status, says, path=f"auth/{auth['mount']}/login")
+
+    with pytest.raises(kind) as caught:
+        read(open_session(auth))
+
+    assert teaches.format(mount=auth["mount"]) in caught.value.hint
