@@ -81,18 +81,24 @@ class VaultWorkspace(Workspace):
         auth: Mapping[str, Any] | None = None,
         interval: str = "1s",
         sources: Mapping[str, Any] | None = None,
-        defaults: Mapping[str, Any] | None = None,
+        prod: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        """Write the configuration; `options` are those of the source `vault`."""
+        """Write the configuration.
+
+        Args:
+            sources: more of them.
+            prod: what the environment is for those.
+            options: those of the source `vault`.
+        """
         self.config(
             sources={
                 "values": {"backend": "file", "path": "values.yaml", "sensitive": False},
                 "vault": self.source(auth, **options),
                 **(sources or {}),
             },
-            environments={"prod": {"vault": self.kv}},
-            defaults={"environment": "prod", "interval": interval, **(defaults or {})},
+            environments={"prod": {"vault": self.kv, **(prod or {})}},
+            defaults={"environment": "prod", "interval": interval},
             syncs=syncs,
         )
 
