@@ -1,4 +1,4 @@
-"""Vault beside other sources: in one template, in one data map, one listing what another knows; ciphertexts in a file."""
+"""Vault beside other sources: in one template, one data map, one listing what another knows; ciphertexts in a file."""
 
 from __future__ import annotations
 
