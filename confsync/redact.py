@@ -93,8 +93,9 @@ def redactor(secrets: Iterable[str | bytes], lines: Iterable[str] = ()) -> Calla
     Args:
         secrets: what must not be seen; a `Line` among them counts as one of `lines`.
         lines: lines of sensitive files, hidden where they occur whole; those under 8 characters are not.
+
+    Both are gone through when the first text is to be redacted, and only once.
     """
-    secrets, lines = tuple(secrets), tuple(lines)
 
     @cache
     def known() -> _Known:
@@ -172,7 +173,8 @@ def _forms(secret: str | bytes) -> Iterator[str]:
     if len(text) > _LONGEST:
         return
     yield text
-    yield repr(text)[1:-1]
+    yield text.strip()
+    yield from _as_written(text)
     yield printable(text)
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]

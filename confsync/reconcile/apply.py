@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -20,6 +20,7 @@ from confsync.ledger.records import OwedReload, State, SyncRecord, TargetRecord
 from confsync.plan.change import Action, Change
 from confsync.reconcile.assess import Assessment
 from confsync.reconcile.core import Core
+from confsync.reconcile.secrets import secrets_in
 from confsync.reconcile.step import Step
 from confsync.redact import redactor
 from confsync.sinks import sink_for
@@ -59,7 +60,7 @@ class Applier:
         if not assessment.steps and _is_news_free(assessment):
             assert assessment.record is not None  # noqa: S101 - that is part of being free of news
             return Outcome(assessment.record)
-        redact = redactor(assessment.secrets)
+        redact = redactor(self._secrets(assessment))
         try:
             changes = self._carry_out(assessment, redact)
             with self._core.ledger.transaction():
@@ -68,6 +69,12 @@ class Applier:
         except ConfsyncError as exc:
             return Outcome(self._record(assessment, State.FAILED, redact(str(exc))), error=exc)
         return Outcome(record, tuple(changes))
+
+    def _secrets(self, assessment: Assessment) -> Iterator[str | bytes]:
+        """What no message may have in it: what was rendered, and what is in the targets that are to be replaced."""
+        yield from assessment.secrets
+        specs = [step.spec for step in assessment.steps if step.change.sensitive]
+        yield from secrets_in(self._core, assessment.name, assessment.sync, assessment.reads, specs)
 
     def _carry_out(self, assessment: Assessment, redact: Callable[[str], str]) -> list[Change]:
         writes = [

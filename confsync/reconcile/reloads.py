@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from confsync.actions import describe, run_reload
 from confsync.actions import identity as reload_identity
 from confsync.config.actions import Reload
-from confsync.errors import ConfsyncError, SinkError
+from confsync.errors import ConfsyncError
 from confsync.ledger.records import OwedReload
 from confsync.reconcile.core import Core
-from confsync.redact import Line, Word, redactor
-from confsync.render.literals import secret_lines, secret_words
-from confsync.sinks import sink_for
-from confsync.target import Content, spec_from_json
+from confsync.reconcile.secrets import secrets_of
+from confsync.redact import redactor
 
 log = logging.getLogger(__name__)
 
@@ -97,55 +95,13 @@ class Reloads:
         return ReloadResult(describe(reload), syncs, None)
 
     def _redactor(self, syncs: tuple[str, ...]) -> Callable[[str], str]:
-        """Hides the sensitive values these syncs read, and what they became in their files, as they are now."""
-        return redactor(secret for name in syncs for secret in self._secrets(name))
+        """Hides the sensitive values these syncs read, and what they became in their files.
 
-    def _secrets(self, name: str) -> Iterator[str | bytes]:
-        record = self._core.ledger.sync(name)
-        sync = self._core.loaded.config.syncs.get(name)
-        if record is None or sync is None:
-            return
-        public = []
-        for source, path in record.reads.keys:
-            public.append(path)
-            value = self._value(source, self._core.environment_of(sync), path)
-            if (
-                sync.sensitive
-                or source not in self._core.hub.sources
-                or self._core.hub.is_sensitive(source)(path)
-            ):
-                yield value
-            else:
-                public.append(value.decode("utf-8", "replace"))
-        literals = self._core.renderer.literals(name, sync, record.reads.templates)
-        lines = {
-            line for content in self._sensitive_contents(name) for line in secret_lines(content, literals)
-        }
-        yield from map(Line, lines)
-        yield from map(Word, secret_words(lines, literals, public))
-        # What a line assigns may be shown without the line.
-        assigned = {
-            part.strip(" \t\"',;") for line in lines for mark in "=:" for part in [line.partition(mark)[2]]
-        }
-        yield from assigned.difference(public)
+        It is asked for the command's name before it runs, and for its output after that. Meanwhile the files may have
+        been replaced: what was in them at first is hidden, and what is in them in the end.
+        """
+        at_first = self._hiding(syncs)
+        return lambda text: self._hiding(syncs)(at_first(text))
 
-    def _sensitive_contents(self, name: str) -> Iterator[Content]:
-        """What is in the sensitive targets of a sync, as far as they can be read."""
-        for record in self._core.ledger.targets(name).values():
-            if not record.sensitive:
-                continue
-            spec = spec_from_json(record.id, record.spec)
-            try:
-                yield sink_for(spec).observe(spec).content or b""
-            except SinkError:
-                continue
-
-    def _value(self, source: str, environment: str | None, path: str) -> bytes:
-        """What a key is now; nothing where that cannot be told."""
-        if source not in self._core.hub.sources:
-            return b""
-        try:
-            found = self._core.hub.view(source, environment, looking=True).find(path)
-        except ConfsyncError:
-            return b""
-        return found.entry.value if found else b""
+    def _hiding(self, syncs: tuple[str, ...]) -> Callable[[str], str]:
+        return redactor(secret for name in syncs for secret in secrets_of(self._core, name))

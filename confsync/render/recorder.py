@@ -98,7 +98,9 @@ class Recorder:
             self.unfetched.append(f"{source.name}:{path}")
         if source.is_sensitive(path):
             self.sensitive = True
-            if not isinstance(value, Mapping):  # of a whole secret the fields' names are none: errors propose them
+            if not isinstance(
+                value, Mapping
+            ):  # of a whole secret the fields' names are none: errors propose them
                 self._note_secret(found[0].entry.value)
             self.secrets.update(_leaves(value))
         return value, found[0].fetched

@@ -65,6 +65,7 @@ def secrets(draw: st.DrawFn) -> bytes:
             lambda: f"{core},{draw(broken())},{other}",
             lambda: f"/{core}/{other}.conf",
             lambda: f"{core}.{other}.example:{draw(st.integers(1, 65535))}",
+            lambda: f"2001:db8::{draw(st.integers(0x1000, 0xFFFF)):x}/{draw(st.integers(48, 128))}",
             lambda: "%" + core + "%s%(a)s{0}{a}",
         ])
     )()  # fmt: skip
@@ -96,17 +97,19 @@ KEYS = ["a", "b", "db/x", "db/y"]
 FILTERS = [
     "to_json", "to_json(indent=2)", "to_json(ensure_ascii=true)", "from_json", "to_yaml", "from_yaml", "to_toml",
     "from_toml", "b64encode", "b64decode", "b64url_encode", "b64url_encode(padding=false)", "b64url_decode",
-    "hex_encode", "hex_decode", "sha256", "md5", "hmac_sha256('k')", "ip_host", "ip_network", "ip_sort", "shell_quote",
-    "dotenv_quote", "json_string", "yaml_quote", "toml_quote", "hcl_quote", "properties_escape", "ini_value",
-    "nginx_quote", "nginx_quote(variables=true)", "haproxy_quote", "systemd_quote", "systemd_quote(command=true)",
-    "regex_escape", "nindent", "nindent(2)", "comment", "trim_prefix('b')", "trim_suffix('b')", "split", "split(',')",
-    "split('/')|first", "split(',')|last", "snake_case", "kebab_case", "camel_case", "basename", "dirname", "to_bool",
-    "ternary('x', 'y')", "strftime", "to_datetime", "from_unix", "duration_seconds", "url_parse", "url_host",
-    "url_port", "url_quote", "url_quote(safe='/')", "url_unquote", "host_port", "int", "int(base=36)", "float", "abs",
-    "upper", "lower", "title", "capitalize", "center(200)", "default('x')", "d('x', true)", "e", "escape",
-    "forceescape", "filesizeformat", "first", "last", "format(1)", "indent", "items", "join('-')", "length", "list",
-    "list|join", "map('upper')|list", "map('b64encode')|join(',')", "max", "min", "pprint", "reverse", "round",
-    "random", "replace('b', 'c')", "replace('', '_')", "safe", "select|list", "slice(3)|list", "batch(5)|list", "sort",
+    "hex_encode", "hex_decode", "sha1", "sha256", "sha512", "md5", "hmac_sha256('k')", "ip_host",
+    "ip_in('10.0.0.0/8')", "ip_netmask", "ip_prefixlen", "ip_version", "url_query", "count", "ip_network",
+    "ip_sort", "shell_quote", "dotenv_quote", "json_string", "yaml_quote", "toml_quote", "hcl_quote",
+    "properties_escape", "ini_value", "nginx_quote", "nginx_quote(variables=true)", "haproxy_quote",
+    "systemd_quote", "systemd_quote(command=true)", "regex_escape", "nindent", "nindent(2)", "comment",
+    "trim_prefix('b')", "trim_suffix('b')", "split", "split(',')", "split('/')|first", "split(',')|last",
+    "snake_case", "kebab_case", "camel_case", "basename", "dirname", "to_bool", "ternary('x', 'y')", "strftime",
+    "to_datetime", "from_unix", "duration_seconds", "url_parse", "url_host", "url_port", "url_quote",
+    "url_quote(safe='/')", "url_unquote", "host_port", "int", "int(base=36)", "float", "abs", "upper", "lower",
+    "title", "capitalize", "center(200)", "default('x')", "d('x', true)", "e", "escape", "forceescape",
+    "filesizeformat", "first", "last", "format(1)", "indent", "items", "join('-')", "length", "list", "list|join",
+    "map('upper')|list", "map('b64encode')|join(',')", "max", "min", "pprint", "reverse", "round", "random",
+    "replace('b', 'c')", "replace('', '_')", "safe", "select|list", "slice(3)|list", "batch(5)|list", "sort",
     "string", "striptags", "sum", "tojson", "trim", "truncate(12)", "truncate(300)", "unique|join", "urlencode",
     "urlize", "wordcount", "wordwrap(6)", "xmlattr", "attr('upper')", "dictsort", "groupby('x')", "nosuchfilter",
     "map(attribute='x')|list", "selectattr('x')|list", "string|list|batch(3)|map('join')|join('.')",
@@ -129,10 +132,11 @@ METHODS = [
 CALLS = [
     "vault({})", "vault({}, default='x')", "values({})", "values({}, default='')", "values('dir/' ~ {})",
     "values.items({})", "values.dirs({})", "values.bytes({})", "values.json({}, default=1)", "env({})",
-    "env({}, default='')", "seq(1, {})", "range({})", "now({})", "dict(a={}).a", "namespace(a={}).a",
-    "{{}}[{}]", "{{'k': {}}}", "{{'k': {}}}.k", "{{'k': {}}}|items|list", "[{}, 1]", "({})()", "not {}", "-{}",
-    "{} is ip", "{} is divisibleby(3)", "{} is nosuchtest", "{}|sort|{}", "values[{}]", "{} in values",
-    "vars[{}]", "values({}) ~ vault('none')", "vault.yaml({})", "cycler({}).next()", "joiner({})", "lipsum({})",
+    "env({}, default='')", "seq(1, {})", "range({})", "now({})", "dict(a={}).a", "namespace(a={}).a", "{{}}[{}]",
+    "{{'k': {}}}", "{{'k': {}}}.k", "{{'k': {}}}|items|list", "[{}, 1]", "({})()", "not {}", "-{}",
+    "{{'k': {}}}|url_query", "{} is ip", "{} is divisibleby(3)", "{} is nosuchtest", "{}|sort|{}", "values[{}]",
+    "{} in values", "vars[{}]", "values({}) ~ vault('none')", "vault.yaml({})", "cycler({}).next()", "joiner({})",
+    "lipsum({})",
 ]  # fmt: skip
 CUTS = ["[1:]", "[:-1]", "[::-1]", "[2:12]", "[0]", "[-1]", "['x']", "['user']", "[99999]"]
 OPERATORS = ["~", "~", "~", "+", "%", "*", "in", "==", "and", "or", "<", "/", "**", "if 1 else"]
@@ -156,16 +160,16 @@ def expressions(draw: st.DrawFn, depth: int = 4, *, items: bool = False) -> Expr
     if depth == 0 or draw(st.integers(0, 5)) == 0:
         return made(draw(st.sampled_from(sources(items))))
     one = draw(expressions(depth - 1, items=items))
-    way = draw(st.integers(0, 12))
-    if way > 9:
+    way = draw(st.integers(0, 15))
+    if way > 8:
         return made(f"({one})|{draw(st.sampled_from(ENCODERS))}", one)
-    if way <= 3:
+    if way <= 2:
         return made(f"({one})|{draw(st.sampled_from(FILTERS))}", one)
-    if way in (4, 5):
+    if way in (3, 4):
         return made(f"({one}).{draw(st.sampled_from(METHODS))}", one)
-    if way == 6:
+    if way == 5:
         return made(f"({one}){draw(st.sampled_from(CUTS))}", one)
-    if way == 7:
+    if way == 6:
         return made(draw(st.sampled_from(CALLS)).format(one, one), one)
     two = draw(expressions(depth - 1, items=items))
     return made(f"(({one}) {draw(st.sampled_from(OPERATORS))} ({two}))", one, two)
@@ -208,7 +212,8 @@ def texts(draw: st.DrawFn, *, items: bool = False) -> tuple[str, tuple[str, ...]
     found: list[str] = []
     lines = []
     for statement in draw(st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=3)):
-        one, two = draw(expressions(items=items)), draw(expressions(2, items=items))
+        one = draw(expressions(draw(st.sampled_from([1, 2, 4])), items=items))
+        two = draw(expressions(draw(st.integers(0, 2)), items=items))
         lines.append(statement.format(one, two))
         found += [*one.everything, *(two.everything if "{1}" in statement else ())]
     return "[settings]\n" + "\n".join(lines) + "\nport = 80\n", tuple(dict.fromkeys(found))
@@ -255,7 +260,8 @@ def cases(draw: st.DrawFn) -> Case:
         return Case({"data": data, "to": to}, found, str(data))
     text, found = draw(texts(items=kind == "items"))
     if kind == "template":
-        return Case({"template": {"inline": text}, "to": "out"}, found, text)
+        to = {"file": {"path": "out", "backup": draw(st.booleans())}}
+        return Case({"template": {"inline": text}, "to": to}, found, text)
     if kind == "directory":
         return Case(
             {"templates": {"a": {"inline": text}, "b": "plain.j2"}, "to": {"directory": "out"}}, found, text
@@ -298,7 +304,7 @@ class Stage:
         return found
 
     def render(self, sync: Mapping[str, Any], stores: Stores) -> Rendering:
-        limits = Limits.model_validate({"time": "2s", "memory": 1_000_000})
+        limits = Limits.model_validate({"time": "5s", "memory": 1_000_000})
         return self.renderer.render("app", Sync.model_validate(sync), limits, self.views(stores), {})
 
 
@@ -314,7 +320,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 
 class Strategies:
-    """What the tests draw from."""
+    """What the tests draw from.
+
+    Attributes:
+        filters: the filters, with arguments, that expressions are made with.
+    """
+
+    filters = (*FILTERS, *ENCODERS)
 
     cases = staticmethod(cases)
     expressions = staticmethod(expressions)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from confsync.cli.main import cli
 from confsync.clock import SystemClock
 from confsync.ledger.ledger import read_ledger
+from confsync.ledger.records import State
 from confsync.logs import JsonFormatter, TextFormatter
 from confsync.testing.leaks import Leaks
 
@@ -119,6 +120,24 @@ class World:
             if path.is_file() and path.relative_to(self.root).parts[0] not in given
         }
 
+    def assert_private(self, leaks: Leaks) -> None:
+        """What read a secret is recorded so and its owner's alone; what everybody may read has none in it."""
+        ledger = read_ledger(self.root / "state", SystemClock())
+        try:
+            sync, targets = ledger.sync("app"), ledger.targets().values()
+        finally:
+            ledger.close()
+        if sync is None or sync.state not in (State.OK, State.OWED):
+            return  # its targets are as they were
+        secret = any(source == "vault" or path == "one/password" for source, path in sync.reads.keys)
+        for record in targets:
+            path = Path(json.loads(record.spec)["path"])
+            assert record.sensitive or not secret or len(targets) > 1
+            assert not record.sensitive or path.is_dir() or stat.S_IMODE(path.stat().st_mode) == 0o600
+        for path, content in self.targets().items():
+            if path.stat().st_mode & 0o077:
+                assert leaks.find_in_bytes(content) == [], path
+
     def leaks(self, leaks: Leaks) -> dict[str, list[str]]:
         """What was told of the secrets, and what the state directory and the names of the targets have of them."""
         found = [(who, leaks.find(text)) for who, text in self.told]
@@ -199,8 +218,10 @@ def leaks_of(world: World, story: Story) -> dict[str, list[str]]:
     world.configure({**case.sync, **story.more})
     world.run("plan")
     world.run("apply", "--log-format", "json")
+    secrets = [value for stores in story.generations for value in stores["vault"].values()]
+    secrets += [stores["mixed"]["one/password"] for stores in story.generations]
     made = made_of(world, case)
-    assert_private(world)
+    world.assert_private(Leaks(secrets))
     damage(world, first)
     world.run("plan", "--output", "json")
     world.put("dev", second)
@@ -209,11 +230,9 @@ def leaks_of(world: World, story: Story) -> dict[str, list[str]]:
         world.run(*look)
     world.run("apply", "--output", "json")
     made |= made_of(world, case)
-    assert_private(world)
+    world.assert_private(Leaks(secrets))
     world.run("status", "--output", "json")
     world.run("explain", "app")
-    secrets = [value for stores in story.generations for value in stores["vault"].values()]
-    secrets += [stores["mixed"]["one/password"] for stores in story.generations]
     return world.leaks(Leaks(secrets, () if TELLS_LITTLE.search(case.text) else made))
 
 
@@ -223,18 +242,3 @@ def test_no_command_tells_a_secret(world, strategies, data):
     story = data.draw(stories(strategies))
     with world:
         assert leaks_of(world, story) == {}
-
-
-def assert_private(world: World) -> None:
-    """What the ledger calls sensitive is its owner's alone, and what read a secret is called sensitive."""
-    ledger = read_ledger(world.root / "state", SystemClock())
-    try:
-        for record in ledger.targets().values():
-            path = Path(json.loads(record.spec)["path"])
-            reads = ledger.sync(record.sync)
-            secret = any(source == "vault" or key == "one/password" for source, key in reads.reads.keys)
-            assert record.sensitive or not secret or "each" in str(reads)
-            if record.sensitive and path.is_file() and reads.state.value in ("ok", "owed"):
-                assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    finally:
-        ledger.close()
