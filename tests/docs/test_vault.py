@@ -372,7 +372,7 @@ def test_no_capability_of_the_policy_is_missing_or_too_many(
     assert not works(purpose, world(needs, [one for one in CAPABILITIES if one != capability]))
 
 
-def test_the_policy_of_the_walk_is_part_of_it_but_for_what_only_others_need() -> None:
+def test_the_policy_of_the_walk_is_part_of_it() -> None:
     written = PAGE.partition("cat >shop.hcl <<'EOT'\n")[2].partition("EOT\n")[0]
     found = re.findall(r'^path (\S+) \{ capabilities = \["(\w+)"\] \}$', written, re.MULTILINE)
     assert len(found) == 3
