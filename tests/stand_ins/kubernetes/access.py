@@ -25,9 +25,6 @@ MASTERS = "system:masters"
 
 _RBAC = "rbac.authorization.k8s.io"
 
-_PUBLIC = {"/healthz", "/livez", "/readyz", "/version", "/version/"}
-_DISCOVERY = ("/api", "/apis", "/openapi")
-
 
 @dataclass(frozen=True)
 class User:
@@ -112,10 +109,6 @@ class Rbac:
     def allows(self, question: Question) -> bool:
         if MASTERS in question.groups:
             return True
-        if question.path:
-            return _is_public(question)
-        if question.group == "authorization.k8s.io" and question.resource.startswith("selfsubject"):
-            return question.verb == "create" and "system:authenticated" in question.groups
         return any(_fits(rule, question) for rule in self._rules(question))
 
     def _rules(self, question: Question) -> Iterator[Json]:
@@ -168,16 +161,6 @@ def _selected_name(call: Call) -> str:
     return ""
 
 
-def _is_public(question: Question) -> bool:
-    path = question.path
-    if question.verb not in ("get", "head"):
-        return False
-    if path in _PUBLIC:
-        return True
-    known = any(path == name or path.startswith(f"{name}/") for name in _DISCOVERY)
-    return known and "system:authenticated" in question.groups
-
-
 def _binds(binding: Json, question: Question) -> bool:
     return any(_is_subject(subject, question) for subject in binding.get("subjects") or [])
 
@@ -192,7 +175,11 @@ def _is_subject(subject: Json, question: Question) -> bool:
 
 
 def _fits(rule: Json, question: Question) -> bool:
-    if not _has(rule, "verbs", question.verb) or not _has(rule, "apiGroups", question.group):
+    if not _has(rule, "verbs", question.verb):
+        return False
+    if question.path:
+        return any(_covers(pattern, question.path) for pattern in rule.get("nonResourceURLs") or [])
+    if not _has(rule, "apiGroups", question.group):
         return False
     below = question.resource.partition("/")[2]
     any_below = bool(below) and f"*/{below}" in (rule.get("resources") or [])
@@ -200,6 +187,10 @@ def _fits(rule: Json, question: Question) -> bool:
         return False
     names = rule.get("resourceNames") or []
     return not names or question.name in names
+
+
+def _covers(pattern: str, path: str) -> bool:
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
 def _has(rule: Json, field: str, wanted: str) -> bool:

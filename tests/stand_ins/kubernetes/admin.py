@@ -17,6 +17,8 @@ from urllib.parse import urlencode, urlsplit
 
 import yaml
 
+from . import kubeconfig
+
 _TIMEOUT = 30.0
 
 _GROUPS = {
@@ -63,7 +65,8 @@ class KubeAdmin:
     """Makes namespaces and what is in them for one test, and removes them again. One thread at a time.
 
     Args:
-        kubeconfig: its current context may do everything; tokens and client certificates are understood.
+        path: of a kubeconfig whose current context may do everything; tokens and client
+            certificates are understood.
 
     Attributes:
         unique: part of every name it makes, so that tests may share a cluster.
@@ -71,12 +74,12 @@ class KubeAdmin:
         token: what it authenticates with; "" when that is a certificate.
     """
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.unique = uuid.uuid4().hex[:8]
-        self._content = yaml.safe_load(kubeconfig.read_text())
-        context = _named(self._content["contexts"], self._content["current-context"])["context"]
-        self._cluster: dict[str, Any] = _named(self._content["clusters"], context["cluster"])["cluster"]
-        self._user: dict[str, Any] = _named(self._content["users"], context["user"])["user"]
+        content = yaml.safe_load(path.read_text())
+        context = _named(content["contexts"], content["current-context"])["context"]
+        self._cluster: dict[str, Any] = _named(content["clusters"], context["cluster"])["cluster"]
+        self._user: dict[str, Any] = _named(content["users"], context["user"])["user"]
         self.address: str = self._cluster["server"].rstrip("/")
         self.token: str = self._user.get("token") or ""
         self._tls = _tls(self._cluster, self._user) if self.address.startswith("https") else None
@@ -204,7 +207,7 @@ class KubeAdmin:
     def workload(self, resource: str, namespace: str, name: str) -> Any:
         """A Deployment, StatefulSet or DaemonSet that wants no pod."""
         labels = {"app": name}
-        template = {
+        template: dict[str, Any] = {
             "metadata": {"labels": labels},
             "spec": {"containers": [{"name": "c", "image": "pause:1"}]},
         }
@@ -255,18 +258,7 @@ class KubeAdmin:
             token: whose it is; None is the administrator's own credentials.
         """
         user = self._user if token is None else {"token": token}
-        context = {"cluster": "test", "user": "test", "namespace": namespace}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": self._cluster}],
-            "users": [{"name": "test", "user": user}],
-            "contexts": [{"name": "test", "context": context}],
-            "current-context": "test",
-        }
-        path.touch(0o600)
-        path.write_text(yaml.safe_dump(content))
-        return path
+        return kubeconfig.write(path, self._cluster, user, namespace)
 
     @contextmanager
     def watching(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from .status import Json
 from .watches import Watch
@@ -22,3 +24,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     text: str | None = None
     watch: Watch | None = None
+
+
+def to_json(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

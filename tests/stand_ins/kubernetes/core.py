@@ -7,16 +7,16 @@ from typing import Any
 
 from stand_ins.common.clock import Clock
 
-from . import access, lists, patches, reviews, status, watches
+from . import access, bootstrap, deletion, lists, patches, reviews, status, watches
 from .access import Rbac, Tokens, User
-from .answers import Answer
+from .answers import Answer, to_json
 from .custom import CustomKinds
-from .go import Undecodable, from_json
 from .kinds import Kind
 from .registry import Registry
-from .request import Call, check_options
-from .status import Json, Refused, bad_request, named, page_not_found, unauthorized
+from .request import Call, check_options, read
+from .status import Json, Refused, beyond_the_stand_in, named, page_not_found, unauthorized
 from .store import Key, Store
+from .views import view_of
 from .watches import Watchers
 from .writes import Writes, Written
 
@@ -51,6 +51,10 @@ class Core:
         self.rbac = Rbac(self.store)
         self.custom = CustomKinds(self.registry, self.store)
         self.writes = Writes(self.store, clock, self._may_create)
+        for resource, thing in bootstrap.objects():
+            kind = next(kind for kind in self.registry.all() if kind.plural == resource)
+            where = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
+            self.do("POST", f"{where}/{resource}", thing)
 
     def identified(self, call: Call, certificate: User | None) -> Call:
         """The call with its user; user "" is a token that is none."""
@@ -59,6 +63,24 @@ class Core:
         if scheme.lower() == "bearer":
             user = self.tokens.user_of(token.strip())
         return call if user is None else replace(call, user=user.name, groups=user.groups)
+
+    def do(
+        self,
+        method: str,
+        url: str,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        manager: str = "kube-apiserver",
+    ) -> Any:
+        """A request of the cluster's own, which no log shows; gives the body of the answer.
+
+        Raises:
+            Refused: it was not granted.
+        """
+        headers = {"content-type": content_type, "user-agent": manager}
+        raw = b"" if body is None else to_json(body)
+        call = replace(read(method, url, headers, raw), user=access.ADMIN, groups=(access.MASTERS,))
+        return self.answer(call).body
 
     def answer(self, call: Call) -> Answer:
         """Answers one request.
@@ -89,19 +111,23 @@ class Core:
         return Answer(body=found)
 
     def _resource(self, call: Call, kind: Kind) -> Answer:
+        if call.target.subresource == "token":
+            return reviews.token(call, self.store, self.tokens, self.clock)
+        view = view_of(call)
         if call.verb == "get":
-            return Answer(body=self._get(call, kind))
+            return Answer(body=view(self._get(call, kind)))
         if call.verb == "list":
-            return Answer(body=lists.listed(self.store, call, kind))
+            return Answer(body=view(lists.listed(self.store, call, kind)))
         if call.verb == "watch":
-            return Answer(watch=watches.watch(self.store, self.clock, self.watchers, call, kind))
+            watch = watches.watch(self.store, self.clock, self.watchers, call, kind)
+            return Answer(watch=replace(watch, view=view))
         if call.verb == "delete":
             return _deleted(self._delete(call, kind), kind)
         if call.verb == "deletecollection":
             return self._delete_all(call, kind)
-        if kind.plural == "serviceaccounts" and call.target.subresource == "token":
-            return reviews.token(call, self.store, self.tokens, self.clock)
         check_options(call)
+        if call.target.subresource and call.content_type == patches.APPLY:
+            raise beyond_the_stand_in("server-side apply of a subresource")
         written = self._write(call, kind)
         return Answer(201 if written.created else 200, written.thing)
 
@@ -130,7 +156,7 @@ class Core:
         return found
 
     def _delete(self, call: Call, kind: Kind) -> Written:
-        options = _delete_options(call)
+        options = deletion.options(call)
         if kind.plural == "namespaces" and call.target.name in ("default", "kube-system", "kube-public"):
             why = "this namespace may not be deleted"
             raise status.forbidden("", "namespaces", call.target.name, why)
@@ -140,7 +166,7 @@ class Core:
         return written
 
     def _delete_all(self, call: Call, kind: Kind) -> Answer:
-        options = _delete_options(call)
+        options = deletion.options(call)
         found = lists.listed(self.store, call, kind)
         for thing in found["items"]:
             target = replace(call.target, name=thing["metadata"]["name"])
@@ -166,28 +192,6 @@ def _deleted(written: Written, kind: Kind) -> Answer:
         "status": "Success",
     }
     return Answer(body=body)
-
-
-def _delete_options(call: Call) -> Json:
-    """From the body, or else from the query."""
-    options: Any = {}
-    if call.body.strip():
-        try:
-            options = from_json(call.body)
-        except Undecodable as exc:
-            raise bad_request(
-                f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {exc}'
-            ) from exc
-    elif call.option("propagationPolicy"):
-        options = {"propagationPolicy": call.option("propagationPolicy")}
-    if not isinstance(options, dict):
-        raise bad_request("the DeleteOptions are no object")
-    policy = options.get("propagationPolicy")
-    if policy not in (None, "Foreground", "Background", "Orphan"):
-        known = ["Foreground", "Background", "Orphan", "nil"]
-        problem = status.unsupported("propagationPolicy", policy, known)
-        raise status.invalid("meta.k8s.io", "DeleteOptions", "", [problem])
-    return options
 
 
 def _dry(call: Call, options: Json) -> Call:

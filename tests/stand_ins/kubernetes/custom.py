@@ -40,9 +40,11 @@ class Definitions(Kind):
             named.setdefault("listKind", f"{named['kind']}List")
 
     def prepare(self, new: Json, old: Json | None) -> None:
+        if old is not None:
+            return
         stored = [v["name"] for v in new["spec"].get("versions") or [] if v.get("storage")]
-        empty = {"acceptedNames": {"kind": "", "plural": ""}, "conditions": None, "storedVersions": stored}
-        new["status"] = dict(old["status"]) if old else empty
+        names = {"kind": "", "plural": ""}
+        new["status"] = {"acceptedNames": names, "conditions": None, "storedVersions": stored}
 
     def content_problems(self, thing: Json) -> Iterator[Problem]:
         spec, name = thing["spec"], thing["metadata"]["name"]

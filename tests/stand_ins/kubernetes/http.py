@@ -7,7 +7,7 @@ import select
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-from .answers import Answer
+from .answers import Answer, to_json
 from .core import Core
 from .faults import Fault
 from .request import Call, read
@@ -139,7 +139,3 @@ def of_refusal(refused: Refused) -> Answer:
         headers = {"Content-Type": "text/plain; charset=utf-8"} | refused.headers
         return Answer(refused.code, None, headers, text=refused.text)
     return Answer(refused.code, refused.body, refused.headers)
-
-
-def to_json(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

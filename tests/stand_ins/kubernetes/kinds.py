@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -70,6 +71,15 @@ class Kind:
     def prepare(self, new: Json, old: Json | None) -> None:
         """Sets what no client can: old is None when it is created."""
 
+    def limited(self, new: Json, old: Json, subresource: str) -> Json:
+        """What an update of this subresource ("" is the object itself) may change; `new` may be changed."""
+        if subresource:
+            return with_only(new, old, "status")
+        if "status" not in self.subresources:
+            return new
+        new.pop("status", None)
+        return {**new, "status": old["status"]} if "status" in old else new
+
     def problems(self, new: Json, old: Json | None) -> Iterator[Problem]:
         """What is wrong with it, in the order in which the server tells it, and as often.
 
@@ -105,6 +115,12 @@ class Kind:
 def api_object(**fields: Shape) -> Shape:
     """The shape of a whole object with these fields beside the usual ones."""
     return Shape("struct", {"apiVersion": STRING, "kind": STRING, "metadata": metadata.SHAPE, **fields})
+
+
+def with_only(new: Json, old: Json, part: str) -> Json:
+    """The old object with one part of the new."""
+    meta = {**old["metadata"], "resourceVersion": new["metadata"].get("resourceVersion")}
+    return copy.deepcopy({**old, "metadata": meta}) | {part: new.get(part)}
 
 
 def unknown_fields(shape: Shape, value: Any, where: str = "") -> Iterator[str]:

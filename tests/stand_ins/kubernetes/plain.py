@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from . import names
 from .fields import ANY, ATOMIC_LIST, ATOMIC_MAP, BOOLEAN, INTEGER, STRING, Shape, keyed, struct
 from .go import Undecodable
-from .kinds import Kind, api_object
+from .kinds import Kind, api_object, with_only
 from .metadata import NameRule
 from .status import Json, Problem, invalid_value, required, unsupported
 
@@ -30,8 +30,13 @@ class Namespaces(Kind):
             thing["metadata"]["labels"] = labels
 
     def prepare(self, new: Json, old: Json | None) -> None:
-        new["spec"] = dict(old["spec"]) if old else {"finalizers": ["kubernetes"]}
-        new["status"] = dict(old["status"]) if old else {"phase": "Active"}
+        if old is None:
+            new |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+
+    def limited(self, new: Json, old: Json, subresource: str) -> Json:
+        if subresource == "finalize":
+            return with_only(new, old, "spec")
+        return super().limited({**new, "spec": old["spec"]} if not subresource else new, old, subresource)
 
 
 class Leases(Kind):

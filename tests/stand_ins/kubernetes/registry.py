@@ -15,7 +15,7 @@ from .plain import (
 )
 from .request import Target
 from .secret import ConfigMaps, Secrets
-from .status import method_not_allowed, page_not_found
+from .status import beyond_the_stand_in, method_not_allowed, page_not_found
 from .workloads import DaemonSets, Deployments, StatefulSets
 
 _BUILT_IN: tuple[Kind, ...] = (
@@ -33,6 +33,18 @@ _BUILT_IN: tuple[Kind, ...] = (
     ClusterRoles(),
     ClusterRoleBindings(),
 )
+
+
+_REAL = {
+    "": "bindings componentstatuses endpoints limitranges nodes persistentvolumeclaims persistentvolumes pods "
+    "podtemplates replicationcontrollers resourcequotas services",
+    "apps": "controllerrevisions replicasets",
+    "authentication.k8s.io": "selfsubjectreviews tokenreviews",
+    "authorization.k8s.io": "localsubjectaccessreviews selfsubjectrulesreviews subjectaccessreviews",
+    "batch": "cronjobs jobs",
+    "events.k8s.io": "events",
+}
+"""What a real server serves and this one does not."""
 
 
 class Registry:
@@ -62,6 +74,11 @@ class Registry:
             Refused: 404 when there is none, 405 when it has no such verb here.
         """
         kind = self._kinds.get((target.group, target.version, target.plural))
+        if target.plural in _REAL.get(target.group, "").split() or target.subresource in (
+            "scale",
+            "rollback",
+        ):
+            raise beyond_the_stand_in(f"{target.group or 'core'} {target.resource}")
         if kind is None or (target.subresource and target.subresource not in kind.subresources):
             raise page_not_found()
         if target.name and kind.namespaced and not target.namespace:

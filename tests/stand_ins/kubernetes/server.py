@@ -10,18 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
 from stand_ins.common import listener
 from stand_ins.common.clock import Clock
 from stand_ins.common.listener import TlsFiles
 
-from . import access
+from . import access, bootstrap, kubeconfig
 from .access import User
+from .controllers import Controllers
 from .core import Core
 from .faults import Faults
 from .http import Handler
+from .kinds import Kind
 from .request_log import Request, RequestLog
+from .status import Json
+from .store import Key
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 class Listener(listener.Listener):
@@ -51,6 +55,8 @@ class ApiServer:
     Args:
         tls: serve HTTPS with these.
         now: the epoch time its clock starts at, in seconds; None is now.
+        controllers: whether namespaces are filled and emptied, garbage is collected and workloads are observed; a
+            server alone does none of this.
 
     Attributes:
         address: its URL; the same after a restart.
@@ -60,17 +66,24 @@ class ApiServer:
         bugs: exceptions the stand-in should not have had; a test with any proves nothing.
     """
 
-    def __init__(self, *, tls: TlsFiles | None = None, now: float | None = None) -> None:
+    def __init__(
+        self, *, tls: TlsFiles | None = None, now: float | None = None, controllers: bool = True
+    ) -> None:
         self.clock = Clock(now)
         self.core = Core(self.clock)
         self.token = self.core.tokens.issue(access.person(access.ADMIN, access.MASTERS))
         self.faults = Faults()
         self.log = RequestLog()
         self.bugs: list[Exception] = []
+        self._controllers = Controllers(self.core.store, self.core.registry, self.core.do)
+        self._controlled = controllers
         self._tls = tls
         self._port = 0
+        self._grants: list[tuple[str, str | None, str]] = []
         self._listener: Listener | None = None
         self._stopping = threading.Event()
+        if controllers:
+            self._controllers.settle()
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,6 +106,8 @@ class ApiServer:
         self._stopping.clear()
         self._listener = Listener(self, self._port, self._tls)
         self._port = self._listener.server_port
+        if self._controlled:
+            self._controllers.start()
 
     def stop(self) -> None:
         """Ends every connection and refuses new ones; state is kept. Nothing when it does not run."""
@@ -101,7 +116,14 @@ class ApiServer:
         self._stopping.set()
         self._listener.close()
         self._listener = None
+        if self._controlled:
+            self._controllers.stop()
         self._wake()
+
+    def restart(self) -> None:
+        """Stops and starts; state is kept, connections and watches are not."""
+        self.stop()
+        self.start()
 
     def kubeconfig(
         self, path: Path, *, token: str | None = None, namespace: str = "default", ca: Path | None = None
@@ -117,19 +139,65 @@ class ApiServer:
             cluster["certificate-authority-data"] = base64.b64encode(ca.read_bytes()).decode()
         elif self._tls:
             cluster["insecure-skip-tls-verify"] = True
-        user = {"token": self.token if token is None else token}
-        context = {"cluster": "stand-in", "user": "somebody", "namespace": namespace}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "stand-in", "cluster": cluster}],
-            "users": [{"name": "somebody", "user": user}],
-            "contexts": [{"name": "stand-in", "context": context}],
-            "current-context": "stand-in",
-        }
-        path.touch(0o600)
-        path.write_text(yaml.safe_dump(content))
-        return path
+        return kubeconfig.write(path, cluster, {"token": self.token if token is None else token}, namespace)
+
+    def user(self, name: str, *groups: str) -> str:
+        """A token of somebody, who may do nothing yet."""
+        return self.core.tokens.issue(access.person(name, *groups))
+
+    def account(self, namespace: str, name: str, seconds: float = 3600) -> str:
+        """A token of a service account, as one is projected into a pod; the account need not be there."""
+        user = access.service_account(namespace, name, self.clock.now() + seconds)
+        return self.core.tokens.issue(user)
+
+    def revoke_token(self, token: str) -> None:
+        """From now on it is answered 401."""
+        self.core.tokens.revoke(token)
+
+    def grant(self, user: str, namespace: str | None, verbs: list[str], resources: list[str]) -> None:
+        """Allows something.
+
+        Args:
+            user: its name; that of a service account is "system:serviceaccount:NAMESPACE:NAME".
+            namespace: where; None is everywhere.
+            resources: "secrets", "deployments", "deployments/status".
+        """
+        groups = sorted({self._group_of(resource) for resource in resources})
+        rule = {"apiGroups": groups, "resources": resources, "verbs": verbs}
+        stem, kind = ("cluster", "ClusterRole") if namespace is None else ("", "Role")
+        name = f"granted-{len(self._grants) + 1}"
+        where = _RBAC if namespace is None else f"{_RBAC}/namespaces/{namespace}"
+        self.core.do("POST", f"{where}/{stem}roles", {"metadata": {"name": name}, "rules": [rule]})
+        bound = bootstrap.binding(kind, name, name, "User", [user])
+        self.core.do("POST", f"{where}/{stem}rolebindings", bound)
+        self._grants.append((user, namespace, f"{where}/{stem}rolebindings/{name}"))
+
+    def revoke(self, user: str, namespace: str | None = None) -> None:
+        """Takes back what was granted there; None is what was granted everywhere."""
+        for grant in [grant for grant in self._grants if grant[:2] == (user, namespace)]:
+            self._grants[self._grants.index(grant)] = ("", None, "")
+            self.core.do("DELETE", grant[2])
+
+    def get(self, resource: str, namespace: str, name: str) -> Json | None:
+        """An object as it is, without a request; None when there is none."""
+        with self.core.store.changed:
+            return self.core.store.get(Key(self._kind_of(resource).path, namespace, name))
+
+    def edit(
+        self, resource: str, namespace: str, name: str, change: Json, manager: str = "kubectl-edit"
+    ) -> Json:
+        """Changes an object as somebody else would, by a merge patch that no log shows; gives the object.
+
+        Raises:
+            Refused: it cannot be changed so.
+        """
+        path = f"{self._url(resource, namespace)}/{name}"
+        found: Json = self.core.do("PATCH", path, change, "application/merge-patch+json", manager)
+        return found
+
+    def delete(self, resource: str, namespace: str, name: str) -> None:
+        """Deletes an object as somebody else would; no log shows it."""
+        self.core.do("DELETE", f"{self._url(resource, namespace)}/{name}")
 
     def advance(self, seconds: float) -> None:
         """Moves the clock: watches time out, bookmarks are due, tokens expire."""
@@ -148,6 +216,24 @@ class ApiServer:
             told = min((watch.revision for watch in watchers.running), default=None)
             store.compact(None if running else told)
 
+    def end_watches(self) -> None:
+        """Ends every watch that runs, as its timeout would."""
+        with self.core.store.changed:
+            self.core.watchers.ends += 1
+        self._wake()
+
+    def bookmark(self) -> None:
+        """Sends a bookmark now to every watch that wants them, as a real server does every minute."""
+        with self.core.store.changed:
+            self.core.watchers.bookmarks += 1
+        self._wake()
+
+    def watches(self, resource: str | None = None) -> int:
+        """How many watches of a resource (None: any) run."""
+        with self.core.store.changed:
+            running = self.core.watchers.running
+            return sum(1 for watch in running if resource in (None, watch.kind.plural))
+
     @property
     def requests(self) -> list[Request]:
         """What it was asked since `forget_requests`, the oldest first; a copy."""
@@ -163,6 +249,18 @@ class ApiServer:
     def pause(self, seconds: float) -> None:
         """Waits, but not beyond the server's end."""
         self._stopping.wait(seconds)
+
+    def _kind_of(self, resource: str) -> Kind:
+        plural = resource.partition("/")[0]
+        return next(kind for kind in self.core.registry.all() if kind.plural == plural)
+
+    def _group_of(self, resource: str) -> str:
+        return self._kind_of(resource).group
+
+    def _url(self, resource: str, namespace: str) -> str:
+        kind = self._kind_of(resource)
+        where = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
+        return f"{where}/namespaces/{namespace}/{kind.plural}" if namespace else f"{where}/{kind.plural}"
 
     def _wake(self) -> None:
         """Lets the watches look around."""

@@ -106,6 +106,11 @@ def method_not_allowed() -> Refused:
     return Refused(405, "MethodNotAllowed", message, {})
 
 
+def beyond_the_stand_in(what: str) -> Refused:
+    """The stand-in cannot do what a real server can: say so, rather than answer something else."""
+    return Refused(501, "NotImplemented", f"the stand-in for the API server does not do this: {what}")
+
+
 def not_found(group: str, plural: str, name: str) -> Refused:
     message = f'{group_resource(group, plural)} "{name}" not found'
     return Refused(404, "NotFound", message, named(group, plural, name))

@@ -118,10 +118,6 @@ class Store:
                     del things[key]
             self.changed.notify_all()
 
-    def bump(self) -> None:
-        """A write of something nobody here asks for, as a real cluster has many."""
-        self.revision += 1
-
     def _write(self, key: Key, thing: Json | None, old: Json | None) -> Json | None:
         self.revision += 1
         stored = None if thing is None else at_revision(thing, self.revision)

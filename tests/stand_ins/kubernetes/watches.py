@@ -14,6 +14,7 @@ from .request import Call
 from .selectors import Test
 from .status import Json, Refused
 from .store import Event, Store, at_revision
+from .views import View
 
 SHORTEST = 1800
 """Seconds a watch lasts at least when it asks for no timeout; the real server ends it at random, up to twice that."""
@@ -47,6 +48,7 @@ class Watch:
         deadline: when it ends by itself.
         bookmarked: whether the client wants bookmarks.
         first: what is told as added at the beginning.
+        view: how the things are shown.
         listed: whether a bookmark says where that beginning ends.
     """
 
@@ -61,6 +63,7 @@ class Watch:
     bookmarked: bool
     first: list[Json] = field(default_factory=list)
     listed: bool = False
+    view: View = lambda thing: thing
     _begun: tuple[int, int] = (0, 0)
     _bookmarks: int = 0
     _next_bookmark: float = 0.0
@@ -96,7 +99,7 @@ class Watch:
                 self.watchers.running.remove(self)
 
     def _initial(self) -> list[Json]:
-        batch = [{"type": "ADDED", "object": thing} for thing in self.first]
+        batch = [{"type": "ADDED", "object": self.view(thing)} for thing in self.first]
         if self.listed:
             batch.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
         return batch
@@ -130,10 +133,10 @@ class Watch:
         """The event as this watch sees it: what no longer fits its selectors is deleted, to it."""
         before = event.old is not None and self.fits(event.old)
         after = event.new is not None and self.fits(event.new)
-        if after:
-            return {"type": "MODIFIED" if before else "ADDED", "object": event.new}
+        if after and event.new is not None:
+            return {"type": "MODIFIED" if before else "ADDED", "object": self.view(event.new)}
         if before and event.old is not None:
-            return {"type": "DELETED", "object": at_revision(event.old, event.revision)}
+            return {"type": "DELETED", "object": self.view(at_revision(event.old, event.revision))}
         return None
 
     def _is_bookmark_due(self, now: float) -> bool:
@@ -150,7 +153,7 @@ class Watch:
             metadata["annotations"] = annotations
         zero = {name: value for name, value in self.kind.zero.items() if name != "metadata"}
         thing = {"apiVersion": self.kind.api_version, "kind": self.kind.kind, "metadata": metadata, **zero}
-        return {"type": "BOOKMARK", "object": thing}
+        return {"type": "BOOKMARK", "object": self.view(thing)}
 
 
 def watch(store: Store, clock: Clock, watchers: Watchers, call: Call, kind: Kind) -> Watch:

@@ -51,7 +51,7 @@ class _Workload(Kind):
     group = "apps"
     counted = True
     rechecked = True
-    subresources: ClassVar[tuple[str, ...]] = ("status", "scale")
+    subresources: ClassVar[tuple[str, ...]] = ("status",)
 
     def default(self, thing: Json) -> None:
         spec = thing.setdefault("spec", {})
@@ -64,7 +64,8 @@ class _Workload(Kind):
         """The defaults of one kind."""
 
     def prepare(self, new: Json, old: Json | None) -> None:
-        new["status"] = dict(old["status"]) if old else self.empty_status()
+        if old is None:
+            new["status"] = self.empty_status()
 
     def empty_status(self) -> Json:
         """The status of a new one, before any controller saw it."""
@@ -151,7 +152,6 @@ class StatefulSets(_Workload):
 
 class DaemonSets(_Workload):
     plural, kind = "daemonsets", "DaemonSet"
-    subresources: ClassVar[tuple[str, ...]] = ("status",)
     shape = api_object(
         spec=struct(
             minReadySeconds=INTEGER, revisionHistoryLimit=INTEGER, selector=_SELECTOR, template=_TEMPLATE,
