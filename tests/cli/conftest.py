@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+from stand_ins.vaulted import vault as vault
+from stand_ins.vaulted import vault_server as vault_server
+from stand_ins.vaulted import vaulted as vaulted
 
 from confsync.testing.waiting import eventually
 

@@ -1,0 +1,143 @@
+"""The commands on a Vault: what only looks makes nothing, and whoever logged in logs out."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from stand_ins.vaulted import text
+
+from confsync.testing.leaks import Leaks
+
+PASSWORD = "correct horse battery staple"
+PLAIN = "plaintext-of-a-ciphertext"
+
+
+@pytest.fixture
+def mixed(vaulted):
+    """Static secrets, a ciphertext in a file, a database credential and a certificate, read by an AppRole.
+
+    Attributes of the workspace it gives:
+        made: the paths that make something.
+        login: where the AppRole logs in.
+    """
+    admin = vaulted.admin
+    (database, role), (pki, issuer), transit = (
+        admin.database("1h", "2h"),
+        admin.pki("example.test"),
+        admin.transit("app"),
+    )
+    vaulted.put("db", password=PASSWORD, port=5432)
+    vaulted.values({"host": "db1", "encrypted": admin.encrypt(transit, "app", PLAIN)})
+    vaulted.made = f"{database}/creds/{role}", f"{pki}/issue/{issuer}"
+    policy = f"""
+        path "{database}/creds/*" {{ capabilities = ["read"] }}
+        path "{pki}/issue/*" {{ capabilities = ["update"] }}
+        path "{transit}/decrypt/*" {{ capabilities = ["update"] }}
+    """
+    auth = vaulted.approle(policy)
+    vaulted.login = f"auth/{auth['mount']}/login"
+    user = f"vault('/{vaulted.made[0]}')"
+    certificate = f"vault('/{vaulted.made[1]}', common_name='a.example.test').certificate"
+    vaulted.configure(
+        {
+            "app": text("{{ values('host') }} {{ vault('db').password }}", "app"),
+            "user": text(f"{{{{ {user}.username }}}} {{{{ {user}.password }}}}", "user"),
+            "certificate": text(f"{{{{ {certificate} }}}}", "certificate"),
+            "plain": text(f"{{{{ vault.decrypt('{transit}/app', values('encrypted')) }}}}", "plain"),
+            "data": {
+                "data": {
+                    "HOST": "values:host",
+                    "PORT": "vault:db#port",
+                    "PASSWORD": "vault:db#password",
+                    "USER": f"vault:/{vaulted.made[0]}#username",
+                },
+                "to": "out/data.env",
+            },
+        },
+        auth=auth,
+    )
+    return vaulted
+
+
+def run_all(workspace, commands):
+    """Run them, a few at a time: they hold no lock. Gives what they wrote, by command."""
+    with ThreadPoolExecutor(3) as threads:
+        done = threads.map(lambda command: workspace.confsync("--log-level", "debug", *command), commands)
+        return {command: one.stdout + one.stderr for command, one in zip(commands, done, strict=True)}
+
+
+def test_what_only_looks_makes_nothing_shows_no_secret_and_logs_out(mixed, vault_server):
+    made, other = mixed.made
+    password, get, explain = (
+        f"vault:/{made}#password",
+        ("get", f"vault:/{made}#username"),
+        ("explain", "out/user"),
+    )
+    first = run_all(mixed, [("check",), ("plan",), get, ("explain", password)])
+    assert [vault_server.count(None, path) for path in mixed.made] == [0, 0]
+    assert "+ create" in first["plan",]
+    assert "is made when it is fetched; get only looks" in first[get]
+
+    applied = mixed.confsync("apply", "--log-level", "debug")
+    assert applied.returncode == 0, applied.stderr
+    looks = [("get", f"vault:/{other}?common_name=a.example.test"), ("get", "vault:db#password"), explain]
+    more = [("plan", "--output", "json"), ("diff", "prod", "prod"), ("ls", "vault:", "--values"), ("status",)]
+    second = run_all(mixed, [*looks, *more, ("explain", password)])
+
+    assert [vault_server.count(None, path) for path in mixed.made] == [1, 1]
+    assert f"vault:/{made}" in second[explain]
+    assert "goes to" in second["explain", password]
+    tokens = {one.token for one in vault_server.requests if one.path.startswith("/v1/sys/internal/ui/mounts")}
+    left = {token for token in tokens if vault_server.token_alive(token)}
+    assert len(left) == 1, "that of apply, on which the credential's lease hangs"
+    assert len(tokens) == vault_server.count("POST", mixed.login)
+    user, secret = mixed.read("user").split()
+    secret_id = next(mixed.root.glob("secret-id-*")).read_text()
+    leaks = Leaks([PASSWORD, PLAIN, user, secret, secret_id, *tokens])
+    said = [*first.values(), *second.values(), applied.stdout, applied.stderr]
+    assert [found for one in said for found in leaks.find(one)] == []
+    assert leaks.find_in_files(mixed.state) == {}
+
+
+def test_apply_writes_what_is_mixed_for_its_owner_alone_and_all_of_one_credential(mixed):
+    assert mixed.confsync("apply").returncode == 0
+
+    assert mixed.read("app") == f"db1 {PASSWORD}"
+    assert mixed.read("plain") == PLAIN
+    assert mixed.read("certificate").startswith("-----BEGIN CERTIFICATE-----")
+    user, _ = mixed.read("user").split()
+    assert mixed.read("data.env").splitlines() == [
+        "HOST=db1", f"PASSWORD='{PASSWORD}'", "PORT=5432", f"USER={user}",
+    ]  # fmt: skip
+    assert {stat.S_IMODE(path.stat().st_mode) for path in mixed.out.iterdir()} == {0o600}
+
+
+def test_a_saved_plan_with_a_credential_is_applied_and_makes_it_once(mixed, vault_server):
+    assert mixed.confsync("apply", "app").returncode == 0
+    assert mixed.confsync("plan", "--out", "saved").returncode == 2
+
+    done = mixed.confsync("apply", "--plan", "saved")
+
+    assert done.returncode == 0, done.stderr
+    assert vault_server.credential_alive(mixed.read("user").split()[0])
+    assert vault_server.count(None, mixed.made[0]) == 1
+    mixed.put("db", password="another", port=5432)
+    assert mixed.confsync("plan", "--out", "saved").returncode == 2
+    mixed.put("db", password="a third", port=5432)
+    refused = mixed.confsync("apply", "--plan", "saved")
+    assert refused.returncode == 1
+    assert "the world has moved since this plan was saved" in refused.stderr
+
+
+def test_apply_of_static_secrets_leaves_no_login_behind(vaulted, vault_server):
+    vaulted.put("db", password=PASSWORD)
+    vaulted.configure({"app": text("{{ vault('db').password }}", "app")}, auth=vaulted.approle())
+    vault_server.forget_requests()
+
+    assert vaulted.confsync("apply").returncode == 0
+
+    tokens = {one.token for one in vault_server.requests} - {"", vault_server.root_token}
+    assert len(tokens) == 1
+    assert not any(vault_server.token_alive(token) for token in tokens)
