@@ -1,27 +1,12 @@
-"""The server's clock: the machine's, moved by the tests."""
+"""The server's clock, and how it writes times."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
+from stand_ins.common.clock import Clock
 
-class Clock:
-    """Goes on by itself, and jumps when told to. Any thread may use it.
-
-    Args:
-        start: the epoch time to begin at, in seconds; None is now.
-    """
-
-    def __init__(self, start: float | None = None) -> None:
-        self._offset = (time.time() if start is None else start) - time.monotonic()
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.monotonic() + self._offset
-
-    def advance(self, seconds: float) -> None:
-        self._offset += seconds
+__all__ = ["Clock", "rfc3339"]
 
 
 def rfc3339(moment: float) -> str:

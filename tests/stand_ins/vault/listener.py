@@ -1,79 +1,28 @@
-"""The listening socket and its connections."""
+"""The listening socket of one server."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
-from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stand_ins.common import listener
+from stand_ins.common.listener import TlsFiles
 
 from .http import Handler
 
 if TYPE_CHECKING:
     from .server import VaultServer
 
-_PLAIN_ON_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+__all__ = ["Listener", "TlsFiles"]
 
 
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files: the server's certificate and key; with `client_ca` clients may show a certificate of it."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.cert, self.key)
-        if self.client_ca is not None:
-            context.load_verify_locations(self.client_ca)
-            context.verify_mode = ssl.CERT_OPTIONAL
-        return context
-
-
-class Listener(ThreadingHTTPServer):
-    """A thread for each connection, all of which end with `close`."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class Listener(listener.Listener):
+    """Hands every connection to a Handler, which finds the server here."""
 
     def __init__(self, owner: VaultServer, port: int, tls: TlsFiles | None) -> None:
         self.owner = owner
-        self.tls = tls.context() if tls else None
-        self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.02,), name="vault stand-in", daemon=True
-        )
-        self._thread.start()
-
-    def server_bind(self) -> None:
-        """As the base's, without its look-up of the host's name."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def close(self) -> None:
-        """No new connections, and the end of those there are."""
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            self.hang_up(connection)
-
-    def hang_up(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+        super().__init__(Handler, port, tls, owner.log.connected)
 
     def certificate_of(self, connection: socket.socket) -> str | None:
         """PEM of the certificate the client proved to own."""
@@ -81,29 +30,3 @@ class Listener(ThreadingHTTPServer):
             return None
         der = connection.getpeercert(binary_form=True)
         return ssl.DER_cert_to_PEM_cert(der) if der else None
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self.owner.log.connected()
-        with self._lock:
-            self._open.add(connection)
-        return connection, address
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Runs in the connection's own thread, so a slow handshake holds nobody up."""
-        if self.tls is None:
-            super().finish_request(request, client_address)
-            return
-        if request.recv(1, socket.MSG_PEEK) not in (b"\x16", b""):
-            request.sendall(_PLAIN_ON_TLS)
-            return
-        with contextlib.suppress(OSError), self.tls.wrap_socket(request.dup(), server_side=True) as secured:
-            super().finish_request(secured, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error; bugs are noted where the answer is made."""
