@@ -182,6 +182,8 @@ class VaultOptions(DriverOptions):
     def _consistent(self) -> Self:
         if (self.client_cert is None) != (self.client_key is None):
             raise ValueError("client_cert and client_key belong together")
+        if self.auth.method == "cert" and self.client_cert is None:
+            raise ValueError("auth: {method: cert} needs client_cert and client_key")
         if self.ca_cert is not None and self.ca_path is not None:
             raise ValueError("give ca_cert or ca_path, not both")
         return self

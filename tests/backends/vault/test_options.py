@@ -132,6 +132,7 @@ def test_a_proxys_password_is_not_shown():
         ({"concurrency": 0}, "greater than or equal to 1"),
         ({"max_reply": "lots"}, "not a size"),
         ({"ca_cert": "a", "ca_path": "b"}, "not both"),
+        ({"auth": {"method": "cert"}}, "needs client_cert and client_key"),
         ({"client_cert": "a"}, "belong together"),
         ({"adress": "https://vault"}, "adress"),
     ],

@@ -34,7 +34,8 @@ def test_without_auth_it_is_a_token_from_where_vaults_own_clients_keep_it():
     ],
 )
 def test_a_method_is_mounted_at_its_name_unless_told(auth, mount):
-    assert VaultOptions(auth=auth).auth.mount == mount
+    options = VaultOptions(auth=auth, client_cert="client.pem", client_key="client.key")
+    assert options.auth.mount == mount
 
 
 @pytest.mark.parametrize(
