@@ -126,7 +126,7 @@ class AddressedSource:
         Raises:
             SourceError: it is not known and cannot be fetched.
         """
-        self._restore()
+        self._memory.restore()
         looking = looking or self._looking
         known = self._memory.note(address, name)
         if self._is_good(known, looking):
@@ -221,13 +221,13 @@ class AddressedSource:
 
     def refresh(self) -> None:
         """Take up the login and the leases of an earlier process. What is wanted of them is renewed when it is read."""
-        self._restore()
+        self._memory.restore()
         if not self._looking:
             self._caretaker.tend()
 
     def attend(self) -> None:
         """Do all that is due now, and tell. `follow` has it done by itself."""
-        self._restore()
+        self._memory.restore()
         self._caretaker.attend()
 
     def resync(self, due: Collection[str], used: Collection[str]) -> None:
@@ -243,12 +243,8 @@ class AddressedSource:
     def follow(self) -> None:
         """Renew, replace, look for changes and try again what failed, until `close`."""
         self._asking.followed = True
-        self._restore()
+        self._memory.restore()
         self._caretaker.follow()
-
-    def _restore(self) -> None:
-        if self._memory.restore():
-            self._caretaker.tend_soon()
 
     def _news(self, answers_again: bool) -> None:
         """The store answers again, or somebody logged in."""
@@ -308,7 +304,7 @@ class AddressedSource:
             if known.clock is not None
             and known.is_alive(now)
             and known.secret is not None
-            and known.secret.session == session != 0
+            and known.secret.session == session
         ]
 
 

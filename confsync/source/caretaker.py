@@ -7,6 +7,8 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
 
 from confsync import backoff
 from confsync.clock import Clock
@@ -19,7 +21,17 @@ from confsync.source.remembered import Remembered
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8  # threads that look after what is due: one that hangs must not keep the others from their leases
+_LEASES_AT_ONCE = 32  # threads of their own: paths that hang must not keep the others from their leases
+_OTHERS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is due, in the order in which it is looked after, by so many threads at most."""
+
+    most: int
+    ready: deque[Known] = field(default_factory=deque)
+    at_work: int = 0
 
 
 class Caretaker:
@@ -49,8 +61,7 @@ class Caretaker:
         self._wake = wake
         self._notify = tell
         self._lock = threading.Lock()
-        self._ready: deque[Known] = deque()
-        self._at_work = 0
+        self._leases, self._others = _Line(_LEASES_AT_ONCE), _Line(_OTHERS_AT_ONCE)
         self._tend_at = math.inf
         self._tended = 0  # the session that was tended last
         self._tending = False
@@ -72,16 +83,13 @@ class Caretaker:
         """Do all that is due now, in this thread, and tell."""
         self.tend()
         self._take()
-        self._work()
+        for line in (self._leases, self._others):
+            self._work(line)
 
     def tend(self) -> None:
         """Keep the login alive, when that is due."""
         if self._begin_tending():
             self._tend()
-
-    def tend_soon(self) -> None:
-        """A login was taken up: only tending tells when something is due for it."""
-        self._tend_at = -math.inf
 
     def look_after(self, known: Known) -> bool:
         """Do what is due for one address; failures are noted, never raised. The caller holds its `fetching`.
@@ -106,26 +114,26 @@ class Caretaker:
         if self._begin_tending():
             self._start(self._tend)
         self._take()
-        with self._lock:
-            missing = min(len(self._ready), _AT_ONCE - self._at_work)
-            self._at_work += missing
-        for _ in range(missing):
-            self._start(self._work_and_go)
+        for line in (self._leases, self._others):
+            with self._lock:
+                missing = min(len(line.ready), line.most - line.at_work)
+                line.at_work += missing
+            for _ in range(missing):
+                self._start(partial(self._work_and_go, line))
 
     def _start(self, target: Callable[[], None]) -> None:
         # Not a pool: its threads would hold the end of the process while the store hangs.
         threading.Thread(target=target, name=f"care-{self._name}", daemon=True).start()
 
     def _take(self) -> None:
-        """Put in line what is due: leases first, those that end soonest at the front."""
+        """Put in line what is due, of the leases first what ends soonest."""
         now = self._clock.monotonic()
         with self._memory.lock:
             due = [known for known in self._memory.all() if self._due(known) <= now]
             for known in due:
                 known.busy = True
-        leases = sorted((one for one in due if one.clock is not None), key=_end, reverse=True)
-        self._ready.extend(known for known in due if known.clock is None)
-        self._ready.extendleft(leases)
+        self._leases.ready.extend(sorted((one for one in due if one.clock is not None), key=_end))
+        self._others.ready.extend(one for one in due if one.clock is None)
 
     def _due(self, known: Known) -> float:
         """When something is to be done for an address, by the monotonic clock."""
@@ -145,19 +153,19 @@ class Caretaker:
         soonest = min(soonest, math.inf if self._tending else self._tend_due())
         return None if soonest == math.inf else max(0.0, soonest - self._clock.monotonic())
 
-    def _work_and_go(self) -> None:
+    def _work_and_go(self, line: _Line) -> None:
         try:
-            self._work()
+            self._work(line)
         finally:
             with self._lock:
-                self._at_work -= 1
+                line.at_work -= 1
             self._wake.set()
 
-    def _work(self) -> None:
+    def _work(self, line: _Line) -> None:
         """Look after what is in line, and tell of each at once: another may take long."""
         while not self._asking.closed:
             try:
-                known = self._ready.popleft()
+                known = line.ready.popleft()
             except IndexError:
                 return
             try:

@@ -176,19 +176,15 @@ class Remembered:
 
     # Over a restart
 
-    def restore(self) -> bool:
-        """Take up the leases an earlier process kept, once; the login too, unless this one only looks.
-
-        Returns:
-            Whether a login was taken up just now.
-        """
+    def restore(self) -> None:
+        """Take up the leases an earlier process kept, once; the login too, unless this one only looks."""
         with self.lock:
             if self._restored or self._keeper is None:
-                return False
+                return
             self._restored = True
             kept = self._keeper.load()
             if kept is None:
-                return False
+                return
             session = 0 if self._looking or kept.session is None else self._take_up(kept.session)
             now = self._clock.monotonic()
             for one in kept.leases:
@@ -199,7 +195,6 @@ class Remembered:
                 known.kept = not self._looking
                 known.secret = one.secret(session or _NOT_TAKEN_UP)
                 known.clock = LeaseClock.restored(one.lease, one.granted, now, left)
-            return session != 0
 
     def _take_up(self, exported: bytes) -> int:
         try:

@@ -152,6 +152,38 @@ def test_leases_of_a_login_that_cannot_be_taken_up_are_replaced(machine):
     assert second.read(CREDS)["username"] != old
 
 
+def test_a_kept_lease_that_comes_to_its_end_is_replaced_when_it_is_read(machine):
+    """Also by a command that runs once, and has nobody who looks after leases."""
+    machine.store.lends(CREDS, duration=600, max_ttl=700)
+    first = machine.start()
+    old = first.read(CREDS)["username"]
+    first.close()
+    machine.clock.advance(300)
+    second = machine.start()
+
+    assert second.read(CREDS)["username"] != old
+    assert machine.store.is_alive(old)
+
+
+def test_a_login_made_by_tending_is_the_one_that_is_kept(machine):
+    first = machine.start()
+    certificate = first.read("pki/issue/web", WEB)
+    tend = first.backend.tend
+
+    def log_in_anew():
+        machine.store.end_sessions()
+        first.backend.names("")
+        return tend()
+
+    first.backend.tend = log_in_anew
+    first.source.attend()
+    second = machine.start()
+    second.read("s")
+
+    assert machine.store.logins == 2
+    assert second.read("pki/issue/web", WEB) == certificate
+
+
 def test_a_renewed_lease_is_kept_with_its_new_end(machine):
     first = machine.start()
     old = first.read(CREDS)
@@ -415,5 +447,7 @@ def test_closing_lets_go_of_what_hangs(live):
     with live.store.holding("s") as held:
         live.source.resync(["s"], ["s"])
         assert held.arrived.wait(5)
+        live.store.put("s", {"a": "2"})
         live.close()
     eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("care-")])
+    assert live.events == []

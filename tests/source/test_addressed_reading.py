@@ -221,6 +221,13 @@ def test_a_store_that_says_it_is_busy_is_asked_again_before_a_read_fails(live):
     assert live.told() == []
 
 
+def test_in_a_daemon_a_read_is_given_up_soon_for_it_is_repeated_anyway(live, monkeypatch):
+    monkeypatch.setattr("confsync.source.asking._PATIENCE_FOLLOWED", 0.05)
+    live.store.fail_with(Unavailable("busy", retry_after=0.1))
+    assert isinstance(_failure(live, "s"), Unavailable)
+    assert len(live.store.calls) == 1
+
+
 def test_how_long_to_wait_is_what_the_store_says(rig):
     rig.store.put("s", {"a": "1"})
     rig.store.fail_with(Unavailable("too many requests", retry_after=20.0))

@@ -118,6 +118,7 @@ def test_a_listing_is_listed_again_and_told_only_where_it_differs(rig):
     assert rig.told() == ["app/"]
     assert rig.source.view(("prod",), looking=False).under("app") == ["cache", "db", "web"]
     assert rig.store.count("names") == 3
+    assert rig.store.count("changed") == 0
 
 
 def test_what_no_sync_reads_is_forgotten_after_a_while(rig):
