@@ -51,6 +51,9 @@ class Entry(NamedTuple):
     revision: int
     modified: float | None = None
 
+    def __repr__(self) -> str:
+        return f"<entry of {len(self.value)} bytes, revision {self.revision}>"  # the value may be a secret
+
 
 Tree = Mapping[str, Entry]
 """Relative path (`db/host`: no leading slash) -> entry, for everything under one prefix."""

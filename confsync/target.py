@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confsync.config.models import DirectoryTarget, FileTarget
 
@@ -24,7 +24,7 @@ class Desired:
     """
 
     spec: TargetSpec
-    content: Content
+    content: Content = field(repr=False)
     sensitive: bool
 
 
@@ -38,7 +38,7 @@ class Actual:
         problem: why it cannot be written as it stands (a FIFO, a symlink that is refused…), or None.
     """
 
-    content: Content | None
+    content: Content | None = field(repr=False)
     attributes: Mapping[str, str]
     problem: str | None = None
 

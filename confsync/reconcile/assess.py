@@ -47,7 +47,7 @@ class Assessment:
     error: ConfsyncError | None = None
     reads: Reads = field(default_factory=Reads)
     identity: str | None = None
-    secrets: frozenset[str | bytes] = frozenset()
+    secrets: frozenset[str | bytes] = field(default=frozenset(), repr=False)
     targets: tuple[str, ...] = ()
 
     @property

@@ -37,7 +37,7 @@ class SourceView:
     is_sensitive: Callable[[str], bool]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Recorder:
     """Belongs to one render in one thread.
 
@@ -190,7 +190,7 @@ class Recorder:
         """
         if not self.secrets or any(value is origin for origin in origins):
             return
-        known = any(self.secrets.are_in(leaf) for origin in origins for leaf in _leaves(origin))
+        known = any(self.secrets.are_in(leaf) for origin in origins for leaf in _leaves(origin, names=True))
         if known or opaque or any(isinstance(origin, Iterator) for origin in origins):
             self._keep(self.secrets if known else self.suspects, value)
 
@@ -240,8 +240,8 @@ def note_derived(value: Any, *origins: object, opaque: bool = False) -> Any:
     return value
 
 
-def _leaves(value: object) -> Iterator[str | bytes]:
-    """The texts and numbers in `value`, as text; names of a mapping are none. Shared parts are looked at once."""
+def _leaves(value: object, *, names: bool = False) -> Iterator[str | bytes]:
+    """The texts and numbers in `value`, as text; in its mappings the `names` too. Shared parts are looked at once."""
     left, seen = [value], set()
     while left:
         one = left.pop()
@@ -252,6 +252,7 @@ def _leaves(value: object) -> Iterator[str | bytes]:
         elif isinstance(one, Mapping | list | tuple) and id(one) not in seen:
             seen.add(id(one))
             left.extend(one.values() if isinstance(one, Mapping) else one)
+            left.extend(one if names and isinstance(one, Mapping) else ())
 
 
 def template_position() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confsync.clock import Clock
@@ -38,7 +38,7 @@ class Rendering:
 
     desired: tuple[Desired, ...]
     reads: Reads
-    secrets: frozenset[str | bytes]
+    secrets: frozenset[str | bytes] = field(repr=False)
     literals: Sequence[str]
 
 

@@ -84,7 +84,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if active is not None:
             active.turn()
             active.size(_length_of(operator, left, right))
-        return super().call_binop(context, operator, left, right)
+        result = super().call_binop(context, operator, left, right)
+        return note_derived(result, left, right) if operator == "%" else result  # of text it is a format
 
     @staticmethod
     def cut(value: Any, start: Any, stop: Any, step: Any) -> Any:

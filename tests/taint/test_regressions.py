@@ -20,10 +20,12 @@ from confsync.reconcile.core import Core
 from confsync.reconcile.reconciler import Reconciler
 from confsync.redact import DOTS, redactor
 from confsync.render.renderer import RenderFailed
+from confsync.sinks import sink_for
 
 PASSWORD = "p@ss-w0rd!x"
+QUOTED = 'ab"cd"ef'
 STORES = {
-    "vault": {"pw": PASSWORD.encode(), "path": f"/{PASSWORD}/".encode()},
+    "vault": {"pw": PASSWORD.encode(), "path": f"/{PASSWORD}/".encode(), "quoted": QUOTED.encode()},
     "values": {"host": b"db1.example"},
 }
 LONG = "ab'c/" * 100
@@ -50,6 +52,9 @@ def failure(stage, template, stores=STORES, **sync):
         ("vault('pw')|list|join('.')", ".".join(PASSWORD)),
         ("[vault('pw')]|map('upper')|join(',')", PASSWORD.upper()),
         ("vault('pw')|replace('-', '_')", PASSWORD.replace("-", "_")),
+        ("'%.9s' % vault('pw')", PASSWORD[:9]),
+        ("{vault('pw'): 1}|to_json|b64encode", base64.b64encode(f'{{"{PASSWORD}": 1}}'.encode()).decode()),
+        ("{vault('quoted'): 1}|to_json|upper", QUOTED.replace('"', '\\"').upper()),
     ],
 )
 @pytest.mark.parametrize("use", ["{{{{ values({}) }}}}", "{{% include {} %}}", "{{{{ {{}}[{}] }}}}"])
@@ -227,3 +232,16 @@ def test_what_only_its_owner_may_read_is_shown_by_no_plan_that_replaces_it(tmp_p
 
     assert (PASSWORD in "".join(step.change.diff)) is shown
     assert "+a constant" in step.change.diff
+
+
+def test_no_repr_shows_a_value(tmp_path):
+    sync = {"template": {"inline": "a {{ v('key') }}\n"}, "to": "out"}
+    with opened(tmp_path, sync, v=PASSWORD) as core:
+        assessment = Reconciler(core, with_diffs=True).assess("s")
+        (step,) = assessment.steps
+        Reconciler(core).run_once()
+        actual = sink_for(step.spec).observe(step.spec)
+        shown = [repr(one) for one in (assessment, step, actual, core.views(None), core)]
+
+    assert PASSWORD.encode() in actual.content
+    assert [text for text in shown if PASSWORD in text] == []
