@@ -24,7 +24,7 @@ class SecretFields(dict[str, Any]):
     """A secret's fields in a template. In `secret.name` a field wins over the methods a mapping has.
 
     A field that is not there is missing as a key is. Of a secret that may only be fetched by a command that writes,
-    every field is a placeholder.
+    every field is a placeholder; which there are is not known, so that as a whole it is one, too.
     """
 
     __slots__ = ("_lookup", "_wanted", "fetched")
@@ -32,7 +32,7 @@ class SecretFields(dict[str, Any]):
     def __init__(
         self, fields: Mapping[str, Any], lookup: AddressedLookup, wanted: Wanted, *, fetched: bool
     ) -> None:
-        super().__init__(fields)
+        super().__init__(fields if fetched else {PLACEHOLDER: PLACEHOLDER})
         self._lookup = lookup
         self._wanted = wanted
         self.fetched = fetched
@@ -42,9 +42,16 @@ class SecretFields(dict[str, Any]):
             return PLACEHOLDER
         return self._lookup.missing(str(self._wanted._replace(field=str(name))))
 
+    def get(self, name: Any, default: Any = None) -> Any:
+        """The field, or `default`."""
+        return super().get(name, default if self.fetched else PLACEHOLDER)
+
+    def __contains__(self, name: object) -> bool:
+        return not self.fetched or super().__contains__(name)
+
     def attribute(self, name: str) -> Any:
         """`secret.name`: the field; where there is none, what a mapping has by that name, or it is missing."""
-        if name not in self and name in _METHODS:
+        if name in _METHODS and not super().__contains__(name):
             return getattr(self, name)
         return self[name]
 
