@@ -20,7 +20,7 @@ def mixed(vaulted):
 
     Attributes of the workspace it gives:
         made: the paths that make something.
-        login: where the AppRole logs in.
+        auth: how the AppRole logs in.
     """
     admin = vaulted.admin
     (database, role), (pki, issuer), transit = (
@@ -36,8 +36,7 @@ def mixed(vaulted):
         path "{pki}/issue/*" {{ capabilities = ["update"] }}
         path "{transit}/decrypt/*" {{ capabilities = ["update"] }}
     """
-    auth = vaulted.approle(policy)
-    vaulted.login = f"auth/{auth['mount']}/login"
+    auth = vaulted.auth = vaulted.approle(policy)
     user = f"vault('/{vaulted.made[0]}')"
     certificate = f"vault('/{vaulted.made[1]}', common_name='a.example.test').certificate"
     vaulted.configure(
@@ -61,6 +60,13 @@ def mixed(vaulted):
     return vaulted
 
 
+def made(mixed):
+    """How many credentials are alive, and how many certificates were issued by the role."""
+    database, (pki, _, _) = mixed.made[0], mixed.made[1].partition("/issue/")
+    certificates = mixed.admin.must("LIST", f"{pki}/certs/")["data"]["keys"]
+    return len(mixed.leases(database)), len(certificates) - 1  # without that of the authority
+
+
 def run_all(workspace, commands):
     """Run them, a few at a time: they hold no lock. Gives what they wrote, by command."""
     with ThreadPoolExecutor(3) as threads:
@@ -68,37 +74,35 @@ def run_all(workspace, commands):
         return {command: one.stdout + one.stderr for command, one in zip(commands, done, strict=True)}
 
 
-def test_what_only_looks_makes_nothing_shows_no_secret_and_logs_out(mixed, vault_server):
-    made, other = mixed.made
-    password, get, explain = (
-        f"vault:/{made}#password",
-        ("get", f"vault:/{made}#username"),
-        ("explain", "out/user"),
-    )
-    first = run_all(mixed, [("check",), ("plan",), get, ("explain", password)])
-    assert [vault_server.count(None, path) for path in mixed.made] == [0, 0]
+def test_what_only_looks_makes_nothing_shows_no_secret_and_logs_out(mixed):
+    credential, certificate = (f"vault:/{path}" for path in mixed.made)
+    get, explain = ("get", f"{credential}#username"), ("explain", f"{credential}#password")
+    first = run_all(mixed, [("check",), ("plan",), get, explain])
+    assert (made(mixed), mixed.logins(mixed.auth)) == ((0, 0), 0)
     assert "+ create" in first["plan",]
     assert "is made when it is fetched; get only looks" in first[get]
 
     applied = mixed.confsync("apply", "--log-level", "debug")
     assert applied.returncode == 0, applied.stderr
-    looks = [("get", f"vault:/{other}?common_name=a.example.test"), ("get", "vault:db#password"), explain]
+    looks = [("get", f"{certificate}?common_name=a.example.test"), ("get", "vault:db#password"), explain]
     more = [("plan", "--output", "json"), ("diff", "prod", "prod"), ("ls", "vault:", "--values"), ("status",)]
-    second = run_all(mixed, [*looks, *more, ("explain", password)])
+    second = run_all(mixed, [*looks, *more, ("explain", "out/user")])
 
-    assert [vault_server.count(None, path) for path in mixed.made] == [1, 1]
-    assert f"vault:/{made}" in second[explain]
-    assert "goes to" in second["explain", password]
-    tokens = {one.token for one in vault_server.requests if one.path.startswith("/v1/sys/internal/ui/mounts")}
-    left = {token for token in tokens if vault_server.token_alive(token)}
-    assert len(left) == 1, "that of apply, on which the credential's lease hangs"
-    assert len(tokens) == vault_server.count("POST", mixed.login)
-    user, secret = mixed.read("user").split()
-    secret_id = next(mixed.root.glob("secret-id-*")).read_text()
-    leaks = Leaks([PASSWORD, PLAIN, user, secret, secret_id, *tokens])
+    assert made(mixed) == (1, 1)
+    assert mixed.logins(mixed.auth) == 1, "that of apply, on which the credential's lease hangs"
+    assert credential in second["explain", "out/user"]
+    assert "goes to" in second[explain]
     said = [*first.values(), *second.values(), applied.stdout, applied.stderr]
+    leaks = Leaks([PASSWORD, PLAIN, *mixed.read("user").split(), *credentials(mixed)])
     assert [found for one in said for found in leaks.find(one)] == []
     assert leaks.find_in_files(mixed.state) == {}
+
+
+def credentials(mixed):
+    """The secret-id, and the tokens where they are known."""
+    secret_id = next(mixed.root.glob("secret-id-*")).read_text()
+    requests = mixed.server.requests if mixed.server is not None else []
+    return {secret_id, *(one.token for one in requests if one.token)}
 
 
 def test_apply_writes_what_is_mixed_for_its_owner_alone_and_all_of_one_credential(mixed):
@@ -114,15 +118,14 @@ def test_apply_writes_what_is_mixed_for_its_owner_alone_and_all_of_one_credentia
     assert {stat.S_IMODE(path.stat().st_mode) for path in mixed.out.iterdir()} == {0o600}
 
 
-def test_a_saved_plan_with_a_credential_is_applied_and_makes_it_once(mixed, vault_server):
+def test_a_saved_plan_with_a_credential_is_applied_and_makes_it_once(mixed):
     assert mixed.confsync("apply", "app").returncode == 0
     assert mixed.confsync("plan", "--out", "saved").returncode == 2
 
     done = mixed.confsync("apply", "--plan", "saved")
 
     assert done.returncode == 0, done.stderr
-    assert vault_server.credential_alive(mixed.read("user").split()[0])
-    assert vault_server.count(None, mixed.made[0]) == 1
+    assert made(mixed) == (1, 1)
     mixed.put("db", password="another", port=5432)
     assert mixed.confsync("plan", "--out", "saved").returncode == 2
     mixed.put("db", password="a third", port=5432)
@@ -131,13 +134,12 @@ def test_a_saved_plan_with_a_credential_is_applied_and_makes_it_once(mixed, vaul
     assert "the world has moved since this plan was saved" in refused.stderr
 
 
-def test_apply_of_static_secrets_leaves_no_login_behind(vaulted, vault_server):
+def test_apply_of_static_secrets_leaves_no_login_behind(vaulted):
     vaulted.put("db", password=PASSWORD)
-    vaulted.configure({"app": text("{{ vault('db').password }}", "app")}, auth=vaulted.approle())
-    vault_server.forget_requests()
+    auth = vaulted.approle()
+    vaulted.configure({"app": text("{{ vault('db').password }}", "app")}, auth=auth)
 
     assert vaulted.confsync("apply").returncode == 0
 
-    tokens = {one.token for one in vault_server.requests} - {"", vault_server.root_token}
-    assert len(tokens) == 1
-    assert not any(vault_server.token_alive(token) for token in tokens)
+    assert vaulted.read("app") == PASSWORD
+    assert vaulted.logins(auth) == 0

@@ -74,7 +74,7 @@ def test_a_thousand_syncs_on_fifty_secrets_are_fifty_reads_and_one_login(vaulted
     vaulted.config(
         sources={"vault": vaulted.source(auth)},
         environments={"prod": {"vault": vaulted.kv}},
-        defaults={"environment": "prod", "interval": "8s"},
+        defaults={"environment": "prod", "interval": "5s"},
         syncs={
             f"s{number}": text(f"{{{{ vault('db{number % PATHS}').password }}}}", f"s{number}")
             for number in range(SYNCS)

@@ -17,7 +17,7 @@ def configure(vaulted, **options):
         "app": text("{{ vault('db').password }}", "app"),
         "other": text("{{ values('host') }}", "other"),
     }
-    vaulted.configure(syncs, timeout="1s", **options)
+    vaulted.configure(syncs, interval="300ms", timeout="1s", **options)
 
 
 def recovers(vaulted, password):
@@ -206,14 +206,14 @@ def test_a_vault_that_hangs_holds_up_nobody_else(vaulted, vault_server):
     vaulted.put("db", password="pw1")
     vault_server.faults.late(30, times=None)
     many = {f"app{number}": text("{{ vault('db').password }}", f"app{number}") for number in range(12)}
-    vaulted.configure({**many, "other": text("{{ values('host') }}", "other")}, timeout="2s")
+    vaulted.configure({**many, "other": text("{{ values('host') }}", "other")}, timeout="1s")
     with vaulted.daemon() as daemon:
         daemon.wait_log("source cannot be read", source="vault")
         begun = monotonic()
         for turn in range(100):
             vaulted.values({"host": f"turn {turn}"})
-            vaulted.wait_content("other", f"turn {turn}", within=1.5)
-            if monotonic() - begun > 5:
+            vaulted.wait_content("other", f"turn {turn}", within=0.9)
+            if monotonic() - begun > 3:
                 break
 
         vault_server.faults.clear()
@@ -242,5 +242,6 @@ def test_a_login_that_ends_is_made_anew_and_no_target_changes(vaulted, vault_ser
         recovers(vaulted, "pw2")
         assert vaulted.age("app") != before
         assert not daemon.lines("sync is stale")
+        daemon.wait_log("target updated", sync="app")
         assert len(daemon.lines("target updated", sync="app")) == 1
         assert vault_server.count("POST", login) == 2

@@ -56,7 +56,7 @@ def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_
 def test_a_database_that_is_down_alarms_before_the_end_and_the_old_credential_stays_until_it_is_back(
     vaulted, vault_server
 ):
-    mount, role = configure(vaulted, "6s", "6s")
+    mount, role = configure(vaulted, "4s", "4s")
     with vaulted.daemon() as daemon:
         old = first_user(vaulted)
         down = vault_server.faults.broken(path=f"{mount}/creds", times=None)

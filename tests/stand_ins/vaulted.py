@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from confsync.testing.daemon import Workspace
+from stand_ins.vault import VaultServer
 from stand_ins.vault.admin import AppRoleLogin
-from stand_ins.vault.fixtures import Vault, vault, vault_server
+from stand_ins.vault.fixtures import ADDRESS, Vault, vault, vault_server
 
 __all__ = ["VaultWorkspace", "vault", "vault_server", "vaulted"]
 
@@ -27,11 +28,13 @@ class VaultWorkspace(Workspace):
 
     Attributes:
         kv: where that mount is.
+        server: the stand-in; None where the Vault is a real one.
     """
 
-    def __init__(self, root: Path, vault: Vault) -> None:
+    def __init__(self, root: Path, vault: Vault, server: VaultServer | None = None) -> None:
         super().__init__(root)
         self.vault = vault
+        self.server = server
         self.admin = vault.admin
         self.kv = vault.admin.mount_kv()
         self.values({"host": "db1"})
@@ -102,6 +105,25 @@ class VaultWorkspace(Workspace):
             syncs=syncs,
         )
 
+    def leases(self, path: str) -> list[str]:
+        """The ids of the leases alive that came from a path, such as `database/creds/app`."""
+        _, answer = self.admin.call("LIST", f"sys/leases/lookup/{path}/")
+        return [f"{path}/{name}" for name in ((answer or {}).get("data") or {}).get("keys") or []]
+
+    def renewal(self, lease: str) -> str | None:
+        """When a lease was renewed last, or None."""
+        answer = self.admin.must("PUT", "sys/leases/lookup", {"lease_id": lease})
+        return answer["data"]["last_renewal"]  # type: ignore[no-any-return]
+
+    def logins(self, auth: Mapping[str, Any]) -> int:
+        """How many tokens are alive that this `auth` has logged in for."""
+        made_at = f"auth/{auth['mount']}/login"
+        accessors = self.admin.must("LIST", "auth/token/accessors")["data"]["keys"]
+        found = [
+            self.admin.call("POST", "auth/token/lookup-accessor", {"accessor": one}) for one in accessors
+        ]
+        return sum(1 for status, answer in found if status == 200 and answer["data"]["path"] == made_at)
+
     def age(self, name: str) -> int:
         """When the target `out/NAME` was written, as a number that any rewrite changes."""
         found = (self.out / name).stat()
@@ -114,10 +136,13 @@ def text(template: str, to: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def vaulted(tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Iterator[VaultWorkspace]:
+def vaulted(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[VaultWorkspace]:
     """A directory of its own and a mount of its own; the variables of Vault's clients reach no test."""
     for name in [name for name in os.environ if name.startswith("VAULT_")]:
         monkeypatch.delenv(name)
-    workspace = VaultWorkspace(tmp_path, vault)
+    server = None if os.environ.get(ADDRESS) else request.getfixturevalue("vault_server")
+    workspace = VaultWorkspace(tmp_path, vault, server)
     yield workspace
     workspace.close()
