@@ -230,17 +230,10 @@ def test_with_kept_leases_a_second_apply_finds_nothing_to_do(lending):
 
 def test_a_rotated_lease_is_rendered_written_and_reloaded_before_the_old_one_ends(project):
     project.clock = ManualClock()
-    project.store = shared_secrets(project.name)
     project.store.clock = project.clock
     project.store.lends(CREDS, duration=600, renewable=False)
-    project.template(
-        "{{ vault('/db/creds/app').username }}",
-        f"    reload: {{shell: 'cat out >> {project.directory}/loaded'}}\n",
-    )
-    project.configure(
-        "  s:\n    template: t.j2\n    to: out\n"
-        f"    reload: {{shell: 'cat {project.directory}/out >> {project.directory}/loaded'}}\n"
-    )
+    script = f"cat {project.directory}/out >> {project.directory}/loaded"
+    project.template("{{ vault('/db/creds/app').username }}", f"    reload: {{shell: '{script}'}}\n")
     with project.process() as process:
         process.apply()
         assert process.apply().changes == []
