@@ -1,42 +1,21 @@
-"""Who somebody is, and what they may do: bearer tokens, client certificates, and RBAC.
+"""What somebody may do: RBAC.
 
 Sources: apiserver's endpoints/handlers/responsewriters/errors.go, plugin/pkg/auth/authorizer/rbac of Kubernetes.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from stand_ins.common.clock import Clock
 
 from . import status
 from .request import Call, Target
 from .status import Json, Refused
 from .store import Key, Store
-
-ADMIN = "kubernetes-admin"
-MASTERS = "system:masters"
+from .users import MASTERS
 
 _RBAC = "rbac.authorization.k8s.io"
-
-
-@dataclass(frozen=True)
-class User:
-    """Somebody.
-
-    Attributes:
-        expires: when the token stops working, in seconds since the epoch; 0 is never.
-    """
-
-    name: str
-    groups: tuple[str, ...] = ()
-    expires: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,48 +32,6 @@ class Question:
     path: str = ""
 
 
-ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
-
-
-class Tokens:
-    """Bearer tokens and whose they are. Any thread may use it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._users: dict[str, User] = {}
-
-    def issue(self, user: User, claims: Json | None = None) -> str:
-        """A new token, of the form of a JSON web token; nobody but this server can check it."""
-        now = int(self._clock.now())
-        said = {"iat": now, "iss": "https://kubernetes.default.svc.cluster.local", "jti": str(uuid.uuid4())}
-        said |= {"exp": int(user.expires)} if user.expires else {}
-        parts = ({"alg": "RS256", "kid": "stand-in"}, said | (claims or {"sub": user.name}))
-        signed = ".".join(_part(json.dumps(part).encode()) for part in parts)
-        return self.accept(f"{signed}.{_part(secrets.token_bytes(64))}", user)
-
-    def accept(self, token: str, user: User) -> str:
-        self._users[token] = user
-        return token
-
-    def revoke(self, token: str) -> None:
-        self._users.pop(token, None)
-
-    def user_of(self, token: str) -> User | None:
-        """Whose it is; None when it is nobody's or has expired."""
-        user = self._users.get(token)
-        expired = user is not None and 0 < user.expires <= self._clock.now()
-        return None if expired else user
-
-
-def service_account(namespace: str, name: str, expires: float = 0.0) -> User:
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(f"system:serviceaccount:{namespace}:{name}", groups, expires)
-
-
-def person(name: str, *groups: str) -> User:
-    return User(name, (*groups, "system:authenticated"))
-
-
 class Rbac:
     """Answers from the roles and bindings in the store. The caller holds its lock."""
 
@@ -103,8 +40,16 @@ class Rbac:
 
     def check(self, call: Call) -> None:
         """Raises Refused: 403, the caller may not do this."""
-        if not self.allows(question_of(call)):
-            raise forbidden(call, call.verb)
+        question = question_of(call)
+        if not self.allows(question):
+            raise _forbidden(call, self._missing_roles(question))
+
+    def check_creation(self, call: Call) -> None:
+        """Raises Refused: 403, the caller may patch but not create; the real server does not say so."""
+        question = replace(question_of(call), verb="create")
+        if not self.allows(question):
+            target, why = call.target, self._missing_roles(question)
+            raise status.forbidden(target.group, target.plural, target.name, why)
 
     def allows(self, question: Question) -> bool:
         if MASTERS in question.groups:
@@ -112,22 +57,34 @@ class Rbac:
         return any(_fits(rule, question) for rule in self._rules(question))
 
     def _rules(self, question: Question) -> Iterator[Json]:
-        for _, binding in self._store.all(f"{_RBAC}/clusterrolebindings"):
-            if _binds(binding, question):
-                yield from self._of_role(binding, "")
-        if not question.namespace:
-            return
-        for _, binding in self._store.all(f"{_RBAC}/rolebindings", question.namespace):
-            if _binds(binding, question):
-                yield from self._of_role(binding, question.namespace)
+        for key in self._roles(question):
+            yield from (self._store.get(key) or {}).get("rules") or []
 
-    def _of_role(self, binding: Json, namespace: str) -> Iterator[Json]:
-        ref = binding["roleRef"]
-        if ref["kind"] == "ClusterRole":
-            role = self._store.get(Key(f"{_RBAC}/clusterroles", "", ref["name"]))
-        else:
-            role = self._store.get(Key(f"{_RBAC}/roles", namespace, ref["name"]))
-        yield from (role or {}).get("rules") or []
+    def _roles(self, question: Question) -> Iterator[Key]:
+        """The roles that are bound to the user where the question is asked."""
+        bindings = [thing for _, thing in self._store.all(f"{_RBAC}/clusterrolebindings")]
+        if question.namespace:
+            local = self._store.all(f"{_RBAC}/rolebindings", question.namespace)
+            bindings += [thing for _, thing in local]
+        for binding in bindings:
+            if not any(_is_subject(subject, question) for subject in binding.get("subjects") or []):
+                continue
+            ref = binding["roleRef"]
+            if ref["kind"] == "ClusterRole":
+                yield Key(f"{_RBAC}/clusterroles", "", ref["name"])
+            else:
+                yield Key(f"{_RBAC}/roles", question.namespace, ref["name"])
+
+    def _missing_roles(self, question: Question) -> str:
+        """What the server adds when a role that is bound is not there."""
+        missing = [key for key in self._roles(question) if self._store.get(key) is None]
+        texts = [
+            f'{"clusterrole" if key.kind.endswith("clusterroles") else "role"}.{_RBAC} "{key.name}" not found'
+            for key in missing
+        ]
+        if not texts:
+            return ""
+        return "RBAC: " + (texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
 
 
 def question_of(call: Call) -> Question:
@@ -138,16 +95,17 @@ def question_of(call: Call) -> Question:
     return Question(call.user, call.groups, call.verb, target.group, target.resource, target.namespace, name)
 
 
-def forbidden(call: Call, verb: str) -> Refused:
+def _forbidden(call: Call, reason: str) -> Refused:
     """403, in the words in which the real server says what is missing."""
-    target = call.target
+    target, tail = call.target, f": {reason}" if reason else ""
     if not target.is_resource:
-        why = f'User "{call.user}" cannot {verb} path "{target.path}"'
-        return Refused(403, "Forbidden", f"forbidden: {why}", {})
+        why = f'User "{call.user}" cannot {call.verb} path "{target.path}"'
+        return Refused(403, "Forbidden", f"forbidden: {why}{tail}", {})
     where = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"
     what = f'resource "{target.resource}" in API group "{target.group}" {where}'
     name = target.name or _selected_name(call)
-    return status.forbidden(target.group, target.plural, name, f'User "{call.user}" cannot {verb} {what}')
+    why = f'User "{call.user}" cannot {call.verb} {what}{tail}'
+    return status.forbidden(target.group, target.plural, name, why)
 
 
 def _selected_name(call: Call) -> str:
@@ -159,10 +117,6 @@ def _selected_name(call: Call) -> str:
         if field == "metadata.name" and equals:
             return value.lstrip("=")
     return ""
-
-
-def _binds(binding: Json, question: Question) -> bool:
-    return any(_is_subject(subject, question) for subject in binding.get("subjects") or [])
 
 
 def _is_subject(subject: Json, question: Question) -> bool:
@@ -196,10 +150,6 @@ def _covers(pattern: str, path: str) -> bool:
 def _has(rule: Json, field: str, wanted: str) -> bool:
     found: list[Any] = rule.get(field) or []
     return "*" in found or wanted in found
-
-
-def _part(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def target_of_review(attributes: Json) -> Target:

@@ -7,8 +7,8 @@ from typing import Any
 
 from stand_ins.common.clock import Clock
 
-from . import access, bootstrap, deletion, lists, patches, reviews, status, watches
-from .access import Rbac, Tokens, User
+from . import bootstrap, deletion, lists, patches, reviews, status, users, watches
+from .access import Rbac
 from .answers import Answer, to_json
 from .custom import CustomKinds
 from .kinds import Kind
@@ -16,6 +16,7 @@ from .registry import Registry
 from .request import Call, check_options, read
 from .status import Json, Refused, beyond_the_stand_in, named, page_not_found, unauthorized
 from .store import Key, Store
+from .users import Tokens, User
 from .views import view_of
 from .watches import Watchers
 from .writes import Writes, Written
@@ -50,7 +51,7 @@ class Core:
         self.registry = Registry()
         self.rbac = Rbac(self.store)
         self.custom = CustomKinds(self.registry, self.store)
-        self.writes = Writes(self.store, clock, self._may_create)
+        self.writes = Writes(self.store, clock, self.rbac.check_creation)
         for resource, thing in bootstrap.objects():
             kind = next(kind for kind in self.registry.all() if kind.plural == resource)
             where = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
@@ -58,7 +59,7 @@ class Core:
 
     def identified(self, call: Call, certificate: User | None) -> Call:
         """The call with its user; user "" is a token that is none."""
-        user: User | None = certificate or access.ANONYMOUS
+        user: User | None = certificate or users.ANONYMOUS
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             user = self.tokens.user_of(token.strip())
@@ -79,7 +80,7 @@ class Core:
         """
         headers = {"content-type": content_type, "user-agent": manager}
         raw = b"" if body is None else to_json(body)
-        call = replace(read(method, url, headers, raw), user=access.ADMIN, groups=(access.MASTERS,))
+        call = replace(read(method, url, headers, raw), user=users.ADMIN, groups=(users.MASTERS,))
         return self.answer(call).body
 
     def answer(self, call: Call) -> Answer:
@@ -172,12 +173,6 @@ class Core:
             target = replace(call.target, name=thing["metadata"]["name"])
             self.writes.delete(_dry(replace(call, target=target), options), kind, options)
         return Answer(body=found)
-
-    def _may_create(self, call: Call) -> None:
-        """An apply that creates needs the verb create as well."""
-        question = replace(access.question_of(call), verb="create")
-        if not self.rbac.allows(question):
-            raise access.forbidden(call, "create")
 
 
 def _deleted(written: Written, kind: Kind) -> Answer:

@@ -7,8 +7,8 @@ from typing import Any
 
 from stand_ins.common.clock import Clock
 
-from . import access, managed, status
-from .access import Question, Rbac, Tokens
+from . import access, managed, status, users
+from .access import Question, Rbac
 from .answers import Answer
 from .fields import ANY, struct
 from .go import Undecodable, from_json
@@ -19,6 +19,7 @@ from .registry import Registry
 from .request import Call, Target
 from .status import Json, bad_request, method_not_allowed
 from .store import Key, Store
+from .users import Tokens
 
 _AUTHORIZATION = "authorization.k8s.io"
 _SHAPE = api_object(spec=struct(resourceAttributes=ANY, nonResourceAttributes=ANY), status=ANY)
@@ -73,7 +74,7 @@ def token(call: Call, store: Store, tokens: Tokens, clock: Clock) -> Answer:
         problem = status.invalid_value("spec.expirationSeconds", seconds, text)
         raise status.invalid("authentication.k8s.io", "TokenRequest", target.name, [problem])
     ends = clock.now() + seconds
-    user = access.service_account(target.namespace, target.name, ends)
+    user = users.service_account(target.namespace, target.name, ends)
     about = {
         "namespace": target.namespace,
         "serviceaccount": {"name": target.name, "uid": account["metadata"]["uid"]},

@@ -14,8 +14,7 @@ from stand_ins.common import listener
 from stand_ins.common.clock import Clock
 from stand_ins.common.listener import TlsFiles
 
-from . import access, bootstrap, kubeconfig
-from .access import User
+from . import bootstrap, kubeconfig, users
 from .controllers import Controllers
 from .core import Core
 from .faults import Faults
@@ -24,6 +23,7 @@ from .kinds import Kind
 from .request_log import Request, RequestLog
 from .status import Json
 from .store import Key
+from .users import User
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -43,7 +43,7 @@ class Listener(listener.Listener):
         fields = [pair for part in subject for pair in part]
         names = [str(value) for name, value in fields if name == "commonName"]
         groups = [str(value) for name, value in fields if name == "organizationName"]
-        return access.person(names[0], *groups) if names else None
+        return users.person(names[0], *groups) if names else None
 
 
 class ApiServer:
@@ -71,7 +71,7 @@ class ApiServer:
     ) -> None:
         self.clock = Clock(now)
         self.core = Core(self.clock)
-        self.token = self.core.tokens.issue(access.person(access.ADMIN, access.MASTERS))
+        self.token = self.core.tokens.issue(users.person(users.ADMIN, users.MASTERS))
         self.faults = Faults()
         self.log = RequestLog()
         self.bugs: list[Exception] = []
@@ -143,11 +143,11 @@ class ApiServer:
 
     def user(self, name: str, *groups: str) -> str:
         """A token of somebody, who may do nothing yet."""
-        return self.core.tokens.issue(access.person(name, *groups))
+        return self.core.tokens.issue(users.person(name, *groups))
 
     def account(self, namespace: str, name: str, seconds: float = 3600) -> str:
         """A token of a service account, as one is projected into a pod; the account need not be there."""
-        user = access.service_account(namespace, name, self.clock.now() + seconds)
+        user = users.service_account(namespace, name, self.clock.now() + seconds)
         return self.core.tokens.issue(user)
 
     def revoke_token(self, token: str) -> None:
