@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from confsync.text import printable
 
@@ -166,6 +166,8 @@ def _line_forms(line: str) -> Iterator[str]:
 
 
 def _forms(secret: str | bytes) -> Iterator[str]:
+    from html import escape  # of no use at start-up, and slow to import
+
     data = secret if isinstance(secret, bytes) else secret.encode("utf-8", "surrogateescape")
     text = data.decode("utf-8", "replace")
     yield from (line for line in text.splitlines() if len(line) >= 4)
@@ -178,9 +180,20 @@ def _forms(secret: str | bytes) -> Iterator[str]:
     yield printable(text)
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield escape(text)
     yield quote(data, safe="")
     yield quote(data)
+    yield quote_plus(data)
     yield data.hex()
-    yield base64.b64encode(data).decode()
-    yield base64.urlsafe_b64encode(data).decode()
-    yield base64.b64encode(data).decode().rstrip("=")
+    yield data.hex().upper()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode()
+        yield encode(data).decode().rstrip("=")
+        yield from (_within(data, before, encode) for before in (0, 1, 2) if len(data) > _SHORTEST)
+
+
+def _within(data: bytes, before: int, encode: Callable[[bytes], bytes]) -> str:
+    """What is the same in the base64 of every text that has `data` in it, after `before` bytes and whole threes."""
+    whole = encode(b"\0" * before + data).decode().rstrip("=")
+    # The first digit and the last may depend on what is beside it.
+    return whole[before + 1 if before else 0 : (before + len(data)) * 8 // 6]

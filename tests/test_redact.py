@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import shlex
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -24,6 +24,9 @@ FORMS = {
     "url": lambda s: quote(s, safe=""),
     "path": quote,
     "hex": lambda s: s.encode().hex(),
+    "path with plus": quote_plus,
+    "hex in capitals": lambda s: s.encode().hex().upper(),
+    "html": html.escape,
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64 for urls": lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
     "base64 without padding": lambda s: base64.b64encode(s.encode()).decode().rstrip("="),
@@ -37,6 +40,16 @@ def test_a_secret_is_hidden_in_this_form(form, secret, before, after):
     hidden = redactor([secret])(f"{before} {shown} {after}")
     assert shown not in hidden
     assert DOTS in hidden
+
+
+@given(secret=secrets, before=st.binary(max_size=7), after=st.binary(max_size=7))
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_of_base64_that_has_a_secret_somewhere_in_it_nothing_can_be_decoded(encode, secret, before, after):
+    token = encode(before + secret.encode() + after).decode()
+    hidden = redactor([secret])(f"Authorization: Basic {token}")
+    left = hidden.replace(DOTS, " ").split()[2:]
+    assert DOTS in hidden
+    assert sum(map(len, left)) <= 4 * (len(before) + len(after)) // 3 + 10
 
 
 @given(secret=secrets)

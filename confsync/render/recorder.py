@@ -190,9 +190,12 @@ class Recorder:
         """
         if not self.secrets or any(value is origin for origin in origins):
             return
-        known = any(self.secrets.are_in(leaf) for origin in origins for leaf in _leaves(origin, names=True))
-        if known or opaque or any(isinstance(origin, Iterator) for origin in origins):
-            self._keep(self.secrets if known else self.suspects, value)
+        leaves = [leaf for origin in origins for leaf in _leaves(origin, names=True)]
+        unseen = opaque or any(isinstance(origin, Iterator) for origin in origins)
+        if any(map(self.secrets.are_in, leaves)):
+            self._keep(self.secrets, value)
+        elif unseen or any(map(self.suspects.are_in, leaves)):
+            self._keep(self.suspects, value)
 
     def _keep(self, into: Secrets, value: object) -> None:
         for text in _leaves(value):

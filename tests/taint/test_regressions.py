@@ -53,6 +53,10 @@ def failure(stage, template, stores=STORES, **sync):
         ("[vault('pw')]|map('upper')|join(',')", PASSWORD.upper()),
         ("vault('pw')|replace('-', '_')", PASSWORD.replace("-", "_")),
         ("'%.9s' % vault('pw')", PASSWORD[:9]),
+        (
+            "vault('pw')|map('hex_encode')|join(',')|upper",
+            ",".join(char.encode().hex() for char in PASSWORD).upper(),
+        ),
         ("{vault('pw'): 1}|to_json|b64encode", base64.b64encode(f'{{"{PASSWORD}": 1}}'.encode()).decode()),
         ("{vault('quoted'): 1}|to_json|upper", QUOTED.replace('"', '\\"').upper()),
     ],
