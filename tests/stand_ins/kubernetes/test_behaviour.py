@@ -215,12 +215,16 @@ class TestWrites:
     def test_a_strategic_patch_merges_containers_by_name(self, cluster: Cluster) -> None:
         admin, where = cluster.admin, cluster.namespace
         admin.workload("deployments", where, "web")
-        change = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "pause:2"}]}}}}
+        path = path_of("deployments", where, "web")
+        thing: dict[str, Any] = {}
 
-        thing = admin.must("PATCH", path_of("deployments", where, "web"), change, content_type=STRATEGIC)
+        for part in ({"command": ["run"]}, {"image": "pause:2"}):
+            change = {"spec": {"template": {"spec": {"containers": [{"name": "c", **part}]}}}}
+            thing = admin.must("PATCH", path, change, content_type=STRATEGIC)
 
         (container,) = thing["spec"]["template"]["spec"]["containers"]
-        assert (container["image"], container["imagePullPolicy"]) == ("pause:2", "IfNotPresent")
+        assert (container["image"], container["command"]) == ("pause:2", ["run"])
+        assert container["imagePullPolicy"] == "IfNotPresent"
 
     def test_an_update_need_not_say_of_which_version(self, cluster: Cluster) -> None:
         admin, where = cluster.admin, cluster.namespace
@@ -621,23 +625,38 @@ class TestDeleting:
 
     def test_what_belonged_to_it_goes_too(self, cluster: Cluster) -> None:
         admin, where = cluster.admin, cluster.namespace
-        owner = admin.config_map(where, "owner", {})["metadata"]
-        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
-        admin.secret(where, "a", {}, metadata={"ownerReferences": [reference]})
+        self._owned(cluster)
 
         admin.delete("configmaps", where, "owner")
 
         assert eventually(lambda: admin.find("secrets", where, "a") is None, 60)
 
+    def _owned(self, cluster: Cluster) -> None:
+        """The Secret `a`, which belongs to the ConfigMap `owner`."""
+        admin, where = cluster.admin, cluster.namespace
+        owner = admin.config_map(where, "owner", {})["metadata"]
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
+        admin.secret(where, "a", {}, metadata={"ownerReferences": [reference]})
+
     def test_in_the_foreground_it_goes_last(self, cluster: Cluster) -> None:
         admin, where = cluster.admin, cluster.namespace
-        admin.config_map(where, "owner", {})
+        self._owned(cluster)
 
         answer = admin.delete("configmaps", where, "owner", propagationPolicy="Foreground")
 
         assert answer["kind"] == "ConfigMap"
         assert answer["metadata"]["finalizers"] == ["foregroundDeletion"]
         assert eventually(lambda: admin.find("configmaps", where, "owner") is None, 60)
+        assert eventually(lambda: admin.find("secrets", where, "a") is None, 60)
+
+    def test_an_orphan_stays(self, cluster: Cluster) -> None:
+        admin, where = cluster.admin, cluster.namespace
+        self._owned(cluster)
+
+        admin.delete("configmaps", where, "owner", propagationPolicy="Orphan")
+
+        assert eventually(lambda: admin.find("configmaps", where, "owner") is None, 60)
+        assert "ownerReferences" not in admin.get("secrets", where, "a")["metadata"]
 
     def test_a_finalizer_holds_it(self, cluster: Cluster) -> None:
         admin, where = cluster.admin, cluster.namespace
