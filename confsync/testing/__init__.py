@@ -14,5 +14,8 @@ with suppress(ImportError):  # without pytest the memory backend is still of use
 
     # Must happen before the module is imported: its assertions then explain themselves, as in a test module.
     pytest.register_assert_rewrite(
-        "confsync.testing.contract", "confsync.testing.contract_watch", "confsync.testing.contract_addressed"
+        "confsync.testing.contract",
+        "confsync.testing.contract_watch",
+        "confsync.testing.contract_addressed",
+        "confsync.testing.contract_logins",
     )
