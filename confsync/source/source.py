@@ -92,7 +92,8 @@ class Source:
                 raise problem or SourceError(f"source {self.name!r} has not been read yet")
             if problem is None:
                 return snapshot
-            return replace(snapshot, problem=Problem(str(problem), self._since, self._held is not None))
+            told = Problem(str(problem), self._since, self._held is not None)
+            return replace(snapshot, problem=told, _views={})  # the views made so far know of no problem
 
     def view(self, prefixes: tuple[str, ...]) -> View:
         """The layers `prefixes` of the last good snapshot.

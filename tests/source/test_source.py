@@ -406,3 +406,15 @@ def test_a_source_that_is_down_during_a_hold_stays_held(rig):
     with pytest.raises(Held):
         rig.source.refresh()
     assert len(rig.values()) == 10
+
+
+def test_a_view_tells_of_a_problem_also_where_one_was_asked_for_before_it(rig):
+    rig.source.refresh()
+    assert rig.source.view(("p",)).problem([]) is None
+    rig.store.fail_with(Unavailable("it is down"))
+    with pytest.raises(Unavailable):
+        rig.source.refresh()
+    assert rig.source.view(("p",)).problem(["k1"]) == Problem("it is down", rig.clock.now())
+    rig.store.fail_with(None)
+    rig.source.refresh()
+    assert rig.source.view(("p",)).problem(["k1"]) is None
