@@ -130,8 +130,8 @@ class Versioned:
         return _Standing(version, _missing(version, found, self._now(reply)))
 
     def _now(self, reply: Reply) -> float:
-        # What is to be deleted at some time is deleted by the server's clock.
-        return self._clock.now() if reply.date is None else reply.date
+        # What is to be deleted at some time is deleted by the server's clock, which it tells in whole seconds.
+        return self._clock.now() if reply.date is None else reply.date + 1.0
 
 
 def fetch_unversioned(session: Session, address: Address, shown: str, *, bound: bool = False) -> Secret:

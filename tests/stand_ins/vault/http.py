@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -130,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         self, path: str, status: int, body: bytes, headers: dict[str, str], cut: int | None = None
     ) -> None:
         self.server.owner.log.note(Request(self.command, path, status, self._token()))
-        lines = {"Cache-Control": "no-store", "Content-Type": "application/json"} | headers
+        date = formatdate(self.server.owner.clock.now(), usegmt=True)
+        lines = {"Cache-Control": "no-store", "Content-Type": "application/json", "Date": date} | headers
         if status != 204:
             lines["Content-Length"] = str(len(body))
         head = f"HTTP/1.1 {status} {self.responses.get(status, ('',))[0]}\r\n"
