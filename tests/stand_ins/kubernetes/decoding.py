@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from . import fields, metadata, patches, status
 from .go import Undecodable, from_json
 from .kinds import Kind, json_type, unknown_fields
 from .request import Call
-from .status import Json, bad_request
+from .status import Json, bad_request, copied
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -75,7 +74,7 @@ def decoded(call: Call, kind: Kind, thing: Json, *, patch: bool = False) -> Json
     Raises:
         Refused: 400 or 422, a value is not of its type, or a field unknown where that is forbidden.
     """
-    thing = copy.deepcopy(thing)
+    thing = copied(thing)
     thing["apiVersion"], thing["kind"] = kind.api_version, kind.kind
     if not isinstance(thing.get("metadata"), dict):
         thing["metadata"] = {}
@@ -103,7 +102,7 @@ def applied(kind: Kind, thing: Json, config: Json) -> Json:
     Raises:
         Refused: 500, a value is not of its type.
     """
-    thing = copy.deepcopy(thing)
+    thing = copied(thing)
     try:
         kind.decode(thing)
     except Undecodable as exc:

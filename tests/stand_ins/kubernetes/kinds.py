@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ from . import metadata, names
 from .fields import STRING, Shape
 from .go import Undecodable
 from .metadata import NameRule
-from .status import Json, Problem
+from .status import Json, Problem, copied
 
 
 class Kind:
@@ -120,7 +119,7 @@ def api_object(**fields: Shape) -> Shape:
 def with_only(new: Json, old: Json, part: str) -> Json:
     """The old object with one part of the new."""
     meta = {**old["metadata"], "resourceVersion": new["metadata"].get("resourceVersion")}
-    return copy.deepcopy({**old, "metadata": meta}) | {part: new.get(part)}
+    return {**copied(old), "metadata": copied(meta), part: new.get(part)}
 
 
 def unknown_fields(shape: Shape, value: Any, where: str = "") -> Iterator[str]:

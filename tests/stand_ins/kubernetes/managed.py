@@ -126,7 +126,7 @@ def applied(
     mine = fields.leaves(shape, config)
     managers = owners | {me: Owned(mine, writer.api_version, last.time if last else "")}
     merged = fields.merge(shape, live, config)
-    if last and last.fields:
+    if last and not last.fields <= mine:
         merged = _pruned(shape, merged, managers, last.fields)
     changes = fields.compare(shape, _typed(live), _typed(merged))
     changed = changes.added | changes.modified

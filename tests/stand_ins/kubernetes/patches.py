@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
 from .fields import ANY, Shape
 from .go import Undecodable, from_json
-from .status import Json, Refused, bad_request
+from .status import Json, Refused, bad_request, copied
 
 MERGE, JSON, STRATEGIC, APPLY = (
     "application/merge-patch+json",
@@ -106,7 +105,7 @@ def _json_patched(live: Json, raw: bytes) -> Json:
     if len(operations) > _MOST_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}"
         raise Refused(413, "RequestEntityTooLarge", text)
-    result: Any = copy.deepcopy(live)
+    result: Any = copied(live)
     try:
         for operation in operations:
             result = _operated(result, operation)
@@ -127,7 +126,7 @@ def _operated(thing: Any, operation: Json) -> Any:
         return _removed(thing, path)
     if kind in ("move", "copy"):
         source = _steps(operation["from"])
-        value = copy.deepcopy(_found(thing, source))
+        value = copied(_found(thing, source))
         return _set(_removed(thing, source) if kind == "move" else thing, path, value, insert=True)
     if kind in ("add", "replace"):
         return _set(thing, path, operation.get("value"), insert=kind == "add")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from stand_ins.common.clock import Clock
@@ -17,7 +16,7 @@ from .managed import Writer
 from .metadata import rfc3339
 from .registry import Registry
 from .request import Call, Target
-from .status import Json, bad_request, method_not_allowed
+from .status import Json, bad_request, copied, method_not_allowed
 from .store import Key, Store
 from .users import Tokens
 
@@ -137,4 +136,4 @@ def _body(call: Call, kind: str) -> Json:
         found: Any = from_json(call.body)
     except Undecodable as exc:
         raise bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {exc}') from exc
-    return copy.deepcopy(found) if isinstance(found, dict) else {}
+    return copied(found) if isinstance(found, dict) else {}

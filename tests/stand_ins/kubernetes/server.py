@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from stand_ins.common import listener
+from stand_ins.common.certificates import Identity
 from stand_ins.common.clock import Clock
 from stand_ins.common.listener import TlsFiles
 
@@ -126,12 +127,19 @@ class ApiServer:
         self.start()
 
     def kubeconfig(
-        self, path: Path, *, token: str | None = None, namespace: str = "default", ca: Path | None = None
+        self,
+        path: Path,
+        *,
+        token: str | None = None,
+        identity: Identity | None = None,
+        namespace: str = "default",
+        ca: Path | None = None,
     ) -> Path:
         """Writes a kubeconfig; gives its path.
 
         Args:
             token: whose it is; None is the administrator's.
+            identity: a client certificate, instead of a token.
             ca: the certificate of the authority, with TLS; without it the certificate is not checked.
         """
         cluster: dict[str, Any] = {"server": self.address}
@@ -139,7 +147,21 @@ class ApiServer:
             cluster["certificate-authority-data"] = base64.b64encode(ca.read_bytes()).decode()
         elif self._tls:
             cluster["insecure-skip-tls-verify"] = True
-        return kubeconfig.write(path, cluster, {"token": self.token if token is None else token}, namespace)
+        user = {"token": self.token if token is None else token}
+        if identity is not None:
+            user = {"client-certificate": str(identity.cert), "client-key": str(identity.key)}
+        return kubeconfig.write(path, cluster, user, namespace)
+
+    def pod(self, directory: Path, token: str, namespace: str, ca: Path) -> dict[str, str]:
+        """Writes what the kubelet mounts into a pod: token, namespace, ca.crt.
+
+        Returns:
+            The variables by which a pod finds the server, which has to serve HTTPS.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in (("token", token), ("namespace", namespace), ("ca.crt", ca.read_text())):
+            (directory / name).write_text(content)
+        return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self._port)}
 
     def user(self, name: str, *groups: str) -> str:
         """A token of somebody, who may do nothing yet."""

@@ -13,6 +13,13 @@ from typing import Any
 Json = dict[str, Any]
 
 
+def copied(value: Any) -> Any:
+    """A deep copy of JSON, several times faster than copy.deepcopy."""
+    if isinstance(value, dict):
+        return {name: copied(below) for name, below in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
 class Refused(Exception):
     """The request ends here, with an error status and a `Status` (or a page of plain text)."""
 

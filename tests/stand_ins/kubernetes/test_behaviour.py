@@ -736,7 +736,9 @@ class TestWorkloads:
         )
         _, back = admin.apply("deployments", where, {"metadata": {"name": "web"}}, "restarter")
 
-        owned = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:checksum": {}}}}}}
+        owned: dict[str, Any] = {
+            "f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:checksum": {}}}}}
+        }
         assert owners(rolled)["restarter"] == owned
         assert "annotations" not in back["spec"]["template"]["metadata"]
         assert back["spec"]["template"]["spec"]["containers"]

@@ -464,11 +464,26 @@ class TestTls:
     ) -> None:
         master = authority.issue("ann", organizations=("system:masters",))
         nobody = authority.issue("bob", organizations=("developers",))
-
-        answers = [_with_certificate(secured, authority, who) for who in (master, nobody)]
+        answers = []
+        for who in (master, nobody):
+            config = secured.kubeconfig(tmp_path / "config", identity=who, ca=authority.cert)
+            answers.append(KubeAdmin(config).call("GET", "/api/v1/namespaces"))
 
         assert [status for status, _ in answers] == [200, 403]
         assert 'User "bob" cannot list' in answers[1][1]["message"]
+
+    def test_what_a_pod_finds(self, secured: ApiServer, authority: Authority, tmp_path: Path) -> None:
+        token = secured.account("default", "app")
+
+        variables = secured.pod(tmp_path / "pod", token, "default", authority.cert)
+
+        assert {path.name: path.read_text() for path in (tmp_path / "pod").iterdir()} == {
+            "token": token,
+            "namespace": "default",
+            "ca.crt": authority.cert.read_text(),
+        }
+        where = f"https://{variables['KUBERNETES_SERVICE_HOST']}:{variables['KUBERNETES_SERVICE_PORT']}"
+        assert where == secured.address
 
     def test_plain_http_is_told_so(self, secured: ApiServer) -> None:
         with connected(secured) as connection:
@@ -538,19 +553,6 @@ class connected:  # noqa: N801 - reads as a word
 
     def __exit__(self, *error: object) -> None:
         self._connection.close()
-
-
-def _with_certificate(server: ApiServer, authority: Authority, who: Any) -> tuple[int, Any]:
-    """Lists namespaces over TLS, as whom the certificate names."""
-    context = ssl.create_default_context(cafile=str(authority.cert))
-    context.load_cert_chain(who.cert, who.key)
-    connection = http.client.HTTPSConnection(urlsplit(server.address).netloc, timeout=10, context=context)
-    try:
-        connection.request("GET", "/api/v1/namespaces")
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
 
 
 def _managed(server: ApiServer, namespace: str) -> list[Any]:

@@ -5,7 +5,6 @@ The order in which things are checked is that of apiserver's endpoints/handlers 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from . import decoding, deletion, managed, metadata, patches, status
 from .kinds import Kind
 from .managed import Owners, Writer
 from .request import Call
-from .status import Json
+from .status import Json, copied
 from .store import Key, Store
 
 
@@ -91,7 +90,7 @@ class Writes:
     def _apply(self, call: Call, kind: Kind) -> Written:
         config = decoding.configuration(call, kind)
         old = self._store.get(_key(call, kind))
-        live = old or copy.deepcopy(kind.zero)
+        live = old or copied(kind.zero)
         writer = self._writer(call, kind)
         owners = managed.owners_of(live)
         if old is not None and not owners:
