@@ -63,7 +63,6 @@ class Calls:
         token: str | None,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
-        wrap_ttl: str | None = None,
         doing: str,
     ) -> Reply:
         """Make one call.
@@ -72,7 +71,6 @@ class Calls:
             method: GET, LIST, POST, PUT...
             path: without `/v1/`, not percent-encoded.
             token: who we are, or None for a login.
-            wrap_ttl: ask for the answer wrapped, such as `60s`.
             doing: what for, for messages: `reading secret/prod/db`.
 
         Raises:
@@ -83,7 +81,7 @@ class Calls:
             Denied, Invalid: see `faults.py` and `transport.py`.
         """
         about = f"vault at {self.address}: {printable(doing)}"
-        headers = _headers(token, wrap_ttl, about)
+        headers = _headers(token, about)
         request = _Request(method, path, f"v1/{encode(path, about)}", headers, body, query, about)
         with self._slots:
             raw = self._send(request)
@@ -202,7 +200,7 @@ def encode(path: str, about: str) -> str:
         raise Invalid(f"{about}: the path is not Unicode text", key=path) from None
 
 
-def _headers(token: str | None, wrap_ttl: str | None, about: str) -> dict[str, str]:
+def _headers(token: str | None, about: str) -> dict[str, str]:
     # requests would quote a value that is no header in its error.
     if token is not None and not _TOKEN.fullmatch(token):
         raise Denied(
@@ -212,8 +210,6 @@ def _headers(token: str | None, wrap_ttl: str | None, about: str) -> dict[str, s
     headers = {"Accept-Encoding": "identity"}
     if token is not None:
         headers["X-Vault-Token"] = token
-    if wrap_ttl is not None:
-        headers["X-Vault-Wrap-TTL"] = wrap_ttl
     return headers
 
 

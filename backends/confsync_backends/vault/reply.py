@@ -30,7 +30,6 @@ class Reply:
         data: `data` of the body.
         auth: `auth` of the body: a login.
         lease_id, lease_duration, renewable: the lease; "", 0 and False where there is none. Seconds.
-        wrap_info: `wrap_info` of the body: a wrapping token.
         warnings: what Vault remarks.
         errors: what a 404 says was not found: nothing for a secret, something for a mount or an unknown path.
         date: the server's time, seconds since the epoch, or None where it does not tell.
@@ -42,7 +41,6 @@ class Reply:
     lease_id: str = field(default="", repr=False)
     lease_duration: float = 0.0
     renewable: bool = False
-    wrap_info: Mapping[str, Any] | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = field(default=(), repr=False)
     errors: tuple[str, ...] = field(default=(), repr=False)
     date: float | None = None
@@ -120,7 +118,6 @@ def _reply(raw: Raw, body: Mapping[str, Any] | None, about: str, path: str) -> R
             lease_id=_typed(body, "lease_id", str, ""),
             lease_duration=float(_typed(body, "lease_duration", int, 0)),
             renewable=_typed(body, "renewable", bool, False),
-            wrap_info=_object(body, "wrap_info"),
             warnings=_texts(body, "warnings"),
             errors=_texts(body, "errors"),
             date=_date(raw),

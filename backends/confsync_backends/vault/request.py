@@ -21,7 +21,6 @@ class Request:
     path: str
     body: Mapping[str, Any] | None = field(repr=False)
     query: Mapping[str, str] | None
-    wrap_ttl: str | None
     doing: str
 
     @property

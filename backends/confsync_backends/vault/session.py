@@ -64,7 +64,6 @@ class Session:
         *,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
-        wrap_ttl: str | None = None,
         doing: str,
     ) -> tuple[Reply, int]:
         """Make a call as who we are, logging in first where nobody is, and once more where the login has ended.
@@ -76,7 +75,7 @@ class Session:
             Denied: the login failed. Until it is time to try again, the same error is raised without a call.
             Unavailable, Invalid: see `Calls.request`.
         """
-        request = Request(method, path, body, query, wrap_ttl, doing)
+        request = Request(method, path, body, query, doing)
         login = self._current()
         try:
             return self._send(request, login), login.number
@@ -138,7 +137,6 @@ class Session:
             token=login.grant.token,
             body=request.body,
             query=request.query,
-            wrap_ttl=request.wrap_ttl,
             doing=request.doing,
         )
 

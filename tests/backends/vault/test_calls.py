@@ -58,13 +58,6 @@ def test_a_query_and_a_body_are_sent(calls, vault, secret):
     assert read(calls, vault, secret).data["data"] == {"password": "two"}
 
 
-def test_a_wrapped_answer_says_only_how_to_unwrap_it(calls, vault, secret):
-    reply = read(calls, vault, secret, wrap_ttl="60s")
-
-    assert reply.data is None
-    assert reply.wrap_info["ttl"] == 60
-
-
 @pytest.mark.parametrize(
     "path",
     [
