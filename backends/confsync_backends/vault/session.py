@@ -45,6 +45,7 @@ class Session:
         self._lock = threading.Lock()  # for all that follows; `_login` may be read without
         self._login: Login | None = None
         self._number = 0
+        self._ended = False  # for good: what is still under way must neither log in anew nor make anything
         # Ours, given up for newer ones; they live on for the leases bound to them.
         self._left: list[Login] = []
         self._attempts = Attempts()  # to log in
@@ -73,7 +74,8 @@ class Session:
         Raises:
             Forbidden: the policies do not allow it; says which line of a policy would.
             Denied: the login failed. Until it is time to try again, the same error is raised without a call.
-            Unavailable, Invalid: see `Calls.request`.
+            Unavailable: the session has ended (`end`); and as `Calls.request`.
+            Invalid: see `Calls.request`.
         """
         request = Request(method, path, body, query, doing)
         login = self._current()
@@ -98,6 +100,8 @@ class Session:
                 raised without a call. A renewal is tried until the login ends, and then a new login, for ever.
         """
         with self._lock:
+            if self._ended:
+                return None
             if self._login is None and not self._attempts.failing:
                 return _NOTHING_YET
             login = self._ensure()
@@ -121,7 +125,11 @@ class Session:
                 self._login, self._number = login, login.number
 
     def end(self) -> None:
-        """Revoke the logins we made or went on from. One that cannot be revoked now runs out by itself: no error."""
+        """Revoke the logins we made or went on from. One that cannot be revoked now runs out by itself: no error.
+
+        It is for good: calls made later, or still under way, raise Unavailable where they would have to ask Vault.
+        """
+        self._ended = True  # before the lock: who waits for it to log in need not any more
         with self._lock:
             logins = self._left if self._login is None else [*self._left, self._login]
             self._login, self._left = None, []
@@ -131,6 +139,7 @@ class Session:
     # Calls. Those below, except `_current` and `_send`, want the lock, or take it where they say so.
 
     def _send(self, request: Request, login: Login) -> Reply:
+        self._refuse_if_ended(request.doing)
         return self._calls.request(
             request.method,
             request.path,
@@ -175,6 +184,10 @@ class Session:
     def _forbidden(self, request: Request, login: Login, *, doubtful: bool = False) -> Forbidden:
         return request.forbidden(self._calls.address, login.grant.policies, doubtful=doubtful)
 
+    def _refuse_if_ended(self, doing: str) -> None:
+        if self._ended:
+            raise Unavailable(f"vault at {self._calls.address}: {doing}: this source is closed")
+
     # Logging in.
 
     def _current(self) -> Login:
@@ -206,6 +219,7 @@ class Session:
     @contextmanager
     def _attempt(self) -> Iterator[Hashable]:
         """An attempt at having a login, if it is time for one; gives the credentials' stamp."""
+        self._refuse_if_ended("logging in")
         stamp = self._authenticator.stamp()
         self._attempts.check(self._now(), stamp)
         try:

@@ -744,12 +744,33 @@ def test_the_end_never_fails(open_session, approle, read, vault_server):
     assert session.export() is None
 
 
-def test_a_session_that_has_ended_can_begin_again(open_session, approle, read):
+def test_the_end_is_for_good(open_session, approle, read, vault_server):
     session = open_session(approle())
     read(session)
     session.end()
+    vault_server.forget_requests()
 
-    assert read(session) == 2
+    with pytest.raises(Unavailable, match="closed"):
+        read(session)
+    assert session.tend() is None
+    assert vault_server.requests == []
+
+
+def test_a_call_that_the_end_overtakes_does_not_log_in_anew(open_session, approle, read, shelf, vault_server):
+    """Its token is revoked before Vault looks at it: a new login would be nobody's to revoke."""
+    auth = approle()
+    session = open_session(auth)
+    read(session)
+    slow = vault_server.faults.late(1.0, path=shelf.path)
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read, session)
+        eventually(lambda: slow.hits == 1)
+        session.end()
+
+        with pytest.raises(Unavailable, match="closed"):
+            reading.result(10)
+    assert logins(vault_server, auth) == 1
 
 
 def test_an_unknown_mount_is_told_as_such(open_session, approle, read):
