@@ -13,7 +13,11 @@ class Clock(Protocol):
         """Wall time, seconds since the epoch: for records and people."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump: for delays and deadlines."""
+        """Seconds that never jump, and go on while the machine sleeps: for delays and deadlines."""
+
+
+_NEVER_JUMPS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine is suspended, as leases and tokens do."""
 
 
 class SystemClock:
@@ -23,4 +27,4 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_NEVER_JUMPS)

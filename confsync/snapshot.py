@@ -111,6 +111,9 @@ class View:
         """
         return text.strip("/")
 
+    def only_look(self) -> None:
+        """From now on do not fetch what fetching would make."""
+
     def look_up(self, path: str) -> tuple[Found, Any] | None:
         """As `find`, with the value in the type the store gave it."""
         found = self.find(path)

@@ -283,6 +283,12 @@ class Source(BaseModel):
         ),
     ] = None
 
+    @model_validator(mode="after")
+    def _keeps_or_revokes(self) -> Self:
+        if self.keep_leases and self.revoke == "always":
+            raise ValueError("keep_leases goes on with what revoke: always ends; choose one")
+        return self
+
     @property
     def options(self) -> dict[str, Any]:
         """The backend's own options, not yet validated."""

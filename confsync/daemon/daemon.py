@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 CONFIG = "@config"
 DUMP = "@dump"
+RETIRE = "@retire"
 _CONFIRMED = 60.0  # seconds for which a confirmation is believed
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
 _ABANDON = 2.0  # seconds a command that is stopped may take to die
@@ -78,6 +79,7 @@ class Daemon:
         self._owners: dict[str, str] = {}
         self._config_texts = self._texts()
         self._forced = False
+        self._retired: list[tuple[Controller, Controller]] = []
 
     @property
     def controller(self) -> Controller:
@@ -143,6 +145,7 @@ class Daemon:
         self._files.stop()
         with _ledger_may_fail():
             self._keep_counts()
+        self._close_retired(all_of_them=True)
         self._controller.core.close()
         if not orderly:
             log.error("stopped with work abandoned; what was begun is finished at the next start")
@@ -189,6 +192,13 @@ class Daemon:
         self._controller.start()
         core.hub.follow()
 
+    def _close_retired(self, *, all_of_them: bool = False) -> None:
+        """Close the sources of configurations before, once what was written with them has been replaced."""
+        for old, new in list(self._retired):
+            if all_of_them or new.settled:
+                self._retired.remove((old, new))
+                old.core.hub.close(keep=self._controller.core.hub)
+
     def _confirmed(self) -> bool:
         """Whether somebody has just confirmed a mass deletion; a note that lay around is not believed."""
         noted = self._ledger.flag("allow-mass-delete")
@@ -223,7 +233,8 @@ class Daemon:
                 self._controller.resync()
                 return
             old, self._controller = self._controller, new
-            old.core.hub.close(keep=new.core.hub)
+            old.core.hub.close(keep=new.core.hub, leased=False)
+            self._retired.append((old, new))
             log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
             self._begin()
             self._config_texts = texts
@@ -275,6 +286,8 @@ class Daemon:
         self._controller.on_templates(None if not name or swapped else {name})
 
     def _on_applied(self, assessment: Assessment, _: Outcome) -> None:
+        if self._retired:
+            self._queue.add(RETIRE)
         for target in assessment.targets:
             self._watch_target(target, assessment.name)
         for step in assessment.steps:
@@ -296,6 +309,8 @@ class Daemon:
                 raise
         elif item == DUMP:
             self._dump()
+        elif item == RETIRE:
+            self._close_retired()
         else:
             self._controller.handle(item)
 

@@ -202,6 +202,11 @@ class Ledger:
         found = self._rows("SELECT value FROM meta WHERE name = ?", name)
         return str(found[0][0]) if found else None
 
+    def flags(self, beginning: str) -> list[str]:
+        """The names of the notes that begin so."""
+        rows = self._rows("SELECT name FROM meta WHERE substr(name, 1, ?) = ?", len(beginning), beginning)
+        return sorted(str(name) for (name,) in rows)
+
     def put_flag(self, name: str, value: str | None) -> None:
         """Leave or remove a note."""
         if value is None:

@@ -65,6 +65,11 @@ class Controller:
         self._first_pass: set[str] = set(core.loaded.config.syncs)
         self._missed: dict[str, list[Callable[[], set[str]]]] = {}
 
+    @property
+    def settled(self) -> bool:
+        """Whether every sync has been reconciled with this configuration, well or not."""
+        return not self._first_pass
+
     def start(self) -> None:
         """Take up what is known of earlier runs, and look at everything."""
         for name in self.core.loaded.config.syncs:

@@ -22,6 +22,8 @@ from confsync.source.hub import SourceHub
 from confsync.source.keeping import Keeper
 from confsync.target import target_id
 
+_LEASES = "leases:"  # what a ledger's notes of kept leases begin with
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
@@ -77,9 +79,14 @@ class Core:
             else (default, *(s.environment or default for s in loaded.config.syncs.values()))
         )
 
-        def keeper(source: str) -> Keeper:
-            flag = f"leases:{source}"
-            return Keeper(lambda: ledger.flag(flag), lambda text: ledger.put_flag(flag, text), ledger.key)
+        def keeper(source: str, owner: str) -> Keeper:
+            flag = _LEASES + source
+            return Keeper(
+                lambda: ledger.flag(flag), lambda text: ledger.put_flag(flag, text), ledger.key, owner
+            )
+
+        if not looking:
+            _forget_leases(loaded, ledger)
 
         hub = SourceHub(
             loaded,
@@ -142,3 +149,11 @@ class Core:
     def close(self) -> None:
         """Close the sources; the ledger belongs to whoever opened it."""
         self.hub.close()
+
+
+def _forget_leases(loaded: LoadedConfig, ledger: Ledger) -> None:
+    """Remove the leases kept for sources that are gone, or do not keep any now: they are secrets."""
+    keeping = {name for name, source in loaded.config.sources.items() if source.keep_leases}
+    for flag in ledger.flags(_LEASES):
+        if flag.removeprefix(_LEASES) not in keeping:
+            ledger.put_flag(flag, None)

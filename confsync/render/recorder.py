@@ -86,6 +86,8 @@ class Recorder:
         """
         if self.encrypted:
             raise RenderError("the ciphertexts found so far are decrypted first")  # a path may depend on them
+        if self.missing:
+            source.view.only_look()  # nothing will be written: nothing is to be made for it
         read = PathRead(source.name, path)
         self.missed[read] = None  # also where asking fails: what was wanted is what the sync waits for
         with budget.waiting():

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from confsync.address import Wanted, parse
+from confsync.address import Wanted, parse, spelled
 from confsync.driver import Address, Entry, Secret
 from confsync.errors import Invalid, SourceError
 from confsync.snapshot import Absent, Found, Problem, Snapshot, View
@@ -42,6 +42,10 @@ class AddressedView(View):
         """The canonical spelling; a leading slash means the store's root. Raises `SourceError`: it is no path."""
         return str(_parsed(text))
 
+    def only_look(self) -> None:
+        """From now on do not fetch what fetching would make."""
+        self._looking = True
+
     def find(self, path: str) -> Found | None:
         """The secret or field at `path`: text as it is, all else as JSON.
 
@@ -73,17 +77,20 @@ class AddressedView(View):
         return None
 
     def under(self, prefix: str) -> list[str]:
-        """The names one step below `prefix`, sorted; those that have more below end in `/`.
+        """The names one step below `prefix`, spelled as in a path, sorted; those that have more below end in `/`.
+
+        Args:
+            prefix: below the environment's; with a leading slash, which may be all, from the store's root.
 
         Raises:
-            SourceError: the store does not list them to us.
+            SourceError: the store does not list them to us, or `prefix` is no path.
         """
         names: set[str] = set()
         wanted = _place(prefix)
         for base in ("",) if wanted.absolute else self.prefixes:
             listing = self._secret(Address(wanted.under(base).path + "/"), prefix)
             names |= set(listing.data["names"]) if listing is not None and listing.data else set()
-        return sorted(name for name in names if name.strip("/") not in ("", ".", ".."))
+        return sorted(spelled(name) for name in names if name.strip("/") not in ("", ".", ".."))
 
     def children(self, prefix: str) -> list[str]:
         """The names of the secrets one step below `prefix`."""
@@ -104,7 +111,7 @@ class AddressedView(View):
     def below(self, prefix: str) -> list[str]:
         """The path of every secret below `prefix`, at any depth, sorted. Raises as `paths`."""
         found: list[str] = []
-        left = [prefix.rstrip("/")]
+        left = [_without_slash(prefix)]
         while left:
             directory = left.pop()
             for name in self.under(directory):
@@ -168,7 +175,7 @@ class AddressedView(View):
 
     def _asked(self, path: str) -> Iterator[Address]:
         """The addresses a path may stand for: of a secret, or of the names below it."""
-        wanted = _place(path) if not path.strip("/") else _parsed(path)
+        wanted = _parsed(path) if path.strip("/") else _place(path)
         for prefix in ("",) if wanted.absolute else self.prefixes:
             address = wanted.under(prefix)
             yield address
@@ -182,11 +189,24 @@ class AddressedView(View):
 
 def _place(prefix: str) -> Wanted:
     """A place to list; unlike a path it may be the root, and there is nothing in it but its name."""
-    return Wanted(prefix.strip("/"), prefix.startswith("/"))
+    if not prefix.strip("/"):
+        return Wanted("", prefix.startswith("/"))
+    wanted = _parsed(prefix)
+    if wanted.parameters or wanted.field is not None:
+        raise Invalid(
+            f"{prefix!r} is nothing to list: it has a # or ?; in a name these are spelled %23 and %3F",
+            key=prefix,
+        )
+    return wanted
+
+
+def _without_slash(prefix: str) -> str:
+    """Without the slash at its end, but for that which is all of the store's root."""
+    return prefix.rstrip("/") or prefix[:1]
 
 
 def _below(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name
+    return f"{directory.rstrip('/')}/{name}" if directory else name
 
 
 def _parsed(path: str) -> Wanted:

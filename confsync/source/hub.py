@@ -34,7 +34,7 @@ class SourceHub:
     Args:
         environments: which environments are in use; a source is read under the prefixes these give it.
         known: source name -> prefix -> number of keys accepted before a restart.
-        keeper: source name -> where it keeps leases over a restart; None where nothing is kept.
+        keeper: (source name, whose leases they are) -> where they are kept over a restart; None: nowhere.
         notify: called with each `Event`, from any thread; must not block.
         looking: only look, whatever a view is asked for: nothing is fetched that fetching makes.
         reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
@@ -50,7 +50,7 @@ class SourceHub:
         clock: Clock,
         *,
         known: Callable[[str], Mapping[str, int]] = lambda _: {},
-        keeper: Callable[[str], Keeper] | None = None,
+        keeper: Callable[[str, str], Keeper] | None = None,
         notify: Callable[[Event], None] = lambda _: None,
         looking: bool = False,
         reuse: SourceHub | None = None,
@@ -82,7 +82,9 @@ class SourceHub:
         known: Callable[[str], Mapping[str, int]],
     ) -> AnySource:
         if isinstance(backend, AddressedBackend):
-            keeper = self._keeper(name) if self._keeper is not None and config.keep_leases else None
+            keeps = self._keeper is not None and config.keep_leases
+            owner = f"{backend.address} {config.model_dump_json(exclude={'sensitive', 'revoke'})}"
+            keeper = self._keeper(name, owner) if keeps and self._keeper is not None else None
             return AddressedSource(
                 name,
                 backend,
@@ -187,10 +189,18 @@ class SourceHub:
             else:
                 source.resync()
 
-    def close(self, keep: SourceHub | None = None) -> None:
-        """Close every source that `keep` did not take over, and wait for its thread. Idempotent."""
+    def close(self, keep: SourceHub | None = None, *, leased: bool = True) -> None:
+        """Close every source that `keep` did not take over, and wait for its thread. Idempotent.
+
+        Args:
+            leased: also those whose credentials may be in use until others have replaced them.
+        """
         kept = set(keep.sources.values()) if keep else set()
-        ending = {name: source for name, source in self.sources.items() if source not in kept}
+        ending = {
+            name: source
+            for name, source in self.sources.items()
+            if source not in kept and (leased or not isinstance(source, AddressedSource))
+        }
         for source in ending.values():
             source.close()
         for name in ending:

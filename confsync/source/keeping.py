@@ -60,14 +60,20 @@ class Keeper:
         save: keeps a text; may raise LedgerError, which is told and survived.
         key: of the ledger. Who can read the state directory's key can read what is kept; who gets hold of the ledger
             alone cannot.
+        owner: whose leases they are: the store, and who logs in there. What was kept for another cannot be read.
     """
 
     def __init__(
-        self, load: Callable[[], str | None], save: Callable[[str | None], None], key: bytes
+        self,
+        load: Callable[[], str | None],
+        save: Callable[[str | None], None],
+        key: bytes,
+        owner: str = "",
     ) -> None:
         self._load = load
         self._save = save
         self._key = key
+        self._owner = owner
 
     def load(self) -> Kept | None:
         """What was kept, or None where there is nothing, or it cannot be read any more."""
@@ -82,7 +88,9 @@ class Keeper:
             kept = json.loads(self._decrypted(text))
             return Kept(_unpacked(kept["session"]), tuple(_lease(one) for one in kept["leases"]))
         except (ValueError, KeyError, TypeError):
-            log.warning("the leases kept by an earlier process cannot be read; they are fetched anew")
+            log.warning(
+                "the leases kept by an earlier process are of another login or cannot be read; they are fetched anew"
+            )
             return None
 
     def save(
@@ -126,8 +134,10 @@ class Keeper:
     def _cipher(self) -> Any:
         from cryptography.fernet import Fernet
 
-        digest = hashlib.blake2b(self._key, digest_size=32, person=b"confsync-keep").digest()
-        return Fernet(base64.urlsafe_b64encode(digest))
+        digest = hashlib.blake2b(
+            self._owner.encode(), key=self._key[:64], digest_size=32, person=b"confsync-keep"
+        )
+        return Fernet(base64.urlsafe_b64encode(digest.digest()))
 
 
 def _lease(one: dict[str, Any]) -> KeptLease:

@@ -393,7 +393,9 @@ def test_the_json_schema_knows_every_field_and_refuses_others():
         if model.get("type") == "object" and name != "Source":
             assert model["additionalProperties"] is False, name
             fields = model["properties"].values()
-            assert all({"description", "anyOf", "const"} & {*resolve(field, schema), *field} for field in fields), name
+            assert all(
+                {"description", "anyOf", "const"} & {*resolve(field, schema), *field} for field in fields
+            ), name
 
 
 def test_every_reference_of_the_json_schema_leads_somewhere():
@@ -412,3 +414,17 @@ def test_every_reference_of_the_json_schema_leads_somewhere():
                 walk(child)
 
     walk(schema)
+
+
+def test_a_source_cannot_keep_leases_and_revoke_them(load):
+    loaded = "sources: {s: {backend: vault, keep_leases: true, revoke: always}}\n"
+    with pytest.raises(ConfigError, match="keep_leases goes on with what revoke: always ends; choose one"):
+        load(loaded)
+
+
+def test_only_sources_with_logins_take_what_is_about_leases(load):
+    from confsync.source.registry import validate_source
+
+    loaded = load("sources:\n  values:\n    backend: file\n    path: v.yaml\n    keep_leases: true\n")
+    with pytest.raises(ConfigError, match="5:5: keep_leases is for sources with logins and leases"):
+        validate_source(loaded, "values")

@@ -334,6 +334,18 @@ def test_lists(apps):
     assert apps.text("{{ vault.list('/prod/apps')|join(' ') }}") == "db db/ old/ web"
 
 
+def test_the_stores_root_is_listed_by_its_slash(apps):
+    assert apps.text("{{ vault.list('/')|join(' ') }}|{{ vault.dirs('/')|join(' ') }}") == "prod/|prod"
+
+
+def test_a_listed_name_reads_that_secret_whatever_signs_it_has(vault):
+    for name in ("north", "north#pw", "what?a=1"):
+        vault.put(f"s/{name}", pw=f"of {name}")
+
+    listing = "{% for n in vault.list('s') %}{{ vault('s/' ~ n).pw }};{% endfor %}"
+    assert vault.text(listing) == "of north;of north#pw;of what?a=1;"
+
+
 def test_what_was_listed_is_recorded(apps):
     assert apps.reads("{{ vault.list('apps') }}{{ vault.dirs() }}{{ vault.children('/prod/') }}") == (
         [],
@@ -684,3 +696,18 @@ def test_a_store_that_is_down_fails_only_who_wants_it(vault):
     assert vault.text("{{ etcd('k') }}") == "v"
     with pytest.raises(Unavailable, match="it is down"):
         vault.text("{{ etcd('k') }}{{ vault('db').x }}")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ etcd('nope') }} {{ vault('/" + CREDS + "').username }}",
+        "{{ vault('/" + CREDS + "' ~ etcd('suffix')).username }}",
+        "{{ vault('/" + CREDS + "', name=etcd('nope')).username }}",
+    ],
+)
+def test_a_render_in_which_a_key_is_missing_makes_nothing(vault, template):
+    vault.store.lends(CREDS, duration=60)
+    with pytest.raises(MissingKeys):
+        vault.text(template)
+    assert [call for call in vault.store.calls if call.kind == "fetch"] == []

@@ -127,3 +127,14 @@ def test_a_ledger_that_fails_is_survived(caplog):
     keeper.save(None, [])
     assert keeper.load() is None
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_what_was_kept_for_another_store_or_login_is_not_believed():
+    drawer = Drawer()
+    mine = Keeper(lambda: drawer.text, drawer._save, KEY, "http://one/ {auth: token}")
+    other = Keeper(lambda: drawer.text, drawer._save, KEY, "http://two/ {auth: token}")
+    lease = Lease("l", 60.0, renewable=True)
+    secret = Secret({"user": "u"}, lease=lease, session=1)
+    mine.save(b"s", [(Address("db/creds/app"), secret, LeaseClock.of(lease, 0.0), 1e10)])
+    assert mine.load() is not None
+    assert other.load() is None
