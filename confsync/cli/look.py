@@ -149,14 +149,18 @@ def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
         path = view.spell(text)
         yield from [path, *view.under(path)] if path else view.under("")
         return
-    for path in view.below(text.rstrip("/")):
+    for path in view.below(text):
         yield from fields(view, path) if values else [path]
 
 
 def fields(view: View, path: str) -> list[str]:
-    """Each field of the secret at `path`, spelled as a key."""
+    """Each field of the secret at `path`, spelled as a key; one without a name has no spelling."""
+    from collections.abc import Mapping
+
     looked = view.look_up(path)
-    return [] if looked is None else [f"{path}#{field}" for field in sorted(looked[1])]
+    if looked is None or not isinstance(looked[1], Mapping):
+        return []
+    return [f"{path}#{field}" for field in sorted(looked[1]) if field]
 
 
 def keys_of(view: View) -> list[str]:

@@ -102,7 +102,11 @@ class AddressedLookup:
         return self._recorder.look_up(self._source, str(self._wanted(path, {}))) is not None
 
     def list(self, prefix: str = "") -> Sequence[str]:
-        """The names one step below `prefix`; those with more below end in `/`."""
+        """The names one step below `prefix`, as a path spells them; those with more below end in `/`.
+
+        Args:
+            prefix: a path below the environment's prefix; `/`, or what begins with it, is from the store's root.
+        """
         return [*self._listed(prefix)]
 
     def children(self, prefix: str = "") -> Sequence[str]:
@@ -158,7 +162,10 @@ class AddressedLookup:
         return MissingValue(self._recorder, self._source, name, template_position())
 
     def _listed(self, prefix: str) -> Sequence[str]:
-        return self._recorder.list_names(self._source, _text(prefix).rstrip("/"))
+        place = _text(prefix)
+        return self._recorder.list_names(
+            self._source, place.rstrip("/") or place[:1]
+        )  # "/" is the store's root
 
     def _wanted(self, path: Any, parameters: Mapping[str, Any]) -> Wanted:
         try:

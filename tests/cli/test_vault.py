@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from stand_ins.vaulted import text
 
+from confsync.redact import DOTS
 from confsync.testing.leaks import Leaks
 
 PASSWORD = "correct horse battery staple"
@@ -143,3 +145,20 @@ def test_apply_of_static_secrets_leaves_no_login_behind(vaulted):
 
     assert vaulted.read("app") == PASSWORD
     assert vaulted.logins(auth) == 0
+
+
+def test_a_secret_named_like_the_field_of_another_is_masked_as_a_secret(vaulted):
+    vaulted.put("north", pw=PASSWORD)
+    vaulted.put("north#pw", pw=PLAIN)
+    vaulted.configure({"app": text("{{ vault('north').pw }}", "app")}, prod={}, sensitive=True)
+
+    listed = vaulted.confsync("ls", "vault:", "--values", "--output", "json")
+    by_its_mount = vaulted.confsync("ls", f"vault:/{vaulted.kv}/", "--output", "json")
+
+    assert listed.returncode == 0, listed.stderr
+    assert {row["key"]: row["value"] for row in json.loads(listed.stdout)} == {
+        "vault:north#pw": DOTS,
+        "vault:north%23pw#pw": DOTS,
+    }
+    assert f"vault:/{vaulted.kv}/north%23pw" in {row["key"] for row in json.loads(by_its_mount.stdout)}
+    assert vaulted.confsync("get", "vault:north%23pw#pw", "--reveal").stdout == f"{PLAIN}\n"

@@ -140,6 +140,39 @@ def test_listings_of_all_layers_are_one(rig, view):
     assert one.below("/common") == ["/common/a", "/common/c", "/common/d/y"]
 
 
+def test_a_listed_name_with_the_signs_of_an_address_reads_that_secret(rig, view):
+    rig.store.put("prod/north", {"pw": "field"})
+    rig.store.put("prod/north#pw", {"pw": "other"})
+    rig.store.put("prod/a?b=1/100%", {"pw": "deep"})
+    one = view("prod")
+
+    assert one.under("") == ["a%3Fb=1/", "north", "north%23pw"]
+    assert one.children("") == ["north", "north%23pw"]
+    assert one.directories("") == ["a%3Fb=1"]
+    assert one.under("a%3Fb=1") == ["100%25"]
+    assert one.paths() == ["a%3Fb=1/100%25", "north", "north%23pw"]
+    assert [one.look_up(path)[1]["pw"] for path in one.paths()] == ["deep", "field", "other"]
+    assert one.look_up("north%23pw#pw")[1] == "other"
+    assert one.look_up("north%23p") is None
+    assert one.absent("north%23p").nearest == "north%23pw"
+
+
+def test_the_stores_root_is_listed_whatever_the_prefix(rig, view):
+    rig.store.put("prod/db", {"a": "1"})
+    rig.store.put("top", {"a": "1"})
+    one = view("prod")
+
+    assert one.under("/") == ["prod/", "top"]
+    assert one.below("/") == ["/prod/db", "/top"]
+    assert one.problem(["/"]) is None
+
+
+@pytest.mark.parametrize("place", ["db#a", "db?version=2", "../other", "a/../../other"])
+def test_what_is_no_place_is_not_listed(view, place):
+    with pytest.raises(Invalid, match=r"is nothing to list|is no path of a secret"):
+        view("prod").under(place)
+
+
 def test_names_that_lead_nowhere_are_left_out_so_that_no_walk_goes_in_circles(rig, view, monkeypatch):
     rig.store.put("a", {"k": "1"})
     monkeypatch.setattr(rig.backend, "names", lambda _: ("", "..", "../", "./", "/", "a", "//"))
