@@ -40,7 +40,9 @@ def configure(form: Format, level: str) -> None:
 def _thread_ended(told: threading.ExceptHookArgs) -> None:
     if not isinstance(told.exc_value, SystemExit):
         name = told.thread.name if told.thread else ""
-        log.critical("a thread has ended: please report it", exc_info=told.exc_value, extra={"in_thread": name})
+        log.critical(
+            "a thread has ended: please report it", exc_info=told.exc_value, extra={"in_thread": name}
+        )
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:

@@ -266,6 +266,8 @@ def cases(draw: st.DrawFn) -> Case:
         return Case(
             {"templates": {"a": {"inline": text}, "b": "plain.j2"}, "to": {"directory": "out"}}, found, text
         )
+    if draw(st.booleans()):
+        text, found = "{{ each.value }}\n", ()  # which seldom fails, so that there are paths
     items, path = draw(st.sampled_from(ITEMS)), draw(st.sampled_from(PATHS))
     sync = {"for_each": items, "template": {"inline": text}, "to": path}
     return Case(

@@ -19,6 +19,7 @@ from confsync.reconcile.apply import Applier
 from confsync.reconcile.core import Core
 from confsync.reconcile.reconciler import Reconciler
 from confsync.redact import DOTS, redactor
+from confsync.redact import words as words_of
 from confsync.render.renderer import RenderFailed
 from confsync.sinks import sink_for
 
@@ -89,6 +90,30 @@ def test_of_a_secret_that_is_too_long_for_a_message_no_half_is_shown(stage):
 def test_no_path_is_made_of_what_a_secret_became(stage, way):
     failed = failure(stage, "x", for_each="vault.items()", to="{{ each.value|" + way + " }}")
     assert "a path may not depend on a sensitive value" in str(failed.error)
+
+
+@pytest.mark.parametrize(
+    ("sync", "word"),
+    [
+        (
+            {"template": {"inline": "{% for c in vault('pw') %}{{ loop.index }}{{ c|upper }}{% endfor %}\n"}},
+            "6W70",
+        ),
+        ({"data": {"KEY": {"template": "{% for c in vault('pw') %}x{{ c }}{% endfor %}"}}}, "xw"),
+        ({"data": {"KEY": "vault:unicode"}}, "u00e9bcd"),
+    ],
+)
+def test_a_check_does_not_show_words_that_nobody_has_followed(stage, sync, word):
+    stores = {**STORES, "vault": {**STORES["vault"], "unicode": "ab\u00e9bcd\u00e9efgh".encode()}}
+    rendering = stage.render({"to": {"file": {"path": "out", "format": "properties"}}, **sync}, stores)
+    (desired,) = rendering.desired
+    words = sorted(words_of(desired.content.decode().replace("KEY", "")), key=len)
+
+    assert any(word in one for one in words)
+    assert (
+        redactor(rendering.secrets)(f"cannot use {words[-1]} for KEY here")
+        == f"cannot use {DOTS} for KEY here"
+    )
 
 
 def test_what_is_made_of_a_secret_is_not_kept_without_end(stage):
