@@ -14,7 +14,7 @@ from stand_ins.vaulted import text
 from confsync.testing.leaks import Leaks
 from confsync.testing.waiting import eventually
 
-ROLES, ROTATIONS = 5, 4
+ROLES, ROTATIONS = 7, 3
 
 
 class Consumer:
@@ -66,11 +66,11 @@ def grant(*mounts, capability="read"):
 
 
 def test_over_twenty_rotations_a_consumer_never_holds_a_dead_credential(vaulted):
-    """Five roles of two seconds, one of them renewed on the way; each is rotated four times and has its own reload."""
-    mount, _ = vaulted.admin.database("2s", "2s")
+    """Seven roles of three seconds, one of them renewed on the way; each is rotated three times, each has a reload."""
+    mount, _ = vaulted.admin.database("3s", "3s")
     names = [f"role{number}" for number in range(ROLES)]
     for number, name in enumerate(names):
-        vaulted.admin.database_role(mount, name, "1s" if number == 4 else "2s", "2s")
+        vaulted.admin.database_role(mount, name, "2s" if number == 0 else "3s", "3s")
     vaulted.configure(
         {
             name: text(
@@ -94,7 +94,8 @@ def test_over_twenty_rotations_a_consumer_never_holds_a_dead_credential(vaulted)
         reloaded = [line.split()[0] for line in (vaulted.root / f"{name}.log").read_text().splitlines()]
         assert reloaded[: len(users)] == users, "one reload for each rotation"
         if vaulted.server is not None:
-            assert vaulted.server.count("GET", f"{mount}/creds/{name}") == len(set(reloaded))
+            made = vaulted.server.count("GET", f"{mount}/creds/{name}")
+            assert made - len(set(reloaded)) in (0, 1), "one may just have been made when the end came"
 
 
 class Reader:
@@ -211,11 +212,13 @@ def test_what_is_revoked_at_the_end_is_as_configured(vaulted):
             user_of(vaulted, name)
         assert {name: vaulted.logins(auth) for name, auth in logins.items()} == dict.fromkeys(logins, 1)
 
-    left = {
-        name: (vaulted.logins(auth), len(vaulted.leases(f"{mount}/creds/{name}")))
-        for name, auth in logins.items()
-    }
-    assert left == {"static": (0, 0), "always": (0, 0), "never": (1, 1), "unless_leased": (1, 1)}
+    def left():
+        leases = {name: len(vaulted.leases(f"{mount}/creds/{name}")) for name in logins}
+        return {name: (vaulted.logins(auth), leases[name]) for name, auth in logins.items()}
+
+    # A real Vault takes a moment to end the leases of a login.
+    wanted = {"static": (0, 0), "always": (0, 0), "never": (1, 1), "unless_leased": (1, 1)}
+    eventually(lambda: left() == wanted)
     assert not daemon.lines("could not be revoked")
 
 
