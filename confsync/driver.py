@@ -126,10 +126,13 @@ class Driver(ABC):
     Class attributes:
         Options: the `DriverOptions` subclass that validates what the user wrote.
         sensitive: whether its values are secrets unless the configuration says otherwise.
+        packages: the Python packages it imports only when it first needs them, so that one that is not installed is
+            told when the configuration is checked, with nothing imported yet.
     """
 
     Options: ClassVar[type[DriverOptions]]
     sensitive: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from confsync.text import did_you_mean
 
 GROUP = "confsync.backends"
 _LEASED = ("revoke", "keep_leases")
+_ENCRYPTS = "cryptography"  # what is kept of leases
 
 
 def backend_names() -> list[str]:
@@ -36,9 +38,17 @@ def load_backend(name: str) -> type[Driver]:
     try:
         loaded: type[Driver] = point.load()
     except ImportError as exc:
-        install = f"pip install 'confsync[{name}]'"
-        raise ConfigError(f"backend {name!r} needs the Python package {exc.name!r}", hint=install) from exc
+        raise _not_installed(f"backend {name!r}", exc.name, name) from exc
+    for package in loaded.packages:
+        if find_spec(package) is None:
+            raise _not_installed(f"backend {name!r}", package, name)
     return loaded
+
+
+def _not_installed(what: str, package: str | None, extra: str) -> ConfigError:
+    return ConfigError(
+        f"{what} needs the Python package {package!r}", hint=f"pip install 'confsync[{extra}]'"
+    )
 
 
 def _points(name: str) -> Iterator[metadata.EntryPoint]:
@@ -52,7 +62,8 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], Driv
     """The driver and options of the source `name`.
 
     Raises:
-        ConfigError: with file and line: no such backend, or options it does not take.
+        ConfigError: with file and line: no such backend, a package it needs is not installed, or options it does
+            not take.
     """
     source = loaded.config.sources[name]
     try:
@@ -67,6 +78,11 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], Driv
                 f"{name_of} is for sources with logins and leases; backend {source.backend!r} has none",
                 where=loaded.where(("sources", name, name_of), of_key=True),
             )
+    if source.keep_leases and find_spec(_ENCRYPTS) is None:
+        missing = _not_installed("keep_leases", _ENCRYPTS, "vault")
+        raise ConfigError(
+            missing.message, where=loaded.where(("sources", name, "keep_leases")), hint=missing.hint
+        )
     try:
         return backend, backend.Options.model_validate(source.options)
     except ValidationError as exc:

@@ -28,6 +28,7 @@ class VaultBackend(AddressedBackend):
 
     Options = VaultOptions
     sensitive: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("hvac", "requests")
 
     def __init__(self, options: VaultOptions, calls: Calls, session: Session, clock: Clock) -> None:
         self._calls = calls
