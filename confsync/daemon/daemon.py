@@ -289,7 +289,11 @@ class Daemon:
         if self._retired:
             self._queue.add(RETIRE)
         for target in assessment.targets:
+            path = target.partition(":")[2]
+            is_new = path not in self._owners
             self._watch_target(target, assessment.name)
+            if is_new:  # somebody may have changed it after it was written and before it was watched
+                self._controller.on_drift(assessment.name, path)
         for step in assessment.steps:
             if step.desired is None:
                 self._owners.pop(step.spec.path, None)

@@ -47,6 +47,11 @@ def kill_after(pid, seconds):
     assert os.WIFSIGNALED(status), "the child failed by itself"
 
 
+def longest(number, seen):
+    """The longest life of this child: longer and longer while the machine is too slow for a write to be finished."""
+    return LONGEST if len(seen) > 1 else LONGEST * (1 + number / 10)
+
+
 def writer(spec, contents, **options):
     """A function that writes the next content each time it is called."""
     turns = itertools.cycle(contents)
@@ -76,7 +81,7 @@ def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable):
     for number in range(KILLS // 2):
         turns = [TWO, ONE] if number % 2 else [ONE, TWO]  # however slow the machine, each is first at times
         pid = in_a_child(writer(spec, turns, undoable=undoable))
-        kill_after(pid, moments.uniform(0, LONGEST))
+        kill_after(pid, moments.uniform(0, longest(number, seen)))
 
         content = sink.observe(spec).content
         assert content in (ONE, TWO)
@@ -97,7 +102,7 @@ def test_a_directory_survives_being_killed_at_any_moment(tmp_path):
 
     for number in range(KILLS):
         pid = in_a_child(writer(spec, [new, old] if number % 2 else [old, new]))
-        kill_after(pid, moments.uniform(0, 2 * LONGEST))
+        kill_after(pid, moments.uniform(0, 2 * longest(number, seen)))
 
         content = sink.observe(spec).content
         assert content in (old, new)
