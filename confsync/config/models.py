@@ -264,7 +264,9 @@ class Source(BaseModel):
         bool | list[str] | None,
         Field(
             description="Whether its values are secrets: true, false, or a list of globs of paths; "
-            "by default what the backend says."
+            "by default what the backend says. A source that is asked for one secret at a time (vault) has globs of "
+            "`secret`, for all its fields, or `secret#field`. They hold however it is spelled: below an environment's "
+            "prefix or from the root, with or without parameters. One read as a whole is sensitive if a field may be."
         ),
     ] = None
 

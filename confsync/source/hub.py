@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
@@ -15,6 +13,7 @@ from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend, Backend, Driver
 from confsync.errors import ConfigError, SourceError
 from confsync.snapshot import UnreadableView, View
+from confsync.source import sensitivity
 from confsync.source.addressed import AddressedSource
 from confsync.source.changes import Event
 from confsync.source.keeping import Keeper
@@ -71,7 +70,7 @@ class SourceHub:
                 opened.callback(backend.close)
                 self.sources[name] = self._made(name, config, backend, wanted, known)
             opened.pop_all()
-        self._is_sensitive = {name: _sensitivity(source) for name, source in self._config.sources.items()}
+        self._is_sensitive = {name: self._sensitivity(name) for name in self.sources}
 
     def _made(
         self,
@@ -103,6 +102,16 @@ class SourceHub:
             clock=self._clock,
             known=known(name),
             notify=self._notify,
+        )
+
+    def _sensitivity(self, name: str) -> Callable[[str], bool]:
+        config = self._config.sources[name]
+        said = load_backend(config.backend).sensitive if config.sensitive is None else config.sensitive
+        if not isinstance(self.sources[name], AddressedSource):
+            return sensitivity.by_key(said)
+        environments = self._config.environments.values()
+        return sensitivity.by_address(
+            said, (prefix for one in environments for prefix in one.get(name, ROOT))
         )
 
     def has(self, name: str, config: SourceConfig, prefixes: tuple[str, ...]) -> bool:
@@ -206,21 +215,3 @@ class SourceHub:
         for name in ending:
             if name in self._threads:
                 self._threads[name].join(timeout=5)
-
-
-def _sensitivity(source: SourceConfig) -> Callable[[str], bool]:
-    said = source.sensitive
-    if said is None:
-        said = load_backend(source.backend).sensitive
-    if isinstance(said, bool):
-        always = said
-        return lambda _: always
-    fields = _globs(said)
-    secrets = _globs(
-        glob.partition("#")[0] for glob in said
-    )  # a secret read as a whole shows each of its fields
-    return lambda path: (fields if "#" in path else secrets).match(path.strip("/")) is not None
-
-
-def _globs(globs: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(fnmatch.translate(glob.strip("/")) for glob in globs) or r"(?!)")

@@ -1,0 +1,82 @@
+"""Which values of a source are secrets: all, none, or those whose names match a list of globs.
+
+One secret of an addressed source has many spellings: below a prefix or from the root, with or without parameters,
+whole or one field. The globs are matched against all of them, so that no spelling shows what another hides. In doubt
+a value is a secret.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from confsync.address import Wanted, parse, spelled
+
+
+def by_key(said: bool | Sequence[str]) -> Callable[[str], bool]:
+    """Tells whether the value of a key is a secret.
+
+    Args:
+        said: whether all are, or globs of keys as an environment shows them.
+    """
+    if isinstance(said, bool):
+        return lambda _: said
+    keys = _any_of(glob.strip("/") for glob in said)
+    return lambda path: keys.match(path.strip("/")) is not None
+
+
+def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
+    """Tells whether what an addressed source gives at a path is a secret.
+
+    A glob of a secret, without `#`, covers each of its fields. A secret read as a whole shows each field, so that it
+    is one if any field might be.
+
+    Args:
+        said: whether all are, or globs of `secret` or `secret#field`, below any environment's prefix or from the root.
+        prefixes: those of all environments.
+    """
+    if isinstance(said, bool):
+        return lambda _: said
+    every_prefix = {prefix.strip("/") for prefix in prefixes} | {""}
+    globs = [glob.strip("/") for glob in said]
+    full = _any_of(globs)
+    begun = _any_of(start for glob in globs for start in _starts(glob))
+
+    def is_sensitive(path: str) -> bool:
+        try:
+            wanted = parse(path)
+        except ValueError:
+            return True
+        # Matched as the store names it and as an address spells it, since a glob may be written as either.
+        secrets = {text for name in _names(wanted, every_prefix) for text in (name, spelled(name))}
+        if any(map(full.match, secrets)):
+            return True
+        if wanted.field is None:
+            return any(begun.match(f"{secret}#") for secret in secrets)
+        return any(full.match(f"{secret}#{wanted.field}") for secret in secrets)
+
+    return is_sensitive
+
+
+def _names(wanted: Wanted, prefixes: set[str]) -> set[str]:
+    """Each name a secret has: from the root, and below every prefix it lies under."""
+    from_root = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in prefixes}
+    below = {
+        name[len(prefix) + 1 :] for name in from_root for prefix in prefixes if _lies_under(name, prefix)
+    }
+    return from_root | below
+
+
+def _lies_under(name: str, prefix: str) -> bool:
+    return prefix != "" and name.startswith(f"{prefix}/")
+
+
+def _starts(glob: str) -> list[str]:
+    """The glob cut off after each of its parts: one of them matches a text if what the glob matches may begin so."""
+    ends = [part.end() for part in re.finditer(r"\[!?\]?[^\]]*\]|.", glob, re.DOTALL)]
+    return [glob[:end] for end in ends]
+
+
+def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs) or r"(?!)")

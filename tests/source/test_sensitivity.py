@@ -1,0 +1,106 @@
+"""Which values are secrets: one glob covers every spelling of what it names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confsync.source.sensitivity import by_address, by_key
+
+PREFIXES = ("secret/prod/shop", "/secret/common/", "")
+
+SPELLINGS = [
+    "db#password",
+    "db?version=1#password",
+    "/secret/prod/shop/db#password",
+    "/secret/prod/shop/db/?version=1#password",
+    "/secret/common/db#password",
+    "db",
+    "db?version=1",
+    "/secret/prod/shop/db",
+    "/secret/common/db?version=1",
+]
+"""All that shows the password."""
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "db#password",
+        "db",
+        "*password*",
+        "*#password",
+        "d?#pass*",
+        "[d]b#password",
+        "db[#]password",
+        "/db/",
+        "*",
+    ],
+)
+def test_a_glob_covers_every_spelling_of_what_it_names(glob, path):
+    assert by_address([glob], PREFIXES)(path)
+
+
+@pytest.mark.parametrize("path", ["db#password", "db", "/secret/prod/shop/db#password"])
+@pytest.mark.parametrize("glob", ["/secret/prod/shop/db#password", "/secret/prod/*", "secret/*/db#password"])
+def test_a_glob_from_the_root_covers_what_is_read_below_a_prefix(glob, path):
+    assert by_address([glob], PREFIXES)(path)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("db#password", "db#user"),
+        ("db#password", "/secret/prod/shop/db#user"),
+        ("*#password", "db?version=1#user"),
+        ("db", "dbs"),
+        ("db", "dbs#db"),
+        ("web#*", "db"),
+        ("db[!#]x", "db"),
+        ("/secret/prod/shop/db", "web"),
+        ("db#password", "/secret/production/shop/db#password"),
+        ("db#password", "app/db#password"),
+    ],
+)
+def test_what_no_glob_names_is_public(glob, path):
+    assert not by_address([glob], PREFIXES)(path)
+
+
+@pytest.mark.parametrize("glob", ["north#pw", "north%23pw", "north#*"])
+def test_a_secret_named_like_a_field_is_covered_by_both_its_names(glob):
+    assert by_address([glob], PREFIXES)("north%23pw#user")
+
+
+def test_what_is_no_address_is_taken_for_a_secret():
+    assert by_address([], PREFIXES)("db#")
+    assert not by_address([], PREFIXES)("db")
+
+
+signs = st.text(st.sampled_from("ab#*?[]!"), min_size=1, max_size=6)
+
+
+@given(
+    signs, st.text(st.sampled_from("ab"), min_size=1, max_size=2), st.text(st.sampled_from("ab!"), min_size=1)
+)
+def test_a_secret_is_sensitive_if_one_of_its_fields_is(glob, secret, field):
+    is_sensitive = by_address([glob], ("p",))
+
+    if is_sensitive(f"{secret}#{field}"):
+        assert is_sensitive(secret)
+        assert is_sensitive(f"/p/{secret}")
+        assert is_sensitive(f"/p/{secret}#{field}")
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_all_or_none(said):
+    assert by_key(said)("a") is said
+    assert by_address(said, PREFIXES)("a#") is said
+
+
+def test_keys_are_matched_as_a_whole():
+    is_sensitive = by_key(["*password*", "tls/*", "/a#b"])
+
+    assert [is_sensitive(key) for key in ("db/password", "tls/key", "a#b")] == [True] * 3
+    assert [is_sensitive(key) for key in ("db/user", "tls", "a", "a?b")] == [False] * 4
