@@ -196,7 +196,8 @@ class AddressedSource:
                 return differs
         self._refuse_while_failing(known)
         try:
-            self._asking.refuse_while_down()
+            if known.clock is None:
+                self._asking.refuse_while_down()
             return self._memory.fetch(known)
         except SourceError as exc:
             self._memory.failed(known, exc)

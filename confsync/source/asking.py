@@ -2,6 +2,9 @@
 
 A store that does not answer is tried again by whoever comes first after a pause that doubles; everybody else is told
 what was found. So a thousand syncs do not storm a store that has just come back, and the first answer serves them all.
+
+It is down where a request was not answered, and no other was meanwhile. A path that is limited or hangs, while others
+are answered, concerns only those who want it.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Asking:
         self._down: SourceError | None = None
         self._failures = 0
         self._until = -math.inf
+        self._answers = 0  # so far, good or bad
         self._bugs: set[str] = set()
         self._closed = threading.Event()
 
@@ -88,6 +92,7 @@ class Asking:
         failures = 0
         while True:
             self._refuse_when_closed()
+            answers = self._answers
             try:
                 answer = call()
                 if proves(answer):
@@ -96,7 +101,7 @@ class Asking:
                 failures += 1
                 pause = None if exc.retry_after is None else max(exc.retry_after, backoff.delay(failures))
                 if pause is None or self._clock.monotonic() + pause > deadline or self._closed.wait(pause):
-                    self._note_down(exc)
+                    self._note_down(exc, answers)
                     raise
             except SourceError:
                 self._note_up()  # a refusal is an answer
@@ -139,21 +144,23 @@ class Asking:
         if self.closed:
             raise Unavailable(f"{self._backend.address}: confsync is ending")
 
-    def _note_down(self, error: Unavailable) -> None:
-        if error.key is not None:
-            return  # only what it names is out of order
+    def _note_down(self, error: Unavailable, answers: int) -> None:
+        """A request failed that was sent when there had been so many answers."""
+        if is_of_the_path(error):
+            return
         with self._lock:
+            if self._answers != answers:
+                return  # others have been answered since
             first = self._down is None
             self._down = again(error)
             self._failures += 1
-            self._until = self._clock.monotonic() + max(
-                error.retry_after or 0.0, backoff.delay(self._failures)
-            )
+            self._until = self._clock.monotonic() + backoff.delay(self._failures)
         if first and not self.closed:
             log.warning("source cannot be read", extra={"source": self._name, "error": str(error)})
 
     def _note_up(self) -> None:
         with self._lock:
+            self._answers += 1
             was_down, self._down, self._failures = self._down is not None, None, 0
             before, self.session = self.session, self._backend.session
             logged_in = self.session != before
@@ -161,6 +168,14 @@ class Asking:
             log.info("source answers again", extra={"source": self._name})
         if was_down or logged_in:
             self._on_news(was_down)
+
+
+def is_of_the_path(error: SourceError) -> bool:
+    """Whether it says nothing of the rest of the store: it names what is out of order, or says that it is busy.
+
+    A store that limits requests, or has not caught up, does so for some paths and answers the others.
+    """
+    return error.key is not None or (isinstance(error, Unavailable) and error.retry_after is not None)
 
 
 def again(error: SourceError, message: str | None = None) -> SourceError:

@@ -22,6 +22,7 @@ from confsync.source.remembered import Remembered
 log = logging.getLogger(__name__)
 
 _LEASES_AT_ONCE = 32  # threads of their own: paths that hang must not keep the others from their leases
+_TROUBLED_AT_ONCE = 8  # of them for what failed last time: it may hang again
 _OTHERS_AT_ONCE = 8
 
 
@@ -61,7 +62,9 @@ class Caretaker:
         self._wake = wake
         self._notify = tell
         self._lock = threading.Lock()
-        self._leases, self._others = _Line(_LEASES_AT_ONCE), _Line(_OTHERS_AT_ONCE)
+        self._leases, self._troubled = _Line(_LEASES_AT_ONCE), _Line(_TROUBLED_AT_ONCE)
+        self._others = _Line(_OTHERS_AT_ONCE)
+        self._lines = (self._leases, self._troubled, self._others)
         self._tend_at = math.inf
         self._tended = 0  # the session that was tended last
         self._tending = False
@@ -83,7 +86,7 @@ class Caretaker:
         """Do all that is due now, in this thread, and tell."""
         self.tend()
         self._take()
-        for line in (self._leases, self._others):
+        for line in self._lines:
             self._work(line)
 
     def tend(self) -> None:
@@ -98,9 +101,9 @@ class Caretaker:
             Whether its secret is another now.
         """
         try:
-            self._asking.refuse_while_down()
-            if known.clock is not None:
+            if known.clock is not None:  # whatever is believed of the store: trying is all that can save it
                 return self._look_after_lease(known, known.clock)
+            self._asking.refuse_while_down()
             if known.secret is None or self._has_changed(known, known.secret):
                 return self._memory.fetch(known)
             self._memory.succeeded(known)
@@ -114,7 +117,7 @@ class Caretaker:
         if self._begin_tending():
             self._start(self._tend)
         self._take()
-        for line in (self._leases, self._others):
+        for line in self._lines:
             with self._lock:
                 missing = min(len(line.ready), line.most - line.at_work)
                 line.at_work += missing
@@ -132,8 +135,13 @@ class Caretaker:
             due = [known for known in self._memory.all() if self._due(known) <= now]
             for known in due:
                 known.busy = True
-        self._leases.ready.extend(sorted((one for one in due if one.clock is not None), key=_end))
-        self._others.ready.extend(one for one in due if one.clock is None)
+        for known in sorted(due, key=_end):
+            self._line_of(known).ready.append(known)
+
+    def _line_of(self, known: Known) -> _Line:
+        if known.clock is None:
+            return self._others
+        return self._leases if known.error is None else self._troubled
 
     def _due(self, known: Known) -> float:
         """When something is to be done for an address, by the monotonic clock."""

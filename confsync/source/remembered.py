@@ -12,13 +12,14 @@ from confsync.clock import Clock
 from confsync.driver import Address, AddressedBackend, Secret
 from confsync.errors import SourceError, Unavailable
 from confsync.snapshot import Problem
-from confsync.source.asking import Asking, again
+from confsync.source.asking import Asking, again, is_of_the_path
 from confsync.source.keeping import Keeper
 from confsync.source.known import Known, Stage, is_listing
 from confsync.source.lease_clock import LeaseClock
 
 log = logging.getLogger(__name__)
 
+_LONGEST_WAIT = 60.0  # seconds a store may ask us to wait: one that says an hour may be well in a minute
 _UNUSED = 60.0  # seconds after which a secret that no sync reads is forgotten
 _NOT_TAKEN_UP = -1  # the login of an earlier process, which is not ours
 _ALARMS = {
@@ -130,10 +131,13 @@ class Remembered:
         self._wake.set()
 
     def _pause(self, known: Known, error: SourceError) -> float:
-        """Seconds until it is asked for again: when the store is, or by its own failures where others are well."""
-        down = self._asking.pause() if error.key is None else None
-        soon = error.retry_after if isinstance(error, Unavailable) else None
-        return max(soon or 0.0, backoff.delay(known.failures)) if down is None else down
+        """Seconds until it is asked for again: when the store is, or by its own failures where others are well.
+
+        A lease is not made to wait until the store is tried: it ends.
+        """
+        down = None if is_of_the_path(error) or known.clock is not None else self._asking.pause()
+        soon = (error.retry_after if isinstance(error, Unavailable) else None) or 0.0
+        return max(min(soon, _LONGEST_WAIT), backoff.delay(known.failures)) if down is None else down
 
     def _tell(self, known: Known, stage: Stage, error: SourceError) -> None:
         if self._asking.closed or (stage is Stage.EARLY and error.key is None and self._asking.down):

@@ -528,3 +528,20 @@ def test_a_lease_is_looked_after_while_other_paths_hang(live):
         eventually(lambda: live.store.count("renew") >= 3)
         assert live.store.is_alive(lent)
         assert username(live) == lent
+
+
+def test_a_lease_is_renewed_while_more_other_leases_hang_than_there_are_threads(live):
+    live.source._caretaker._leases.most = 4
+    names = [f"db/creds/{number}" for number in range(12)]
+    with ExitStack() as stack:
+        for name in names:
+            live.store.lends(name, duration=0.9)
+            live.read(name)
+            live.store.fail_with(Unavailable("no answer in time"), name)
+        live.store.lends(CREDS, duration=3.0)
+        lent = username(live)
+        eventually(lambda: all(live.source.problem([Address(name)]) for name in names))
+        held = [stack.enter_context(live.store.holding(name)) for name in names]
+        eventually(lambda: sum(one.waiting for one in held) >= 8)
+        eventually(lambda: live.store.count("renew", CREDS) >= 2)
+        assert live.store.is_alive(lent)

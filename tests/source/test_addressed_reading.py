@@ -340,3 +340,53 @@ def test_the_thread_that_follows_ends_with_the_source(addressed):
     rig.follow()
     rig.close()
     assert threading.active_count() == before
+
+
+# What concerns one path, and what the store.
+
+
+def test_a_path_that_is_limited_leaves_the_others_alone(rig):
+    rig.store.put("good", {"a": "1"})
+    rig.store.lends("db/creds/app", duration=60)
+    lent = rig.read("db/creds/app")["username"]
+    rig.store.fail_with(Unavailable("too many requests", retry_after=3600.0), "limited")
+    _failure(rig, "limited")
+
+    assert rig.read("good") == {"a": "1"}
+    rig.pass_time(300, step=1)
+    assert rig.store.is_alive(lent)
+
+
+def test_no_store_has_us_wait_for_more_than_a_minute(rig):
+    rig.store.put("s", {"a": "1"})
+    rig.store.fail_with(Unavailable("too many requests", retry_after=3600.0), "s")
+    _failure(rig, "s")
+    rig.store.mend()
+    rig.pass_time(61, step=1)
+
+    assert rig.told() == ["s"]
+
+
+def test_a_path_that_hangs_until_it_fails_while_others_are_answered_does_not_make_the_store_be_down(rig):
+    rig.store.put("good", {"a": "1"})
+    rig.store.fail_with(Unavailable("no answer in time"), "slow")
+    with ThreadPoolExecutor(1) as pool, rig.store.holding("slow") as held:
+        reading = pool.submit(_failure, rig, "slow")
+        assert held.arrived.wait(5)
+        rig.read("good")
+        held.release()
+        reading.result(5)
+    rig.store.put("other", {"a": "2"})
+
+    assert rig.read("other") == {"a": "2"}
+
+
+def test_a_lease_is_renewed_while_the_store_is_believed_down(rig):
+    rig.store.lends("db/creds/app", duration=60)
+    rig.read("db/creds/app")
+    rig.store.fail_with(Unavailable("no answer in time"), "slow")
+    rig.clock.advance(45)
+    _failure(rig, "slow")
+    rig.source.attend()
+
+    assert rig.store.count("renew") == 1
