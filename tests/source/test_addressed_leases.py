@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -505,10 +506,13 @@ def test_a_daemon_replaces_what_ended_with_a_login_as_soon_as_somebody_logs_in(l
     live.store.lends(CREDS, duration=600)
     live.store.put("s", {"a": "1"})
     username(live)
-    eventually(lambda: not [one for one in threading.enumerate() if one.name == "care-v"])
-    threading.Event().wait(0.1)  # so that it sleeps, most likely; the promise holds either way
     live.store.end_sessions()
-    live.read("s")
+    with ThreadPoolExecutor(1) as pool, live.store.holding("s") as held:
+        reading = pool.submit(live.read, "s")
+        assert held.arrived.wait(5)
+        threading.Event().wait(0.1)  # so that who follows sleeps, most likely; the promise holds either way
+        held.release()
+        assert reading.result(5) == {"a": "1"}
 
     eventually(lambda: live.told() == [CREDS], within=2)
     assert live.store.is_alive(live.store.lent[-1])
