@@ -2,6 +2,7 @@
 
 options.py    what a user writes                auth/         ways to log in
 calls.py      one HTTP call                     reply.py      what an answer holds
+slots.py      how many at the same time
 transport.py  connections and TLS               faults.py     which error means what
 session.py    who we are to Vault               login.py      one login, and when it ends
 attempts.py   logins that failed                mounts.py     what is mounted where

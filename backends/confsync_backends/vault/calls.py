@@ -15,6 +15,7 @@ from confsync.errors import Denied, Invalid, Unavailable
 from confsync.text import printable
 from confsync_backends.vault.options import VaultOptions
 from confsync_backends.vault.reply import Raw, Reply, read_reply
+from confsync_backends.vault.slots import Busy, Slots
 
 if TYPE_CHECKING:
     import requests
@@ -46,8 +47,7 @@ class Calls:
     def __init__(self, options: VaultOptions, base: Path) -> None:
         self._options = options
         self._base = base
-        self._slots = threading.BoundedSemaphore(options.concurrency)
-        self._slots_of: dict[str, threading.BoundedSemaphore] = {}
+        self._slots = Slots(options.concurrency)
         self._lock = threading.Lock()
         self._transport: Transport | None = None
 
@@ -75,8 +75,9 @@ class Calls:
             doing: what for, for messages: `reading secret/prod/db`.
 
         Raises:
-            Unavailable: no answer, half of one, or Vault cannot serve now; `retry_after` is set for 412, 429, 472,
-                473, where a Retry-After says so, and where the connection broke before the whole answer was here.
+            Unavailable: no connection became free, no answer, half of one, or Vault cannot serve now; `retry_after` is
+                set for 412, 429, 472, 473, where a Retry-After says so, and where the connection broke before the
+                whole answer was here.
             TokenRejected: 403 with a token.
             Refused: 400.
             Denied, Invalid: see `faults.py` and `transport.py`.
@@ -84,15 +85,13 @@ class Calls:
         about = f"vault at {self.address}: {printable(doing)}"
         headers = _headers(token, about)
         request = _Request(method, path, f"v1/{encode(path, about)}", headers, body, query, about)
-        with self._slots_below(path), self._slots:
-            raw = self._send(request)
+        deadline = time.monotonic() + self._options.timeout
+        try:
+            with self._slots.taken(path, deadline):
+                raw = self._send(request, deadline)
+        except Busy:
+            raise self._busy(about) from None
         return read_reply(raw, about, path, authenticated=token is not None, secrets=_sent(token, body))
-
-    def _slots_below(self, path: str) -> threading.BoundedSemaphore:
-        """A few calls less than at the same time in all, for one engine: the others get through while it hangs."""
-        most = self._options.concurrency
-        fresh = threading.BoundedSemaphore(most - most // 4)
-        return self._slots_of.setdefault(path.strip("/").partition("/")[0], fresh)
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -100,13 +99,19 @@ class Calls:
             if self._transport is not None:
                 self._transport.close()
 
-    def _send(self, request: _Request) -> Raw:
+    def _busy(self, about: str) -> Unavailable:
+        return Unavailable(
+            f"{about}: all {self._options.concurrency} connections are busy, none became free within "
+            f"{self._options.timeout:.3g}s",
+            hint="does Vault, or an engine of it, hang? else raise concurrency",
+        )
+
+    def _send(self, request: _Request, deadline: float) -> Raw:
         from requests import RequestException
         from urllib3.exceptions import HTTPError
 
         from confsync_backends.vault.transport import as_source_error as no_answer
 
-        deadline = time.monotonic() + self._options.timeout
         try:
             with self._ready().adapter() as adapter, self._answer(adapter, request, deadline) as response:
                 content = self._content(response, request.about, deadline)

@@ -128,9 +128,22 @@ class VaultOptions(DriverOptions):
             "Default: $VAULT_PROXY_ADDR, $VAULT_HTTP_PROXY, then $HTTPS_PROXY and its like."
         ),
     ] = None
-    timeout: Annotated[Duration, Field(description="The longest a call may take, to the last byte.")] = 10.0
+    timeout: Annotated[
+        Duration,
+        Field(
+            description="How long one request waits for a free connection and an answer. An answer that has begun is "
+            "given up at its first piece after that, or at a pause as long. A read that must log in, or look its "
+            "mount up, makes several requests."
+        ),
+    ] = 10.0
     concurrency: Annotated[
-        int, Field(ge=1, le=256, description="The most calls, and connections, at the same time.")
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="The most calls, and connections, at the same time; a quarter of them, at most two, are kept "
+            "for logins, renewals and lookups.",
+        ),
     ] = 8
     max_reply: Annotated[Size, Field(description="The longest reply that is read.")] = 32 * 2**20
     mounts: Annotated[
