@@ -138,7 +138,7 @@ class AddressedSource:
             before, trouble = known.secret, known.trouble
             differs = not self._is_good(known, looking) and self._obtain(known, looking)
             secret = known.secret
-        if before is not None and (differs or trouble):
+        if trouble or (before is not None and differs):
             self._tell(known.told_as)
         return secret
 

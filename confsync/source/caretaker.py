@@ -100,6 +100,7 @@ class Caretaker:
         Returns:
             Whether its secret is another now.
         """
+        known.check = False  # now, since whoever wants to know while we ask is not answered by it
         try:
             if known.clock is not None:  # whatever is believed of the store: trying is all that can save it
                 return self._look_after_lease(known, known.clock)
@@ -126,7 +127,10 @@ class Caretaker:
 
     def _start(self, target: Callable[[], None]) -> None:
         # Not a pool: its threads would hold the end of the process while the store hangs.
-        threading.Thread(target=target, name=f"care-{self._name}", daemon=True).start()
+        try:
+            threading.Thread(target=target, name=f"care-{self._name}", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            target()
 
     def _take(self) -> None:
         """Put in line what is due, of the leases first what ends soonest."""
@@ -144,8 +148,12 @@ class Caretaker:
         return self._leases if known.error is None else self._troubled
 
     def _due(self, known: Known) -> float:
+        """When a thread is to look after an address, by the monotonic clock."""
+        return math.inf if known.busy else self._wanted(known)
+
+    def _wanted(self, known: Known) -> float:
         """When something is to be done for an address, by the monotonic clock."""
-        if known.busy or known.idle or not known.names:
+        if known.idle or not known.names:
             return math.inf
         if known.error is not None:
             return known.retry_at
@@ -183,6 +191,8 @@ class Caretaker:
 
     def _look_after_and_tell(self, known: Known) -> None:
         with known.fetching:
+            if self._clock.monotonic() < self._wanted(known):
+                return  # whoever read it meanwhile has done it
             before = known.trouble
             differs = self.look_after(known)
             on_lease = known.clock is not None

@@ -86,6 +86,7 @@ class Remembered:
         Raises:
             SourceError: it could not be asked; what is known stays, and the caller says so (`failed`).
         """
+        known.check = False
         secret, asked = self._asking.ask(lambda: self._answer(known.address))
         with self.lock:
             before, known.secret = known.secret, secret
@@ -112,7 +113,7 @@ class Remembered:
         with self.lock:
             known.error, known.trouble, known.since, known.stage = None, "", None, Stage.EARLY
             known.failures, known.retry_at = 0, -math.inf
-            known.check = known.kept = False
+            known.kept = False
 
     def failed(self, known: Known, error: SourceError) -> None:
         """It could not be asked for, or its lease not be renewed."""

@@ -345,3 +345,62 @@ def test_a_daemon_that_has_nothing_to_do_does_nothing(live):
 
     assert turns == []
     assert len(live.store.calls) == calls
+
+
+def test_where_the_system_gives_no_thread_the_one_that_follows_does_the_work(live, monkeypatch):
+    live.store.put("s", {"a": "1"})
+    live.store.lends("db/creds/app", duration=0.4)
+    start = threading.Thread.start
+
+    def refused(thread):
+        if thread.name == "care-v":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    live.read("s")
+    lent = live.read("db/creds/app")["username"]
+    live.store.put("s", {"a": "2"})
+    live.source.resync(["s"], ["s", "db/creds/app"])
+    eventually(lambda: live.told() == ["s"])
+    eventually(lambda: live.store.count("renew") >= 3)
+    monkeypatch.undo()
+    before = live.store.count("renew")
+    eventually(lambda: live.store.count("renew") >= before + 3)
+    assert live.store.is_alive(lent)
+
+
+def test_a_wish_to_look_that_comes_while_a_look_is_under_way_is_another_look(live):
+    live.store.put("s", {"a": "1"})
+    live.read("s")
+    with live.store.holding("s") as held:
+        live.source.resync(["s"], ["s"])
+        assert held.arrived.wait(5)
+        live.source.resync(["s"], ["s"])
+    eventually(lambda: live.store.count("changed") == 2)
+
+
+def test_what_a_reader_fetched_while_the_follower_waited_is_not_fetched_again(live):
+    live.store.lends("db/creds/app", duration=600, renewable=False)
+    live.store.put("s", {"a": "1"})
+    live.read("db/creds/app")
+    known = live.source._memory.note(Address("db/creds/app"), "db/creds/app")
+    with known.fetching:
+        live.store.end_sessions()
+        live.read("s")
+        eventually(lambda: known.busy)
+        live.source._memory.fetch(known)  # what a reader does
+    eventually(lambda: not known.busy)
+    assert len(live.store.lent) == 2
+
+
+def test_a_first_answer_after_failures_is_told_to_all_who_failed(rig):
+    rig.store.put("s", {"a": "1"})
+    rig.store.fail_with(Unavailable("it is down"))
+    with pytest.raises(Unavailable):
+        rig.read("s")
+    rig.store.mend()
+    rig.clock.advance(1)
+    rig.read("s")
+
+    assert rig.told() == ["s"]

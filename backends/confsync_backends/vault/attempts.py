@@ -13,6 +13,7 @@ from confsync.errors import SourceError, Unavailable
 # A refusal means a wrong credential, which people mend, in minutes; Vault locks a user out after five in a row.
 _FIRST, _LONGEST = 5.0, 60.0
 _EARLIER = 0.25
+_LONGEST_ASKED = 60.0  # seconds Vault may ask us to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,6 @@ class Attempts:
 
     def _delay(self, error: SourceError) -> float:
         if isinstance(error, Unavailable):
-            return max(backoff.delay(self._count), error.retry_after or 0.0)
+            return max(backoff.delay(self._count), min(error.retry_after or 0.0, _LONGEST_ASKED))
         longest = min(_FIRST * 2.0 ** min(self._count - 1, 10), _LONGEST)
         return longest * random.uniform(1 - _EARLIER, 1)  # noqa: S311 - not a secret
