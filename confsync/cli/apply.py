@@ -70,11 +70,14 @@ def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, allo
         if allow_mass_delete:
             core.hub.allow_mass_delete()
         core.hub.refresh()
+        prune = None
         if plan_file is not None:
-            _verify(core, wanted, plan_file)
+            wanted, prune = _planned(core, wanted, plan_file)
         reconciler = Reconciler(core, cancelled=cancelled)
-        total = len(wanted or core.loaded.config.syncs)
-        report = reconciler.run_once(wanted, allow_mass_delete=allow_mass_delete, progress=progress(total))
+        total = len(core.loaded.config.syncs if wanted is None else wanted)
+        report = reconciler.run_once(
+            wanted, prune=prune, allow_mass_delete=allow_mass_delete, progress=progress(total)
+        )
         return _show(session.options, report, cancelled)
 
 
@@ -91,12 +94,23 @@ def _cancel_on_interrupt(cancelled: threading.Event) -> None:
         signal.signal(number, caught)
 
 
-def _verify(core: Core, wanted: list[str] | None, plan_file: str) -> None:
+def _planned(core: Core, wanted: list[str] | None, plan_file: str) -> tuple[list[str], bool]:
+    """The syncs that a saved plan changes, and whether it removes what was made for others.
+
+    No other sync is run: planning only looks, so that for one it found nothing to do for, a credential would be made
+    now, and written.
+
+    Raises:
+        PlanRefused: the world has moved since it was saved.
+    """
     from confsync.cli.plan import key_fingerprint, planned
     from confsync.plan import saved
 
     changes, _ = planned(core, wanted, with_diffs=False)
     saved.verify(Path(plan_file).read_bytes(), changes, key_fingerprint=key_fingerprint(core))
+    changed = {change.sync for change in changes}
+    configured = core.loaded.config.syncs
+    return [name for name in configured if name in changed], not changed <= configured.keys()
 
 
 def _show(options: Options, report: Report, cancelled: threading.Event) -> int:
@@ -149,6 +163,9 @@ def _print(report: Report, failed: dict[str, Outcome], *, interrupted: bool) -> 
     if interrupted:
         complain("interrupted; what was begun is whole, the rest is as it was")
     agreeing = len(report.outcomes) - len(failed)
+    if not report.outcomes and not report.changes and report.held is None:
+        click.echo("nothing to do")
+        return
     from confsync.text import plural
 
     click.echo(

@@ -127,12 +127,14 @@ class Reconciler:
         self,
         names: Sequence[str] | None = None,
         *,
+        prune: bool | None = None,
         allow_mass_delete: bool = False,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Report:
-        """Reconcile these syncs once (all, and what was removed, where none are named), then do the reloads owed.
+        """Reconcile these syncs once (all, where none are named), then do the reloads owed.
 
         Args:
+            prune: whether what was made for syncs that were removed is, too; by default where no syncs are named.
             progress: called with each sync's name when it is done.
         """
         report = Report()
@@ -145,7 +147,7 @@ class Reconciler:
                 name for name, outcome in report.outcomes.items() if isinstance(outcome.error, TargetTaken)
             ]
             self._apply_all(again, writers, report, lambda _: None, allow_mass_delete)
-        if names is None and not self._cancelled.is_set():
+        if (names is None if prune is None else prune) and not self._cancelled.is_set():
             self._prune_into(report, allow_mass_delete)
         if not self._cancelled.is_set():
             report.reloads = self.reloads.run()

@@ -50,6 +50,19 @@ def test_a_removed_sync_takes_with_it_what_confsync_created(project):
     assert "gone" not in project.ok("status").out
 
 
+def test_a_saved_plan_removes_what_it_says(project):
+    project.syncs(one("kept") | one("gone"))
+    project.ok("apply")
+    project.syncs(one("kept"))
+    assert project.run("plan", "--out", "saved").status == 2
+
+    result = project.ok("apply", "--plan", "saved")
+
+    assert f"deleted {project.root / 'gone'}" in result.out
+    assert not project.exists("gone")
+    assert project.ok("plan").out == "nothing to do\n"
+
+
 def test_a_named_apply_removes_nothing(project):
     project.syncs(one("kept") | one("gone"))
     project.ok("apply")

@@ -136,6 +136,25 @@ def test_a_saved_plan_with_a_credential_is_applied_and_makes_it_once(mixed):
     assert "the world has moved since this plan was saved" in refused.stderr
 
 
+def test_a_saved_plan_in_which_nothing_is_to_do_does_nothing(mixed):
+    assert mixed.confsync("apply").returncode == 0
+    for lease in mixed.leases(mixed.made[0]):
+        mixed.admin.must("PUT", "sys/leases/revoke", {"lease_id": lease})
+    before, issued = mixed.age("user"), made(mixed)
+    assert mixed.confsync("plan", "--out", "saved").stdout == "nothing to do\n"
+
+    done = mixed.confsync("apply", "--plan", "saved")
+
+    assert (done.returncode, done.stdout) == (0, "nothing to do\n")
+    assert (mixed.age("user"), made(mixed)) == (before, issued)
+
+    mixed.put("db", password="another", port=5432)
+    assert mixed.confsync("plan", "app", "--out", "saved").returncode == 2
+    assert mixed.confsync("apply", "app", "--plan", "saved").returncode == 0
+    assert mixed.read("app") == "db1 another"
+    assert (mixed.age("user"), made(mixed)) == (before, issued)
+
+
 def test_apply_of_static_secrets_leaves_no_login_behind(vaulted):
     vaulted.put("db", password=PASSWORD)
     auth = vaulted.approle()
