@@ -34,10 +34,11 @@ def _key_reasons(before: Reads, after: Reads) -> Iterator[str]:
         if was is None:
             what = "new" if read in before.missed else "read now"
             yield f"{_name(read, now)} is {what}{_at(now)}"
+        elif was.prefix != now.prefix:
+            # Two prefixes have two keys, whose revisions do not follow each other.
+            yield f"{_name(read, was)} is found under {now.prefix or 'the root'} now{_at(now)}"
         elif was.digest != now.digest:
             yield f"{_name(read, now)} changed{_from(was, now)}"
-        elif was.prefix != now.prefix:
-            yield f"{_name(read, now)} is found there now, not under {was.prefix or 'the root'}"
     for read, was in before.keys.items():
         if read not in after.keys:
             what = "is gone" if read in after.missed or after.listed else "is not read any more"
