@@ -6,9 +6,10 @@ check of Vault's own CLI and UI. Vault lets no mount lie below another, so one t
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from confsync.errors import Denied, Invalid, Unavailable
@@ -48,6 +49,14 @@ class OtherMount(Exception):
     """The answer is not one of the engine believed to be mounted there; the text is why. Never leaves this driver."""
 
 
+@dataclass(slots=True)
+class _LookUp:
+    """A look-up under way, for those who would make the same; `failed` is told when it is `over`."""
+
+    over: threading.Event = field(default_factory=threading.Event)
+    failed: Unavailable | None = None
+
+
 class Mounts:
     """Finds mounts, and remembers them. Thread-safe."""
 
@@ -60,6 +69,7 @@ class Mounts:
             for path, written in options.mounts.items()
         }
         self._found: dict[str, Mount] = {}
+        self._under_way: dict[str, _LookUp] = {}  # first segment of the path -> the one for all below it
 
     def known(self, path: str) -> Mount | None:
         """The mount of a path, where no call is needed to tell."""
@@ -75,18 +85,41 @@ class Mounts:
             Invalid: it does not exist.
             Unavailable: Vault cannot tell now.
         """
-        mount = self.known(path)
-        if mount is not None:
-            return mount
-        mount = self._look_up(path)
-        with self._lock:
-            self._found[mount.path] = mount
-        return mount
+        while True:
+            mount = self.known(path)
+            if mount is not None:
+                return mount
+            root = path.partition("/")[0]
+            with self._lock:
+                other = self._under_way.get(root)
+                ours = self._under_way.setdefault(root, _LookUp())
+            if other is None:
+                return self._find(path, root, ours)
+            other.over.wait()
+            if other.failed is not None:
+                # A copy: who raises an error writes its own path to it.
+                raise copy.copy(other.failed) from other.failed.__cause__
 
     def forget(self, mount: Mount) -> bool:
         """Whether it will be looked up anew: what is configured is not."""
         with self._lock:
             return self._found.pop(mount.path, None) is not None
+
+    def _find(self, path: str, root: str, look_up: _LookUp) -> Mount:
+        """Look the mount up, and tell those who wait for it."""
+        try:
+            mount = self._look_up(path)
+            with self._lock:
+                self._found[mount.path] = mount
+        except Unavailable as error:
+            look_up.failed = error
+            raise
+        else:
+            return mount
+        finally:
+            with self._lock:
+                del self._under_way[root]
+            look_up.over.set()
 
     def _look_up(self, path: str) -> Mount:
         try:

@@ -38,6 +38,50 @@ def test_many_threads_agree(vault, backend):
     assert secrets == [{"n": 1}] * 32
 
 
+def test_threads_that_need_a_mount_at_the_same_time_look_it_up_once(vault, vault_server, backend):
+    mount = vault.admin.mount_kv()
+    slow = vault_server.faults.late(0.5, path=LOOKUP)
+    vault_server.forget_requests()
+
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(backend.fetch, Address(f"{mount}/{name}")) for name in "abcd"]
+        assert [read.result(10).data for read in reads] == [None] * 4
+
+    assert slow.hits == 1
+    assert vault_server.count("GET", LOOKUP) == 1
+
+
+def test_a_look_up_that_gets_no_answer_is_waited_for_once(vault, vault_server, connect):
+    backend = connect(timeout="1s")
+    mount = vault.admin.mount_kv()
+    backend.fetch(Address(f"{vault.admin.mount_kv()}/a"))
+    hanging = vault_server.faults.late(3, path=LOOKUP, times=None)
+
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(backend.fetch, Address(f"{mount}/{name}")) for name in "abcd"]
+        errors = [read.exception(10) for read in reads]
+        vault_server.faults.clear()
+
+    assert all(isinstance(error, Unavailable) and error.key is None for error in errors)
+    assert hanging.hits == 1
+    assert backend.fetch(Address(f"{mount}/a")).missing
+
+
+def test_a_path_without_a_mount_is_told_for_itself_alone(vault, vault_server, connect):
+    """Who waited for the look-up of another path, which failed, looks up its own."""
+    mount = vault.admin.mount_kv()
+    vault.admin.put(mount, "a", {"n": 1})
+    policy = vault.admin.policy("one", f'path "{mount}/data/a" {{ capabilities = ["read"] }}')
+    backend = connect([policy])
+    slow = vault_server.faults.late(0.5, path=f"{LOOKUP}{mount}/none")
+
+    with ThreadPoolExecutor(2) as pool:
+        denied = pool.submit(backend.fetch, Address(f"{mount}/none/x"))
+        eventually(lambda: slow.hits == 1)
+        assert backend.fetch(Address(f"{mount}/a")).data == {"n": 1}
+        assert isinstance(denied.exception(10), Denied)
+
+
 def test_mounts_that_begin_alike_are_kept_apart(vault, backend):
     """`kv-x-1` is no prefix of the path `kv-x-10/...`: a mount ends at a slash."""
     first = vault.admin.mount_kv()
