@@ -208,6 +208,7 @@ class Controller:
         self._first_pass.discard(name)
         if outcome.error is None:
             self._allowed.discard(name)
+            self.dependencies.in_order(name)
         self._report(name, assessment, outcome)
         if assessment.steps and assessment.sync.reload and self.core.ledger.owed_reloads():
             self.want_reloads()  # whatever became of it: what was written before a failure is owed too

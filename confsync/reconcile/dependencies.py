@@ -12,28 +12,38 @@ from confsync.reads import PathRead, Reads
 class Dependencies:
     """For each path read, missed or listed, the syncs that did so last. Thread-safe.
 
+    What a sync read when it was last in order is known beside it: what it wrote then is still in use while it fails,
+    and a render that failed did not come to read all of it.
+
     Most paths are read by one sync, and there are as many as keys: so it holds tuples, not sets.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of_sync: dict[str, _Wanted] = {}
+        self._in_use: dict[str, _Wanted] = {}  # what those read before that are not in order now
         self._by_path: dict[PathRead, tuple[str, ...]] = {}
         self._by_listing: dict[PathRead, tuple[str, ...]] = {}
 
     def put(self, sync: str, reads: Reads) -> None:
-        """Replace what `sync` depends on."""
+        """Replace what `sync` depends on; what it read before stays in use until `in_order`."""
         wanted = _Wanted((*reads.keys, *reads.missed), tuple(reads.listed), tuple(reads.templates))
         with self._lock:
             before = self._of_sync.get(sync)
             if before == wanted:
                 return
             if before is not None:
+                self._in_use.setdefault(sync, before)
                 _remove(self._by_path, before.paths, sync)
                 _remove(self._by_listing, before.listed, sync)
             self._of_sync[sync] = wanted
             _add(self._by_path, wanted.paths, sync)
             _add(self._by_listing, wanted.listed, sync)
+
+    def in_order(self, sync: str) -> None:
+        """All that `sync` wrote is of what it read last."""
+        with self._lock:
+            self._in_use.pop(sync, None)
 
     def sources(self, sync: str) -> set[str] | None:
         """The sources `sync` depends on, or None where nothing is known of it."""
@@ -41,10 +51,12 @@ class Dependencies:
         return None if wanted is None else {path.source for path in (*wanted.paths, *wanted.listed)}
 
     def paths(self, source: str, syncs: Iterable[str] | None = None) -> set[str]:
-        """What these syncs (or all) read and listed of `source`."""
+        """What these syncs (or all) read and listed of `source`, last or when they were last in order."""
         with self._lock:
-            names = self._of_sync if syncs is None else [sync for sync in syncs if sync in self._of_sync]
-            wanted = [self._of_sync[name] for name in names]
+            names = list(self._of_sync if syncs is None else syncs)
+            wanted = [
+                known[name] for name in names for known in (self._of_sync, self._in_use) if name in known
+            ]
         return {path for one in wanted for name, path in (*one.paths, *one.listed) if name == source}
 
     def reading(self, source: str, paths: Iterable[str]) -> set[str]:

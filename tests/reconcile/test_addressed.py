@@ -413,3 +413,25 @@ def test_a_changed_listing_wakes_the_syncs_that_listed_it(project):
         controller.handle("s")
 
     assert project.out == "a b"
+
+
+def test_what_is_in_use_is_kept_alive_while_its_template_is_broken(lending, monkeypatch):
+    monkeypatch.setattr("confsync.source.remembered._UNUSED", 0.0)
+    queue, reloads = WorkQueue(SystemClock()), WorkQueue(SystemClock())
+    with lending.process() as process:
+        controller = Controller(
+            process.core, queue, reloads, SystemClock(), threading.Event(), lambda *_: None
+        )
+        interval = process.core.loaded.config.defaults.interval
+        source = process.source
+
+        def wanted_after(template):
+            (lending.directory / "templates" / "t.j2").write_text(template)
+            controller.handle("s")
+            controller.resync_sources(interval)
+            return [known.address.path for known in source._memory.all() if not known.idle]
+
+        assert wanted_after(PASSWORD) == [CREDS]
+        assert wanted_after("{% if %}") == [CREDS]
+        assert wanted_after("{{ keys('nothing') }}") == [CREDS]
+        assert wanted_after("") == []
