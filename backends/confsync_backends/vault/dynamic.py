@@ -6,7 +6,7 @@ https://developer.hashicorp.com/vault/docs/concepts/lease
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from confsync.clock import Clock
@@ -21,22 +21,28 @@ if TYPE_CHECKING:
     from confsync_backends.vault.session import Session
 
 _STORES = frozenset({"kv", "cubbyhole"})
-_STATIC = "static-creds/"
-_CERTIFICATES = ("cert/", "ca/", "ca_chain/", "crl/")
+# Engine -> where reading makes nothing: certificates there are, passwords that Vault changes by itself.
+_HARMLESS: Mapping[str, tuple[str, ...]] = {
+    "pki": ("cert/", "ca/", "ca_chain/", "crl/"),
+    "database": ("static-creds/",),
+    "aws": ("static-creds/",),
+    "ldap": ("static-cred/",),
+    "openldap": ("static-cred/",),
+}
+_STATIC = ("static-creds/", "static-cred/")
+# What answers without a lease call the seconds that are left, and the moment of the end: passwords that Vault changes,
+# identity tokens (identity/oidc/token), access tokens of gcp, certificates.
+_LEFT = ("ttl", "token_ttl")
+_ENDS = ("expiration", "expires_at_seconds")
 # A static password is changed at the end of its ttl: who asks at that very moment may get the old one.
 _AFTER_ROTATION = 1.0
 
 
 def is_dynamic(mount: Mount, path: str) -> bool:
     """Whether reading a path makes something. What is not known to be harmless is taken to."""
-    below = mount.below(path) + "/"
     if mount.type in _STORES:
         return False
-    if mount.type == "database":
-        return not below.startswith(_STATIC)
-    if mount.type == "pki":
-        return not below.startswith(_CERTIFICATES)
-    return True
+    return not (mount.below(path) + "/").startswith(_HARMLESS.get(mount.type, ()))
 
 
 def fetch(session: Session, mount: Mount, address: Address, clock: Clock) -> Secret:
@@ -69,18 +75,31 @@ def _created(data: Mapping[str, Any], date: float | None) -> float | None:
 
 
 def _lease(mount: Mount, address: Address, reply: Reply, now: float) -> Lease | None:
-    data = reply.data or {}
     if reply.lease_id:
         return Lease(reply.lease_id, reply.lease_duration, reply.renewable)
-    ttl, expiration = _seconds(data, "ttl"), _seconds(data, "expiration")
-    if mount.type == "database" and mount.below(address.path).startswith(_STATIC) and ttl is not None:
-        return Lease("", ttl + _AFTER_ROTATION)
-    if mount.type == "pki" and expiration is not None:
-        # By the server's clock, which made it: ours may be wrong, and then so is what it says is left.
-        return Lease("", max(expiration - now, 0.0))
-    if reply.lease_duration:
-        return Lease("", reply.lease_duration)
-    return None
+    left = list(_left(reply.data or {}, now))
+    if not is_dynamic(mount, address.path) and mount.below(address.path).startswith(_STATIC):
+        left = [seconds + _AFTER_ROTATION for seconds in left]
+    known = [seconds for seconds in (*left, reply.lease_duration) if seconds > 0]
+    return Lease("", min(known)) if known else None
+
+
+def _left(data: Mapping[str, Any], now: float) -> Iterator[float]:
+    """The seconds an answer is good for, in all the ways it tells.
+
+    Args:
+        now: by the server's clock, which made it: ours may be wrong, and then so is what it says is left.
+    """
+    for name in _LEFT:
+        if (seconds := _seconds(data, name)) is not None:
+            yield seconds
+    for name in _ENDS:
+        ends = _seconds(data, name) or parse_time(data.get(name))
+        if ends is not None:
+            yield ends - now
+    period, rotated = _seconds(data, "rotation_period"), parse_time(data.get("last_vault_rotation"))
+    if period and rotated is not None:
+        yield rotated + period - now
 
 
 def _seconds(data: Mapping[str, Any], name: str) -> float | None:

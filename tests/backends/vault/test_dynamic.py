@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 
@@ -282,6 +283,13 @@ def test_a_certificate_that_is_not_allowed_says_why(backend, pki):
         ("pki", "sign/web", True),
         ("pki", "certs", True),
         ("aws", "creds/app", True),
+        ("aws", "static-creds/app", False),
+        ("ldap", "static-cred/app", False),
+        ("ldap", "creds/app", True),
+        ("ldap", "static-role/app", True),
+        ("openldap", "static-cred/app", False),
+        ("gcp", "static-cred/app", True),
+        ("identity", "oidc/token/app", True),
         ("transit", "keys/app", True),
         ("something-new", "x", True),
     ],
@@ -315,6 +323,44 @@ def test_static_credentials_are_good_until_just_after_their_rotation(vault_serve
     assert secret.lease == Lease("", 101.0)
     assert secret.created == dt.datetime(2026, 11, 21, 3, 27, 36, tzinfo=dt.UTC).timestamp()
     assert secret.session == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "data", "seconds"),
+    [
+        ("ldap", "m/static-cred/app", {"password": "p", "ttl": 100, "rotation_period": 3600}, 101.0),
+        ("openldap", "m/static-cred/app", {"password": "p", "ttl": 0}, 1.0),
+        (
+            "ldap", "m/static-cred/app",
+            {"password": "p", "rotation_period": 3600, "last_vault_rotation": "2026-11-21T03:00:00Z"}, 1801.0,
+        ),
+        ("aws", "m/static-creds/app", {"secret_key": "k", "expiration": "2026-11-21T04:30:00Z"}, 3601.0),
+        ("identity", "m/oidc/token/app", {"token": "t", "ttl": 600}, 600.0),
+        ("gcp", "m/static-account/app/token", {"token": "t", "token_ttl": 3599}, 3599.0),
+        ("gcp", "m/static-account/app/token", {"token": "t", "expires_at_seconds": 1795232400}, 600.0),
+        ("identity", "m/oidc/role/app", {"ttl": 0}, None),
+    ],
+)  # fmt: skip
+def test_what_perishes_without_a_lease_is_good_until_then(vault_server, connect, kind, path, data, seconds):
+    """By the clock of the server, whatever ours says."""
+    headers = {"Date": "Sat, 21 Nov 2026 03:30:00 GMT"}
+    vault_server.faults.no_json(json.dumps({"data": data}), path=path, headers=headers)
+    address = Address(path)
+
+    secret = connect(clock=FixedClock(0.0), mounts={"m": {"type": kind}}).fetch(address)
+
+    assert secret.lease == (None if seconds is None else Lease("", seconds))
+    assert secret.session == 0
+
+
+def test_whether_a_password_that_vault_changes_is_another_only_fetching_tells(vault_server, connect):
+    backend = connect(mounts={"m": {"type": "ldap"}})
+    vault_server.faults.no_json('{"data": {"password": "p", "ttl": 100}}', path="m/static-cred/app")
+    known = backend.fetch(Address("m/static-cred/app"))
+    vault_server.forget_requests()
+
+    assert backend.changed(Address("m/static-cred/app"), known)
+    assert vault_server.requests == []
 
 
 def test_a_duration_without_a_lease_is_how_long_it_is_good_for(vault_server, connect):
