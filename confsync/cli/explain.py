@@ -11,10 +11,13 @@ import click
 from confsync.cli.options import given, global_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from confsync.cli.session import Session
+    from confsync.errors import SourceError
     from confsync.ledger.records import TargetRecord
     from confsync.reconcile.core import Core
-    from confsync.snapshot import Found
+    from confsync.snapshot import Found, View
 
 
 @click.command(short_help="Show where a target's content comes from, or where a key goes.")
@@ -145,18 +148,25 @@ def _print_target(facts: dict[str, Any]) -> None:
 
 def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
     from confsync.cli.session import split_key
-    from confsync.errors import ConfsyncError
+    from confsync.errors import ConfsyncError, Invalid
     from confsync.snapshot import full_key
 
     source, typed = split_key(session.loaded, what)
     environment = core.environment or session.loaded.config.defaults.environment
     facts: list[dict[str, Any]] = []
     known: list[str] = []
+    unreadable: list[str] = []
     for name in [source] if source else core.hub.sources:
         view = core.hub.view(name, environment, looking=True)
         path = _spelled_quietly(view, typed)
-        readers = _readers(session, name, path)
-        found = _find_quietly(view, path)
+        readers = _readers(session, view, name, path)
+        found, problem = _find(view, path)
+        if problem is not None and not readers:
+            if source or not isinstance(
+                problem, Invalid
+            ):  # what is no path there was meant for another source
+                unreadable.append(f"{name}:{path} cannot be read: {problem}")
+            continue
         if found is None and not readers:
             near = _nearest_quietly(view, path)
             known += [near] if near else []
@@ -165,13 +175,16 @@ def _key_facts(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
             "source": name,
             "key": full_key(found.prefix, path) if found else path,
             "environment": environment,
-            "exists": found is not None,
+            "exists": found is not None if problem is None else None,
+            "problem": None if problem is None else str(problem),
             "revision": found.entry.revision if found else None,
             "value": _value_shown(core, name, path, found) if found else None,
-            "shadows": [full_key(prefix, path) for prefix in view.shadowed(path)] if found else [],
+            "shadows": _shadows_quietly(view, path) if found else [],
             "goes_to": readers,
         })  # fmt: skip
     if not facts:
+        if unreadable and not known:
+            raise ConfsyncError("; ".join(unreadable))
         hint = (
             f"did you mean {known[0]!r}?"
             if known
@@ -187,48 +200,58 @@ def _value_shown(core: Core, source: str, path: str, found: Found) -> str:
     return shown_value(core, source, path, found.entry) if found.fetched else "made when apply fetches it"
 
 
-def _find_quietly(view: Any, path: str) -> Any:
+def _find(view: View, path: str) -> tuple[Found | None, SourceError | None]:
+    """What is there, or why nobody can tell."""
     from confsync.errors import SourceError
 
     try:
-        return view.find(path)
+        return view.find(path), None
+    except SourceError as exc:
+        return None, exc
+
+
+def _shadows_quietly(view: View, path: str) -> list[str]:
+    from confsync.errors import SourceError
+    from confsync.snapshot import full_key
+
+    try:
+        return [full_key(prefix, path) for prefix in view.shadowed(path)]
+    except SourceError:
+        return []
+
+
+def _nearest_quietly(view: View, path: str) -> str | None:
+    from confsync.errors import SourceError
+
+    try:
+        return view.absent(path).nearest
     except SourceError:
         return None
 
 
-def _nearest_quietly(view: Any, path: str) -> str | None:
+def _spelled_quietly(view: View, typed: str) -> str:
     from confsync.errors import SourceError
 
     try:
-        return view.absent(path).nearest  # type: ignore[no-any-return]
-    except SourceError:
-        return None
-
-
-def _spelled_quietly(view: Any, typed: str) -> str:
-    from confsync.errors import SourceError
-
-    try:
-        return view.spell(typed)  # type: ignore[no-any-return]
+        return view.spell(typed)
     except SourceError:
         return typed.strip("/")
 
 
-def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
+def _readers(session: Session, view: View, source: str, path: str) -> list[dict[str, Any]]:
     """The targets made with this key, by the ledger."""
-    from confsync.reads import PathRead
-
-    secret = path.partition("#")[0]
+    reads_it = _reads_by_address(view, path) if view.by_request else lambda other, _: other == path
     readers = {}
     for name, record in session.ledger.syncs().items():
-        # Who reads a secret as a whole reads each of its fields.
-        wanted = {PathRead(source, path), PathRead(source, secret)}
-        if path == secret:
-            wanted |= {
-                one for one in record.reads.keys if one.source == source and one.path.startswith(f"{path}#")
-            }
-        found = [record.reads.keys[one] for one in wanted if one in record.reads.keys]
-        if found or wanted & record.reads.missed:
+        found = [
+            read
+            for one, read in record.reads.keys.items()
+            if one.source == source and reads_it(one.path, (read.prefix,))
+        ]
+        missed = any(
+            one.source == source and reads_it(one.path, view.prefixes) for one in record.reads.missed
+        )
+        if found or missed:
             readers[name] = found[0] if found else None
     return [
         {
@@ -242,6 +265,30 @@ def _readers(session: Session, source: str, path: str) -> list[dict[str, Any]]:
     ]
 
 
+def _reads_by_address(view: View, path: str) -> Callable[[str, Iterable[str]], bool]:
+    """Tells whether what was read at a path, below one of some prefixes, shows the secret or field at `path`.
+
+    It may be spelled from the root and read below a prefix, or the other way round. Who reads a secret as a whole
+    reads each of its fields.
+    """
+    from confsync.address import parse
+
+    try:
+        wanted = parse(path)
+    except ValueError:
+        return lambda _, __: False
+    addresses = {wanted.under(prefix) for prefix in view.prefixes}
+
+    def reads_it(other: str, prefixes: Iterable[str]) -> bool:
+        read = parse(other)
+        if wanted.field is not None and read.field not in (None, wanted.field):
+            return False
+        same_path = read._replace(field=None) == wanted._replace(field=None)  # also in another environment
+        return same_path or any(read.under(prefix) in addresses for prefix in prefixes)
+
+    return reads_it
+
+
 def _print_key(facts: dict[str, Any]) -> None:
     from confsync.cli.printing import path_of
     from confsync.text import printable, revision_text
@@ -250,6 +297,8 @@ def _print_key(facts: dict[str, Any]) -> None:
     if facts["exists"]:
         revision = f"  (revision {revision_text(facts['revision'])})" if facts["revision"] else ""
         click.echo(f"  value     {facts['value']}{revision}")
+    elif facts["problem"]:
+        click.echo(f"  value     cannot be read: {printable(facts['problem'])}")
     else:
         click.echo("  value     it does not exist")
     if facts["environment"]:

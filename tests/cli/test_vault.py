@@ -181,3 +181,40 @@ def test_a_secret_named_like_the_field_of_another_is_masked_as_a_secret(vaulted)
     }
     assert f"vault:/{vaulted.kv}/north%23pw" in {row["key"] for row in json.loads(by_its_mount.stdout)}
     assert vaulted.confsync("get", "vault:north%23pw#pw", "--reveal").stdout == f"{PLAIN}\n"
+
+
+@pytest.fixture
+def explained(vaulted):
+    """One sync reads `db` below the prefix, one from the root, and one the user alone."""
+    vaulted.put("db", user="app", password=PASSWORD)
+    vaulted.configure({
+        "below": text("{{ vault('db').password }}", "below"),
+        "root": text(f"{{{{ vault('/{vaulted.kv}/db#password') }}}}", "root"),
+        "user": text("{{ vault('db#user') }}", "user"),
+    })  # fmt: skip
+    assert vaulted.confsync("apply").returncode == 0
+    return vaulted
+
+
+@pytest.mark.parametrize(
+    ("field", "readers"), [("", {"below", "root", "user"}), ("#password", {"below", "root"})]
+)
+def test_explain_finds_readers_by_whichever_spelling(explained, field, readers):
+    for key in (f"vault:db{field}", f"vault:/{explained.kv}/db{field}"):
+        facts = json.loads(explained.confsync("explain", key, "--output", "json").stdout)
+        assert {one["sync"] for one in facts[0]["goes_to"]} == readers
+
+
+def test_explain_says_what_cannot_be_read_and_who_reads_it_all_the_same(explained):
+    kept_from_us = explained.approle(login=explained.admin.approle([]))
+    explained.configure({"below": text("{{ vault('db').password }}", "below")}, auth=kept_from_us)
+
+    known = explained.confsync("explain", "vault:db#password")
+    unknown = explained.confsync("explain", "vault:web#password")
+
+    assert known.returncode == 0
+    assert "value     cannot be read: " in known.stdout
+    assert f"goes to   {explained.out / 'below'}" in known.stdout
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "vault:web#password cannot be read: " in unknown.stderr
+    assert "does not exist" not in known.stdout + unknown.stderr
