@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from taint.strategies import ENCODERS, FILTERS, Stores, cases, stores
 
 from confsync.logs import trace_of
 from confsync.plan.diff import unified
@@ -20,10 +21,9 @@ from confsync.redact import redactor
 from confsync.render.renderer import RenderFailed, Rendering
 from confsync.testing.leaks import Leaks
 
-Stores = Mapping[str, Mapping[str, bytes]]
-
 EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0"))
 """How many; 0: the few that the suite has time for, always the same."""
+PHASES = tuple(Phase) if EXAMPLES else (Phase.generate,)  # to shrink takes longer than a test may
 TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
 """Hashes are no encodings, and that something is so or not is no value."""
 PUBLIC = " one.example two.example one/host two/host example one/password undefined generator"
@@ -130,16 +130,15 @@ def made_of(stage: Any, case: Any, stores: Stores, rendering: Rendering | Render
     return found
 
 
-def test_every_filter_is_tried(stage, strategies):
-    tried = {re.match(r"\w+", one)[0] for text in strategies.filters for one in text.split("|")}
+def test_every_filter_is_tried(stage):
+    tried = {re.match(r"\w+", one)[0] for text in (*FILTERS, *ENCODERS) for one in text.split("|")}
     known = stage.renderer._templates._environment.filters
     assert set(known) - tried - UNTRIED == set()
 
 
-@settings(max_examples=EXAMPLES or 150, derandomize=not EXAMPLES)
+@settings(max_examples=EXAMPLES or 150, derandomize=not EXAMPLES, phases=PHASES)
 @given(data=st.data())
-def test_no_render_gives_away_a_secret(stage, strategies, data):
-    stores = data.draw(strategies.stores())
-    other = {**data.draw(strategies.stores()), "values": stores["values"]}
-    case = data.draw(strategies.cases())
-    assert leaks_of(stage, stores, other, case) == {}
+def test_no_render_gives_away_a_secret(stage, data):
+    found = data.draw(stores())
+    other = {**data.draw(stores()), "values": found["values"]}
+    assert leaks_of(stage, found, other, data.draw(cases())) == {}
