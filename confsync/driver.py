@@ -1,8 +1,12 @@
 """The contract between confsync and a backend: what a driver must do, and what it may leave to the core.
 
 A driver reads one kind of store. It connects, reads, watches, closes, and says which kind of error happened; nothing
-else. Retry, last good values, layering, sharing one read between syncs, taint and metrics are the core's
-(`confsync.source`), written once for all drivers. A driver must not log, sleep between retries, or cache values.
+else. Repeating what failed, last good values, layering, sharing one read between syncs, taint and metrics are the
+core's (`confsync.source`), written once for all drivers. A driver must not log, sleep, or keep values.
+
+Its logins are its own: it makes them, keeps them alive, makes them anew and repeats the call that found one dead. It
+also paces them, by raising the last login's error again until it is time for another. What it learns of the store
+itself (what is mounted where) it may keep.
 
 There are two kinds. A `Backend` is enumerable: it reads everything under a prefix at one revision, and watches it
 (etcd, files). An `AddressedBackend` gives one secret for one path when somebody asks for it, maybe on a lease (Vault).
@@ -241,6 +245,12 @@ class AddressedBackend(Driver):
 
     sensitive: ClassVar[bool] = True
 
+    def only_look(self) -> None:
+        """Told once, right after opening, in a process that only looks (`plan`, `get`): use up nothing to log in.
+
+        A login that spends what can be used once (a wrapped credential) MUST then fail: Denied, with what to do.
+        """
+
     @abstractmethod
     def is_dynamic(self, address: Address) -> bool:
         """Whether fetching makes something (a database user, a certificate), so that looking alone must not do it."""
@@ -303,4 +313,7 @@ class AddressedBackend(Driver):
         """Go on with a login of an earlier process; where it has ended, the next call logs in anew."""
 
     def end_session(self) -> None:
-        """Revoke the login, if this process (or one it went on from) made it; what is bound to it ends with it."""
+        """Revoke the login, if this process (or one it went on from) made it; what is bound to it ends with it.
+
+        It is the end: a call still under way SHOULD fail with Unavailable rather than log in anew. Idempotent.
+        """

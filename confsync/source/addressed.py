@@ -77,6 +77,8 @@ class AddressedSource:
         self._caretaker = Caretaker(
             name, backend, self._asking, self._memory, clock, wake=self._wake, tell=self._tell
         )
+        if looking:
+            backend.only_look()
         self._lock = threading.Lock()
         self._plaintexts: dict[tuple[str, str], bytes] = {}
 

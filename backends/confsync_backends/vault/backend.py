@@ -52,6 +52,9 @@ class VaultBackend(AddressedBackend):
     def close(self) -> None:
         self._calls.close()
 
+    def only_look(self) -> None:
+        self._session.only_look()
+
     def is_dynamic(self, address: Address) -> bool:
         with _about(address.path):
             return dynamic.is_dynamic(self._mounts.of(address.path), address.path)

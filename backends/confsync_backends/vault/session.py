@@ -58,6 +58,10 @@ class Session:
         """The number of the present login; 0 before the first."""
         return self._number
 
+    def only_look(self) -> None:
+        """Use up nothing to log in (`Authenticator.for_looking`). For before the first call."""
+        self._authenticator = self._authenticator.for_looking()
+
     def call(
         self,
         method: str,

@@ -6,6 +6,7 @@ secret-id: https://developer.hashicorp.com/vault/docs/concepts/response-wrapping
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -26,6 +27,7 @@ from confsync_backends.vault.auth.method import (
     kept,
     send_login,
 )
+from confsync_backends.vault.auth.token import VARIABLE, TokenAuth
 from confsync_backends.vault.faults import Refused, TokenRejected
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class AppRoleAuth(AuthMethod):
 class _AppRole(Authenticator):
     def __init__(self, options: AppRoleAuth, base: Path) -> None:
         self._options = options
+        self._base = base
         self._role_id = kept("role-id", base, options.role_id_file) if options.role_id_file else None
         self._secret_id = (
             kept("secret-id", base, options.secret_id_file, options.secret_id_env)
@@ -103,6 +106,14 @@ class _AppRole(Authenticator):
         path = f"auth/{mount}/login"
         with explained(path, _ADVICE, mount, self._where()):
             return send_login(calls, path, body, who="an AppRole")
+
+    def for_looking(self) -> Authenticator:
+        if self._wrapped is None:
+            return self
+        if os.environ.get(VARIABLE):
+            return TokenAuth(env=VARIABLE).authenticator(self._base)
+        self._wrapped.opens = False
+        return self
 
     def stamp(self) -> Hashable:
         wrapped = None if self._wrapped is None else self._wrapped.credential
@@ -127,10 +138,12 @@ class Wrapped:
 
     Attributes:
         credential: where the wrapping token is kept.
+        opens: whether it may be unwrapped; not by a process that only looks, for the next one would find it spent.
     """
 
     def __init__(self, credential: Credential, mount: str) -> None:
         self.credential = credential
+        self.opens = True
         self._mount = mount
         self._made_at = re.compile(rf"(.+/)?auth/{re.escape(mount)}/role/[^/]+/(custom-)?secret-id")
         self._token: str | None = None  # the wrapping token that the rest is about
@@ -142,9 +155,15 @@ class Wrapped:
         """The secret-id, unwrapped when first asked for.
 
         Raises:
-            Denied: there is no wrapping token, it is spent, or it was not made for a secret-id of this mount.
+            Denied: there is no wrapping token, it is spent, or it was not made for a secret-id of this mount; or this
+                process only looks.
             Unavailable: Vault cannot tell now.
         """
+        if not self.opens:
+            raise Denied(
+                f"the secret-id in {self.credential} is wrapped and opens once; only apply and run open it",
+                hint=f"to look, log in with a token of your own: set {VARIABLE}",
+            )
         self._read_anew()
         if self._secret_id is not None:
             return self._secret_id

@@ -125,6 +125,10 @@ class Authenticator(ABC):
             Unavailable: Vault cannot tell now.
         """
 
+    def for_looking(self) -> Authenticator:
+        """The one to use in a process that only looks: its `login` uses up nothing, but raises Denied instead."""
+        return self
+
     @abstractmethod
     def stamp(self) -> Hashable:
         """Another one when the credentials may have changed, so that trying again makes sense. Makes no calls."""

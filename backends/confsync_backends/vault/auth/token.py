@@ -16,7 +16,7 @@ from confsync_backends.vault.auth.method import Authenticator, AuthMethod, Grant
 if TYPE_CHECKING:
     from confsync_backends.vault.calls import Calls
 
-_VARIABLE = "VAULT_TOKEN"
+VARIABLE = "VAULT_TOKEN"
 _FILE = "~/.vault-token"
 _WHERE = "env: NAME or file: PATH (or neither: $VAULT_TOKEN, or else ~/.vault-token)"
 
@@ -51,9 +51,9 @@ class TokenAuth(AuthMethod):
 
     def credential(self, base: Path) -> Credential:
         """Where the token is now."""
-        if self.env is None and (self.file is not None or not os.environ.get(_VARIABLE)):
+        if self.env is None and (self.file is not None or not os.environ.get(VARIABLE)):
             return kept("token", base, self.file or _FILE)
-        return kept("token", base, None, self.env or _VARIABLE)
+        return kept("token", base, None, self.env or VARIABLE)
 
 
 class _GivenToken(Authenticator):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from confsync.clock import SystemClock
+from confsync.driver import Address
 from confsync.errors import Denied, Unavailable
+from confsync.source.addressed import AddressedSource
+from confsync_backends.vault import VaultBackend, VaultOptions
 
 
 @pytest.fixture
@@ -170,5 +174,69 @@ def test_a_vault_that_is_down_does_not_spend_it(open_session, wrapped, read, vau
         read(session)
 
     times.advance_here(1)
+
+    assert read(session) == 1
+
+
+# A process that only looks.
+
+
+def test_a_process_that_only_looks_does_not_open_it(open_session, wrapped, read, vault_server):
+    auth = wrapped()
+    session = open_session(auth)
+    session.only_look()
+    vault_server.forget_requests()
+
+    error = refusal(session, read)
+
+    assert "is wrapped and opens once; only apply and run open it" in error.message
+    assert error.hint == "to look, log in with a token of your own: set VAULT_TOKEN"
+    assert vault_server.requests == []
+    assert read(open_session(auth)) == 1, "who applies finds it as it was"
+
+
+def test_a_source_tells_its_driver_that_it_only_looks(wrapped, vault, vault_server, shelf, tmp_path):
+    address = Address(f"{shelf.mount}/db")
+    options = VaultOptions.model_validate({"address": vault.address, "auth": wrapped()})
+
+    def read_in_a_process(*, looking):
+        source = AddressedSource(
+            "vault", VaultBackend.open(options, tmp_path), clock=SystemClock(), looking=looking
+        )
+        try:
+            return source.read(address, "db", looking=looking)
+        finally:
+            source.close()
+
+    for _ in range(2):
+        with pytest.raises(Denied, match="opens once"):
+            read_in_a_process(looking=True)
+    assert read_in_a_process(looking=False).data == {"password": "correct horse"}
+
+
+def test_who_only_looks_may_do_so_with_a_token_of_their_own(
+    open_session, wrapped, read, vault, vault_server, shelf, monkeypatch
+):
+    monkeypatch.setenv("VAULT_TOKEN", vault.admin.token([shelf.policy]))
+    session = open_session(wrapped())
+    session.only_look()
+
+    assert read(session) == 1
+    session.end()
+    assert vault_server.count(None, "sys/wrapping/") == 0
+
+
+def test_who_applies_uses_the_secret_id_whatever_token_there_is(
+    open_session, wrapped, read, vault_server, monkeypatch
+):
+    monkeypatch.setenv("VAULT_TOKEN", "hvs.of-somebody")
+
+    assert read(open_session(wrapped())) == 1
+    assert vault_server.count(None, "sys/wrapping/unwrap") == 1
+
+
+def test_any_other_login_is_the_same_for_who_only_looks(open_session, approle, read):
+    session = open_session(approle())
+    session.only_look()
 
     assert read(session) == 1
