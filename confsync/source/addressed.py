@@ -186,9 +186,7 @@ class AddressedSource:
         return known.is_alive(now) if looking else known.is_good(now, self._asking.session)
 
     def _is_dynamic(self, address: Address) -> bool:
-        return not is_listing(address) and self._asking.ask(
-            lambda: self.backend.is_dynamic(address), proves=lambda _: False
-        )
+        return self._memory.is_dynamic(address)
 
     def _obtain(self, known: Known, looking: bool) -> bool:
         """Fetch what is not known or over; whether it is another now. The caller holds its `fetching`."""

@@ -79,11 +79,14 @@ class Asking:
         """End all waiting; refuse what comes now."""
         self._closed.set()
 
-    def ask(self, call: Callable[[], T], *, proves: Callable[[T], bool] = lambda _: True) -> T:
+    def ask(
+        self, call: Callable[[], T], *, proves: Callable[[T], bool] = lambda _: True, once: bool = False
+    ) -> T:
         """Make one request; while the store says that it will answer soon, wait for it a little.
 
         Args:
             proves: whether an answer shows that the store can be reached: not where the driver may have known it.
+            once: not to be repeated: it may have made something though its answer was lost.
 
         Raises:
             SourceError: what the driver raised; for anything else it raised, Unavailable.
@@ -99,7 +102,9 @@ class Asking:
                     self._note_up()
             except Unavailable as exc:
                 failures += 1
-                pause = None if exc.retry_after is None else max(exc.retry_after, backoff.delay(failures))
+                pause = None
+                if exc.retry_after is not None and not once:
+                    pause = max(exc.retry_after, backoff.delay(failures))
                 if pause is None or self._clock.monotonic() + pause > deadline or self._closed.wait(pause):
                     self._note_down(exc, answers)
                     raise

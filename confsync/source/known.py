@@ -40,6 +40,7 @@ class Known:
         used: when a render last wanted it.
         idle: whether nobody wants it any more: its lease ends by itself.
         check: whether somebody wants to know if it changed.
+        dynamic: whether fetching it makes something, as far as anybody has asked.
         busy: whether a thread is to look after it.
     """
 
@@ -57,6 +58,7 @@ class Known:
     used: float = 0.0
     idle: bool = False
     check: bool = False
+    dynamic: bool = False
     busy: bool = False
     fetching: threading.Lock = field(default_factory=threading.Lock)
 

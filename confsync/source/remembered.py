@@ -20,6 +20,8 @@ from confsync.source.lease_clock import LeaseClock
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 60.0  # seconds a store may ask us to wait: one that says an hour may be well in a minute
+_BEFORE_ANOTHER = 5.0  # seconds: a fetch that failed may have made a user nobody knows of; not many of them
+_FAILURES_AHEAD = 6  # with so many more than there were, pauses begin there
 _UNUSED = 60.0  # seconds after which a secret that no sync reads is forgotten
 _NOT_TAKEN_UP = -1  # the login of an earlier process, which is not ours
 _ALARMS = {
@@ -87,7 +89,8 @@ class Remembered:
             SourceError: it could not be asked; what is known stays, and the caller says so (`failed`).
         """
         known.check = False
-        secret, asked = self._asking.ask(lambda: self._answer(known.address))
+        known.dynamic = known.dynamic or known.clock is not None or self.is_dynamic(known.address)
+        secret, asked = self._asking.ask(lambda: self._answer(known.address), once=known.dynamic)
         with self.lock:
             before, known.secret = known.secret, secret
             on_lease = known.clock is not None
@@ -97,6 +100,12 @@ class Remembered:
             self.keep()
             self._wake.set()
         return before is None or (before.data, before.version) != (secret.data, secret.version)
+
+    def is_dynamic(self, address: Address) -> bool:
+        """Whether fetching makes something. Raises `SourceError`: it cannot be told."""
+        return not is_listing(address) and self._asking.ask(
+            lambda: self._backend.is_dynamic(address), proves=lambda _: False
+        )
 
     def _answer(self, address: Address) -> tuple[Secret, float]:
         """The answer, and when it was asked for: a lease cannot have begun earlier."""
@@ -138,7 +147,10 @@ class Remembered:
         """
         down = None if is_of_the_path(error) or known.clock is not None else self._asking.pause()
         soon = (error.retry_after if isinstance(error, Unavailable) else None) or 0.0
-        return max(min(soon, _LONGEST_WAIT), backoff.delay(known.failures)) if down is None else down
+        pause = max(min(soon, _LONGEST_WAIT), backoff.delay(known.failures)) if down is None else down
+        if known.dynamic and isinstance(error, Unavailable):
+            return max(pause, _BEFORE_ANOTHER, backoff.delay(known.failures + _FAILURES_AHEAD))
+        return pause
 
     def _tell(self, known: Known, stage: Stage, error: SourceError) -> None:
         if self._asking.closed or (stage is Stage.EARLY and error.key is None and self._asking.down):

@@ -348,6 +348,9 @@ def test_the_end_of_a_lease_counts_from_when_it_was_asked_for_the_last_time(addr
     class Busy(MemorySecretsBackend):
         was_busy = False
 
+        def is_dynamic(self, address):
+            return False  # what would make something is not asked for twice
+
         def fetch(self, address):
             if not self.was_busy:
                 self.was_busy = True
@@ -549,3 +552,18 @@ def test_a_lease_is_renewed_while_more_other_leases_hang_than_there_are_threads(
         eventually(lambda: sum(one.waiting for one in held) >= 8)
         eventually(lambda: live.store.count("renew", CREDS) >= 2)
         assert live.store.is_alive(lent)
+
+
+def test_a_fetch_that_may_have_made_a_user_is_not_repeated_in_a_burst(rig):
+    """The store makes the user and its answer is lost."""
+    rig.store.lends(CREDS, duration=600)
+    rig.store.fail_with(Unavailable("the answer broke off", retry_after=0.0), CREDS, "fetch")
+    for _ in range(40):
+        with pytest.raises(Unavailable):
+            username(rig)
+        rig.pass_time(0.5, step=0.5)
+
+    assert rig.store.count("fetch") <= 4
+    rig.store.mend()
+    rig.pass_time(40, step=0.5)
+    assert rig.store.is_alive(username(rig))
