@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ from taint.strategies import Case, Stores, cases, stores
 from taint.test_renders import EXAMPLES, PHASES, leaks_of
 
 from confsync.clock import SystemClock
+from confsync.config.models import Limits, Sync
 from confsync.render.recorder import SourceView
+from confsync.render.renderer import RenderFailed
 from confsync.source.addressed import AddressedSource
 from confsync.testing.memory_secrets import MemorySecretsBackend, SecretStore
 
 KEY = "transit/app"
+PASSWORD = "p@ss-w0rd!x"
 SPELLINGS = {
     "vault.bytes('a')": "vault.decrypt_bytes('transit/app', values('cipher'))",
     "vault.get('b')": "vault.decrypt('transit/app', values('cipher'))",
@@ -81,3 +85,34 @@ def test_no_render_gives_away_a_secret_that_was_asked_for(vault, data):
     found = data.draw(stores())
     other = {**data.draw(stores()), "values": found["values"]}
     assert leaks_of(vault, found, other, spelled(data.draw(cases()))) == {}
+
+
+@pytest.mark.parametrize("denied", [True, False])
+@pytest.mark.parametrize("way", ["{}", "{}|upper", "('x' ~ {})|b64encode"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "vault('users/' ~ {}).x",
+        "vault.list({})",
+        "vault('a#' ~ {})",
+        "vault('a')[{}]",
+        "vault.decrypt({}, 'x')",
+    ],
+)
+def test_a_path_made_of_a_secret_is_in_no_error_of_the_store_and_not_kept(vault, denied, way, use):
+    made = way.format("vault('a').v")
+    store = SecretStore()
+    store.put("prod/a", {"v": PASSWORD})
+    source = AddressedSource("vault", MemorySecretsBackend(store), clock=SystemClock())
+    names = [PASSWORD, PASSWORD.upper(), base64.b64encode(f"x{PASSWORD}".encode()).decode()]
+    for name in names if denied else ():
+        store.deny(f"prod/users/{name}")
+        store.deny(f"prod/{name}")
+    views = {"vault": SourceView("vault", source.view(("prod",), looking=False), lambda _: True)}
+    sync = Sync.model_validate({"template": {"inline": f"{{{{ {use.format(made)} }}}}"}, "to": "out"})
+    try:
+        rendering = vault.renderer.render("app", sync, Limits(), views, {})
+        shown, reads = "", rendering.reads
+    except RenderFailed as failed:
+        shown, reads = f"{failed.error} {failed.error!r} {getattr(failed.error, 'key', '')}", failed.reads
+    assert [name for name in names if name in shown or name in repr(reads)] == []
