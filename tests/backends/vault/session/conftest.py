@@ -20,9 +20,15 @@ from confsync_backends.vault.session import Session
 
 
 class Times:
-    """The session's clock. Time passes for Vault as well: at once for the stand-in, for real at a real one."""
+    """The session's clock. Time passes for Vault as well: at once for the stand-in, for real at a real one.
 
-    def __init__(self, server: VaultServer | None) -> None:
+    Args:
+        vault: tells its time, where it is a real one.
+        server: the stand-in, if it is one.
+    """
+
+    def __init__(self, vault: Vault, server: VaultServer | None) -> None:
+        self._vault = vault
         self._server = server
         self._ahead = 0.0
 
@@ -34,11 +40,14 @@ class Times:
 
     def advance(self, seconds: float) -> None:
         if self._server is None:
-            deadline = time.monotonic() + seconds
-            eventually(lambda: time.monotonic() >= deadline, within=seconds + 5)
+            until = self._told_by_vault() + seconds + 1  # it tells whole seconds
+            eventually(lambda: self._told_by_vault() >= until, within=seconds + 10)
             return
         self._ahead += seconds
         self._server.advance(seconds)
+
+    def _told_by_vault(self) -> float:
+        return float(self._vault.admin.must("GET", "sys/health")["server_time_utc"])
 
     def advance_here(self, seconds: float) -> None:
         """Only the session's clock: it reckons that what it holds has come nearer to its end."""
@@ -64,7 +73,7 @@ def _no_vault_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 @pytest.fixture
 def times(request: pytest.FixtureRequest, vault: Vault) -> Times:
     real = bool(os.environ.get("CONFSYNC_TEST_VAULT_ADDR"))
-    return Times(None if real else request.getfixturevalue("vault_server"))
+    return Times(vault, None if real else request.getfixturevalue("vault_server"))
 
 
 @pytest.fixture
