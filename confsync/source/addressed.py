@@ -118,19 +118,20 @@ class AddressedSource:
 
     # Reading
 
-    def read(self, address: Address, name: str, *, looking: bool) -> Secret | None:
+    def read(self, address: Address, name: str, *, looking: bool, withheld: bool = False) -> Secret | None:
         """The secret at an address, fetched if it is not known; None where fetching it would make something.
 
         Args:
             name: how the render spells it: what an event calls it.
             looking: whether nothing may be made.
+            withheld: whether the address is made of a secret, so that no log and no status may name it.
 
         Raises:
             SourceError: it is not known and cannot be fetched.
         """
         self._memory.restore()
         looking = looking or self._looking
-        known = self._memory.note(address, name)
+        known = self._memory.note(address, name, withheld=withheld)
         if self._is_good(known, looking):
             return known.secret
         if looking and self._is_dynamic(address):
@@ -264,6 +265,7 @@ class AddressedSource:
         if self._asking.closed:
             return
         self._asking.close()
+        self._memory.keep()
         self._wake.set()
         # In a thread: a store that hangs must not hold the end of the process.
         ending = threading.Thread(target=self._end, name=f"end-{self.name}", daemon=True)

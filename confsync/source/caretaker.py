@@ -76,11 +76,13 @@ class Caretaker:
             self._wake.clear()
             try:
                 self._begin_all()
+                self._memory.keep()
                 pause = self._until_due()
             except Exception:  # a mistake of ours must not end the only thread that renews leases
                 log.exception("a bug: please report it", extra={"source": self._name})
                 pause = backoff.CEILING
             self._wake.wait(pause)
+        self._memory.keep()
 
     def attend(self) -> None:
         """Do all that is due now, in this thread, and tell."""
@@ -232,7 +234,7 @@ class Caretaker:
         if after.due <= asked:
             return self._memory.fetch(known)
         self._memory.succeeded(known)
-        self._memory.keep()
+        self._memory.changed()
         return False
 
     def _renewed(self, lease: Lease) -> tuple[Lease, float]:
@@ -265,7 +267,7 @@ class Caretaker:
         self._tended = session
         self._tending = False
         if self._asking.took_up() != session:
-            self._memory.keep()
+            self._memory.changed()
         self._wake.set()
 
     def _tended_for(self) -> float | None:

@@ -62,18 +62,20 @@ class Remembered:
         self._known: dict[Address, Known] = {}
         self._restored = keeper is None
         self._keeping = threading.Lock()
+        self._unkept = False  # whether what is on lease is not as it was kept
 
     def all(self) -> list[Known]:
         """Everything."""
         with self.lock:
             return list(self._known.values())
 
-    def note(self, address: Address, name: str) -> Known:
+    def note(self, address: Address, name: str, *, withheld: bool = False) -> Known:
         """Somebody wants an address, and calls it so."""
         with self.lock:
             known = self._known.setdefault(address, Known(address))
             asleep = known.idle or not known.names
             known.names.add(name)
+            known.withheld = known.withheld or withheld
             known.used, known.idle = self._clock.monotonic(), False
         if asleep:
             self._wake.set()
@@ -97,7 +99,7 @@ class Remembered:
             known.clock = LeaseClock.of(secret.lease, asked)
             self.succeeded(known)
         if on_lease or known.clock is not None:
-            self.keep()
+            self.changed()
             self._wake.set()
         return before is None or (before.data, before.version) != (secret.data, secret.version)
 
@@ -220,11 +222,20 @@ class Remembered:
             self._asking.bug(exc)
         return self._asking.took_up()
 
+    def changed(self) -> None:
+        """What is on lease is not as it was: keep it now, or have whoever follows do it for many at once."""
+        self._unkept = True
+        if self._asking.followed and not self._asking.closed:
+            self._wake.set()
+        else:
+            self.keep()
+
     def keep(self) -> None:
-        """Keep what is on lease now for the next process."""
-        if self._keeper is None or self._looking:
+        """Keep what is on lease now for the next process, where that has changed."""
+        if self._keeper is None or self._looking or not self._unkept:
             return
         with self._keeping:  # whoever comes later has seen more
+            self._unkept = False
             now = self._clock.monotonic()
             with self.lock:
                 leased = [

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from confsync.clock import SystemClock
 from confsync.digest import Hasher
 from confsync.driver import Address
 from confsync.errors import Denied, LedgerError, Unavailable
@@ -451,3 +452,27 @@ def test_closing_lets_go_of_what_hangs(live):
         live.close()
     eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("care-")])
     assert live.events == []
+
+
+def test_many_leases_that_change_at_once_are_kept_together(addressed):
+    saved, waiting, go_on = [], threading.Event(), threading.Event()
+
+    def save(text):
+        saved.append(text)
+        waiting.set()
+        assert go_on.wait(5)
+
+    rig = addressed(clock=SystemClock(), keeper=Keeper(lambda: None, save, b"k" * 32))
+    rig.follow()
+    rig.store.lends("creds/first", duration=600)
+    rig.read("creds/first")
+    assert waiting.wait(5)
+    for number in range(50):
+        rig.store.lends(f"creds/{number}", duration=600)
+        rig.read(f"creds/{number}")
+    go_on.set()
+    rig.close()
+
+    assert len(saved) <= 3
+    kept = Keeper(lambda: saved[-1], save, b"k" * 32).load()
+    assert len(kept.leases) == 51
