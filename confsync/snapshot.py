@@ -114,6 +114,9 @@ class View:
     def only_look(self) -> None:
         """From now on do not fetch what fetching would make."""
 
+    def withhold(self, withheld: bool) -> None:
+        """Whether the paths asked for next are made of secrets, so that nobody may be told of them."""
+
     def look_up(self, path: str) -> tuple[Found, Any] | None:
         """As `find`, with the value in the type the store gave it."""
         found = self.find(path)

@@ -90,6 +90,7 @@ class Recorder:
             source.view.only_look()  # nothing will be written: nothing is to be made for it
         read = PathRead(source.name, path)
         self.missed[read] = None  # also where asking fails: what was wanted is what the sync waits for
+        source.view.withhold(self._may_give_away(path))
         with budget.waiting():
             found = source.view.look_up(path)
         if found is None:
@@ -123,6 +124,7 @@ class Recorder:
     def list_names(self, source: SourceView, prefix: str) -> Sequence[str]:
         """The names one step below a path of an addressed source, and remember they were listed."""
         self.list(source, prefix)
+        source.view.withhold(self._may_give_away(prefix))
         with budget.waiting():
             return source.view.under(prefix)
 

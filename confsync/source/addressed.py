@@ -109,7 +109,7 @@ class AddressedSource:
     def describe(self) -> str:
         """How it stands, for a line of status."""
         known = self._memory.all()
-        failed = next((one.error for one in known if one.error), self._asking.down)
+        failed = next((one.trouble for one in known if one.trouble), self._asking.down)
         secrets = sum(
             1 for one in known if one.secret and one.secret.data is not None and not is_listing(one.address)
         )

@@ -26,7 +26,7 @@ class AddressedView(View):
     Used by one thread. Paths are spelled as `confsync.address` says; a secret as a whole, or one field of it.
     """
 
-    __slots__ = ("_absent", "_looking", "_plaintexts", "_secrets", "_source")
+    __slots__ = ("_absent", "_looking", "_plaintexts", "_secrets", "_source", "_withheld")
 
     by_request: ClassVar[bool] = True
 
@@ -34,6 +34,7 @@ class AddressedView(View):
         super().__init__(Snapshot(source.name, 0, {}, 0.0), prefixes)
         self._source = source
         self._looking = looking
+        self._withheld = False
         self._secrets: dict[Address, Secret | None] = {}
         self._absent: dict[str, Absent] = {}
         self._plaintexts: dict[tuple[str, str], bytes] = {}
@@ -41,6 +42,10 @@ class AddressedView(View):
     def spell(self, text: str) -> str:
         """The canonical spelling; a leading slash means the store's root. Raises `SourceError`: it is no path."""
         return str(_parsed(text))
+
+    def withhold(self, withheld: bool) -> None:
+        """Whether the paths asked for next are made of secrets, so that no log and no status may name them."""
+        self._withheld = withheld
 
     def only_look(self) -> None:
         """From now on do not fetch what fetching would make."""
@@ -183,7 +188,9 @@ class AddressedView(View):
 
     def _secret(self, address: Address, name: str) -> Secret | None:
         if address not in self._secrets:
-            self._secrets[address] = self._source.read(address, name, looking=self._looking)
+            self._secrets[address] = self._source.read(
+                address, name, looking=self._looking, withheld=self._withheld
+            )
         return self._secrets[address]
 
 

@@ -157,11 +157,20 @@ class Asking:
             if self._answers != answers:
                 return  # others have been answered since
             first = self._down is None
-            self._down = again(error)
+            self._down = self._of_the_store(error)
             self._failures += 1
             self._until = self._clock.monotonic() + backoff.delay(self._failures)
         if first and not self.closed:
-            log.warning("source cannot be read", extra={"source": self._name, "error": str(error)})
+            log.warning("source cannot be read", extra={"source": self._name, "error": str(self._down)})
+
+    def _of_the_store(self, error: Unavailable) -> SourceError:
+        """The error without the path it was found at, which is no matter of others, and may be made of a secret."""
+        if error.key is None:
+            return again(error)
+        marked = error.message.replace(error.key, "\0").split(": ")
+        kept = ": ".join(part for part in marked if "\0" not in part)
+        told = kept if len(marked) > len(kept.split(": ")) else f"{self._backend.address} does not answer"
+        return Unavailable(told, hint=error.hint, retry_after=error.retry_after)
 
     def _note_up(self) -> None:
         with self._lock:

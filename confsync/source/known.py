@@ -42,6 +42,7 @@ class Known:
         check: whether somebody wants to know if it changed.
         dynamic: whether fetching it makes something, as far as anybody has asked.
         busy: whether a thread is to look after it.
+        withheld: whether its address is made of a secret, so that nobody may be told of it.
     """
 
     address: Address
@@ -60,6 +61,7 @@ class Known:
     check: bool = False
     dynamic: bool = False
     busy: bool = False
+    withheld: bool = False
     fetching: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -100,6 +102,8 @@ class Known:
         """What is wrong with it, and until when what is known of it is good."""
         path = self.address.path
         text = str(error) if path in str(error) else f"{path}: {error}"
+        if self.withheld:
+            text = f"a secret whose path is made of another cannot be read: {type(error).__name__}"
         if self.clock is None:
             return text
         left = self.clock.ends - clock.monotonic()

@@ -12,6 +12,7 @@ import yaml
 
 from confsync.clock import SystemClock
 from confsync.config.models import Limits, Sync
+from confsync.driver import Address
 from confsync.errors import Denied, LimitExceeded, MissingKeys, RenderError, SourceError, Unavailable
 from confsync.reads import PathRead
 from confsync.render.recorder import SourceView
@@ -711,3 +712,19 @@ def test_a_render_in_which_a_key_is_missing_makes_nothing(vault, template):
     with pytest.raises(MissingKeys):
         vault.text(template)
     assert [call for call in vault.store.calls if call.kind == "fetch"] == []
+
+
+@pytest.mark.parametrize("error", [Denied, Unavailable])
+def test_a_path_made_of_a_secret_is_in_no_error_status_or_log(vault, error, caplog):
+    vault.put("index", tenant="acme-tenant-77")
+    path = "prod/tenants/acme-tenant-77"
+    vault.store.put(path, {"pw": "x"})
+    text = "{{ vault('tenants/' ~ vault('index').tenant).pw }}"
+    assert vault.text(text) == "x"
+    vault.store.fail_with(error(f"memory: reading {path}: no", key=path), path=path)
+    vault.source.resync({"tenants/acme-tenant-77"}, {"tenants/acme-tenant-77"})
+    vault.source.attend()
+    told = [str(vault.source.problem([Address(path)])), vault.source.describe()]
+    told += [str(vars(record)) for record in caplog.records]
+    assert "acme" not in " ".join(told)
+    assert error.__name__ in told[0]
