@@ -1,19 +1,40 @@
-"""Random sources with secrets in them, and random syncs with templates over them."""
+"""Random sources with secrets in them, and random syncs with templates over them.
+
+CONFSYNC_TAINT_EXAMPLES=10000 pytest tests/taint      a long run, with other examples every time
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 Stores = Mapping[str, Mapping[str, bytes]]
 """Source -> path -> value."""
+
+EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0"))
+"""How many in a long run; 0: the few that the suite has time for, always the same."""
+in_time = pytest.mark.timeout(0 if EXAMPLES else 120)
+TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
+"""Expressions whose result is not looked for: a hash is no encoding, and that something is so or not is no value."""
+
+
+def tries(few: int) -> settings:
+    """How often a property is tried: so often, or in a long run accordingly."""
+    if EXAMPLES:
+        return settings(max_examples=max(1, EXAMPLES * few // 150))
+    # To shrink a failing example takes longer than a test may.
+    return settings(max_examples=few, derandomize=True, phases=[Phase.generate])
+
 
 # Values. Each has a core that appears nowhere by chance, so whatever is found of it was leaked.
 

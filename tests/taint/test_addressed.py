@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from taint.conftest import Stage
-from taint.strategies import Case, Stores, cases, stores
-from taint.test_renders import EXAMPLES, PHASES, leaks_of
+from taint.strategies import Case, Stores, cases, in_time, stores, tries
+from taint.test_renders import leaks_of
 
 from confsync.clock import SystemClock
 from confsync.config.models import Limits, Sync
@@ -79,7 +79,8 @@ def vault(stage: Stage) -> Iterator[Vault]:
     return Vault(stage.renderer)
 
 
-@settings(max_examples=EXAMPLES or 60, derandomize=not EXAMPLES, phases=PHASES)
+@in_time
+@tries(60)
 @given(data=st.data())
 def test_no_render_gives_away_a_secret_that_was_asked_for(vault, data):
     found = data.draw(stores())

@@ -17,9 +17,9 @@ from typing import Any, Self
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from taint.strategies import Case, Stores, cases, stores
+from taint.strategies import TELLS_LITTLE, Case, Stores, cases, in_time, stores, tries
 
 from confsync.cli.main import cli
 from confsync.clock import SystemClock
@@ -28,8 +28,6 @@ from confsync.ledger.records import State
 from confsync.logs import JsonFormatter, TextFormatter
 from confsync.testing.leaks import Leaks
 
-EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0")) // 10
-"""How many; 0: the few that the suite has time for, always the same."""
 CONFIG: dict[str, Any] = {
     "sources": {
         "vault": {"backend": "file", "path": "vault", "sensitive": True},
@@ -40,9 +38,6 @@ CONFIG: dict[str, Any] = {
     "defaults": {"environment": "dev", "limits": {"time": "3s", "memory": "1MB"}},
     "mass_delete": {"percent": 100, "count": 1000},
 }
-PHASES = tuple(Phase) if EXAMPLES else (Phase.generate,)  # to shrink takes longer than a test may
-TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
-"""Hashes are no encodings, and that something is so or not is no value."""
 PUBLIC = "nothing but text example undefined generator nosuch"
 SHOW = {
     "shell": 'cat "$CONFSYNC_STAGED" "$CONFSYNC_STAGED"/* 2>&1; tr " =:" "\\n" < "$CONFSYNC_STAGED"; exit 1'
@@ -239,7 +234,8 @@ def leaks_of(world: World, story: Story) -> dict[str, list[str]]:
     return world.leaks(Leaks(secrets, () if TELLS_LITTLE.search(case.text) else made))
 
 
-@settings(max_examples=EXAMPLES or 20, derandomize=not EXAMPLES, phases=PHASES)
+@in_time
+@tries(20)
 @given(data=st.data())
 def test_no_command_tells_a_secret(world, data):
     story = data.draw(stories())

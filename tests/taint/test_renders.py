@@ -5,14 +5,13 @@ Here the renderer is asked directly, which allows thousands of templates; `test_
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from taint.strategies import ENCODERS, FILTERS, Stores, cases, stores
+from taint.strategies import ENCODERS, FILTERS, TELLS_LITTLE, Stores, cases, in_time, stores, tries
 
 from confsync.logs import trace_of
 from confsync.plan.diff import unified
@@ -21,11 +20,6 @@ from confsync.redact import redactor
 from confsync.render.renderer import RenderFailed, Rendering
 from confsync.testing.leaks import Leaks
 
-EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0"))
-"""How many; 0: the few that the suite has time for, always the same."""
-PHASES = tuple(Phase) if EXAMPLES else (Phase.generate,)  # to shrink takes longer than a test may
-TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
-"""Hashes are no encodings, and that something is so or not is no value."""
 PUBLIC = " one.example two.example one/host two/host example one/password undefined generator"
 UNTRIED = {"rejectattr", "reject"}
 """Filters that differ from one that is tried in a `not`."""
@@ -137,7 +131,8 @@ def test_every_filter_is_tried(stage):
     assert set(known) - tried - UNTRIED == set()
 
 
-@settings(max_examples=EXAMPLES or 150, derandomize=not EXAMPLES, phases=PHASES)
+@in_time
+@tries(150)
 @given(data=st.data())
 def test_no_render_gives_away_a_secret(stage, data):
     found = data.draw(stores())
