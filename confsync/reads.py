@@ -40,6 +40,7 @@ class Reads:
         listed: the prefixes it listed.
         templates: template name -> digest of its text.
         impure: whether it asked for something besides (time, DNS, the environment).
+        unkept: what it asked for by names that are made of secrets: known while the process runs, never stored.
     """
 
     keys: Mapping[PathRead, KeyRead] = field(default_factory=dict)
@@ -47,3 +48,4 @@ class Reads:
     listed: frozenset[PathRead] = frozenset()
     templates: Mapping[str, str] = field(default_factory=dict)
     impure: bool = False
+    unkept: frozenset[PathRead] = field(default=frozenset(), compare=False, repr=False)

@@ -27,7 +27,9 @@ class Dependencies:
 
     def put(self, sync: str, reads: Reads) -> None:
         """Replace what `sync` depends on; what it read before stays in use until `in_order`."""
-        wanted = _Wanted((*reads.keys, *reads.missed), tuple(reads.listed), tuple(reads.templates))
+        wanted = _Wanted(
+            (*reads.keys, *reads.missed, *reads.unkept), tuple(reads.listed), tuple(reads.templates)
+        )
         with self._lock:
             before = self._of_sync.get(sync)
             if before == wanted:

@@ -165,7 +165,8 @@ class Recorder:
             len(self.listed),
             len(self.templates),
         )
-        return Reads(keys, missed, listed, templates, self.impure or not all_kept)
+        unkept = frozenset({*self.found, *self.missed} - keys.keys() - missed)
+        return Reads(keys, missed, listed, templates, self.impure or not all_kept, unkept)
 
     def gives_away(self, text: str, template: str = "") -> bool:
         """Whether `text`, or what it is without %XX, shows a sensitive value; the shortest are in every text.

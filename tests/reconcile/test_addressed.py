@@ -363,6 +363,34 @@ def test_what_reaches_the_ledger_shows_no_secret(project):
 # Workers
 
 
+def test_what_is_asked_for_by_a_secret_name_is_looked_after_as_all_else(project):
+    """Though the ledger must not have the name: a certificate for a site that is a secret is replaced in time."""
+    project.clock = project.store.clock = ManualClock()
+    project.store.put("prod/site", {"name": "secret.test"})
+    project.store.certifies("pki/issue/web", duration=600)
+    project.template("{{ vault('/pki/issue/web', common_name=vault('site').name).certificate }}")
+    queue = WorkQueue(project.clock)
+    with project.process() as process:
+        controller = Controller(
+            process.core, queue, WorkQueue(project.clock), project.clock, threading.Event(), lambda *_: None
+        )
+        controller.handle("s")
+        for _ in range(14):
+            project.clock.advance(30)
+            controller.resync_sources(process.core.loaded.config.defaults.interval)
+            process.source.attend()
+        assert project.store.lent == ["secret.test", "secret.test"]
+        for event in process.events:
+            controller.on_source(event)
+        project.clock.advance(5)
+        assert queue.take() == "s"
+        controller.handle("s")
+
+    assert project.out == "certificate 2 for secret.test"
+    state = b"".join(one.read_bytes() for one in (project.directory / "state").rglob("*") if one.is_file())
+    assert b"secret.test" not in state
+
+
 def test_a_change_while_a_sync_is_rendered_has_it_looked_at_again(project):
     """It is about to have read what changed, but nobody knows that yet."""
     project.store.put("prod/first", {"x": "old"})
