@@ -48,6 +48,8 @@ class Recorder:
         impure: whether something besides keys was asked for (time, DNS, the environment).
         derived: how many characters were decoded, cut or made of secrets; beyond 8 MiB they are not kept.
         encrypted: (source, key) -> the ciphertexts whose text is not known yet: the render must be done again.
+        guessed: the same, found after something was not asked for since its path may depend on the others: what there
+            is to decrypt may be another thing then.
         undecryptable: why some ciphertexts cannot be decrypted, from the render before.
         unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
     """
@@ -63,6 +65,8 @@ class Recorder:
     impure: bool = False
     derived: int = 0
     encrypted: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    guessed: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    guessing: bool = False
     undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     unfetched: list[str] = field(default_factory=list)
 
@@ -85,7 +89,10 @@ class Recorder:
             The value as the store gave it, and whether it was fetched or is a placeholder; None: it is not there.
         """
         if self.encrypted:
-            raise RenderError("the ciphertexts found so far are decrypted first")  # a path may depend on them
+            # The path may depend on them, so nothing is asked for. The render goes on to find the other ciphertexts,
+            # and is done again.
+            self.guessing = True
+            return ("", False) if "#" in path else ({}, False)
         if self.missing:
             source.view.only_look()  # nothing will be written: nothing is to be made for it
         read = PathRead(source.name, path)
@@ -116,7 +123,8 @@ class Recorder:
         self.sensitive = True
         plain = source.view.decrypted(key, ciphertext)
         if plain is None:
-            self.encrypted.setdefault((source.name, key), {})[ciphertext] = None
+            found = self.guessed if self.guessing else self.encrypted
+            found.setdefault((source.name, key), {})[ciphertext] = None
             return b""
         self._note_secret(plain)
         return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -163,12 +164,16 @@ def _decrypt(recorder: Recorder, sources: Mapping[str, SourceView]) -> dict[tupl
     """
     failed: dict[tuple[str, str, str], str] = {}
     for (source, key), ciphertexts in recorder.encrypted.items():
-        told = sources[source].view.decrypt(key, list(ciphertexts))
+        texts = list(ciphertexts | recorder.guessed.pop((source, key), {}))
+        told = sources[source].view.decrypt(key, texts)
         failed |= {
             (source, key, ciphertext): str(plain)
-            for ciphertext, plain in zip(ciphertexts, told, strict=True)
-            if isinstance(plain, SourceError)
+            for ciphertext, plain in zip(texts, told, strict=True)
+            if isinstance(plain, SourceError) and ciphertext in ciphertexts
         }
+    for (source, key), guesses in recorder.guessed.items():
+        with suppress(SourceError):  # there may be no such key: the next render tells
+            sources[source].view.decrypt(key, list(guesses))
     return failed
 
 

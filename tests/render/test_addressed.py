@@ -404,6 +404,32 @@ def test_a_hundred_ciphertexts_are_one_request(vault):
     assert vault.store.count("decrypt") == 1
 
 
+def test_ciphertexts_and_secrets_by_turns_are_one_request_too(vault):
+    for n in range(120):
+        vault.put(f"s/{n}", a=f"secret {n}")
+    vault.keys = {f"c/{n}": vault.encrypt(f"plain {n}") for n in range(120)}
+    template = (
+        "{% for n in range(120) %}{{ vault.decrypt('transit/app', etcd('c/' ~ n)) }} {{ vault('s/' ~ n).a }}"
+        "\n{% endfor %}"
+    )
+
+    assert vault.text(template) == "".join(f"plain {n} secret {n}\n" for n in range(120))
+    assert vault.store.count("decrypt") == 1
+
+
+def test_nothing_is_made_for_what_is_not_decrypted_yet(vault):
+    vault.store.lends(CREDS, duration=60)
+    vault.keys = {"which": vault.encrypt("static")}
+    template = (
+        "{% if vault.decrypt('transit/app', etcd('which')) == 'static' %}s"
+        "{% else %}{{ vault('/db/creds/app').username }}{{ vault.decrypt('transit/nosuch', 'x') }}{% endif %}"
+    )
+    vault.store.deny("transit/nosuch")
+
+    assert vault.text(template) == "s"
+    assert vault.store.lent == []
+
+
 def test_what_is_decrypted_may_be_a_ciphertext_or_a_path(vault):
     vault.put("db", password="pa55")
     vault.keys = {"twice": vault.encrypt(vault.encrypt("deep")), "path": vault.encrypt("db")}
