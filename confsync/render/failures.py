@@ -44,7 +44,9 @@ def explain(
     if isinstance(error, TemplateSyntaxError):
         return RenderError(f"syntax error: {error.message}", where=f"{error.name or name}:{error.lineno}")
     if isinstance(error, TemplateNotFound):
-        missing = str(error.name or error)
+        if not isinstance(error.name, str):  # of several, all undefined
+            return RenderError("the name of a template is undefined", where=where)
+        missing = error.name
         return RenderError(
             f"there is no template {_hidden(missing, recorder)!r}{did_you_mean(missing, files.names())}",
             where=where,

@@ -78,6 +78,11 @@ def test_a_name_that_a_template_says_itself_is_in_the_error(stage):
     assert "no key 'nosuch/host'" in str(failed.error)
 
 
+def test_a_list_of_templates_whose_names_are_undefined_is_an_error_like_any_other(stage):
+    failed = failure(stage, "{% include [vault('pw')]|map(attribute='x')|list %}")
+    assert str(failed.error) == "syncs.app.template:1: the name of a template is undefined"
+
+
 def test_of_a_secret_that_is_too_long_for_a_message_no_half_is_shown(stage):
     stores = {"vault": {"pw": LONG.encode()}, "values": {}}
     for use in ("{{ {}[vault('pw')] }}", "{% include vault('pw') %}"):
