@@ -44,14 +44,7 @@ def explain(
     if isinstance(error, TemplateSyntaxError):
         return RenderError(f"syntax error: {error.message}", where=f"{error.name or name}:{error.lineno}")
     if isinstance(error, TemplateNotFound):
-        if not isinstance(error.name, str):  # of several, all undefined
-            return RenderError("the name of a template is undefined", where=where)
-        missing = error.name
-        return RenderError(
-            f"there is no template {_hidden(missing, recorder)!r}{did_you_mean(missing, files.names())}",
-            where=where,
-            hint=_searched(files),
-        )
+        return _no_template(error, where, recorder, files)
     if isinstance(error, UndefinedError):
         return RenderError(_undefined(error, recorder, names), where=where)
     if isinstance(error, RecursionError):
@@ -78,6 +71,18 @@ def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
         )
     kind = LimitExceeded if isinstance(error, LimitExceeded) else RenderError
     return kind(redact(str(error)))
+
+
+def _no_template(
+    error: TemplateNotFound, where: str, recorder: Recorder, files: TemplateFiles
+) -> RenderError:
+    name = error.name
+    if not isinstance(name, str):  # of several, all undefined
+        return RenderError("the name of a template is undefined", where=where)
+    near = did_you_mean(name, files.names())
+    return RenderError(
+        f"there is no template {_hidden(name, recorder)!r}{near}", where=where, hint=_searched(files)
+    )
 
 
 def _redactor(recorder: Recorder) -> Callable[[str], str]:
