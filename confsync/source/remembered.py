@@ -150,7 +150,7 @@ class Remembered:
         down = None if is_of_the_path(error) or known.clock is not None else self._asking.pause()
         soon = (error.retry_after if isinstance(error, Unavailable) else None) or 0.0
         pause = max(min(soon, _LONGEST_WAIT), backoff.delay(known.failures)) if down is None else down
-        if known.dynamic and isinstance(error, Unavailable):
+        if known.dynamic and isinstance(error, Unavailable) and error.key is None:  # its answer may be lost
             return max(pause, _BEFORE_ANOTHER, backoff.delay(known.failures + _FAILURES_AHEAD))
         return pause
 
