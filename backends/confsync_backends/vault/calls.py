@@ -85,6 +85,7 @@ class Calls:
         about = f"vault at {self.address}: {printable(doing)}"
         headers = _headers(token, about)
         request = _Request(method, path, f"v1/{encode(path, about)}", headers, body, query, about)
+        self._ready()  # loads the libraries, the first time: that is no time which Vault took
         deadline = time.monotonic() + self._options.timeout
         try:
             with self._slots.taken(path, deadline):
