@@ -82,8 +82,7 @@ def test_a_thousand_syncs_on_fifty_secrets_are_fifty_reads_and_one_login(vaulted
     )
     vault_server.forget_requests()
     with vaulted.daemon():
-        eventually(lambda: len(list(vaulted.out.iterdir())) == SYNCS, 40)
-        eventually(lambda: all(sync.state == "ok" for sync in vaulted.syncs().values()), 10)
+        eventually(lambda: [one.state for one in vaulted.syncs().values()] == ["ok"] * SYNCS, 40)
         data, metadata = f"{vaulted.kv}/data", f"{vaulted.kv}/metadata"
 
         assert vault_server.count("GET", data) == PATHS
