@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from confsync.clock import Clock
 from confsync.config.models import MassDelete, Revoke
@@ -134,9 +135,13 @@ class AddressedSource:
         known = self._memory.note(address, name, withheld=withheld)
         if self._is_good(known, looking):
             return known.secret
-        if looking and self._is_dynamic(address):
-            return None
         self._spare_readers(known)
+        with self._reading(known):
+            return self._asked_for(known, looking)
+
+    def _asked_for(self, known: Known, looking: bool) -> Secret | None:
+        if looking and self._is_dynamic(known.address):
+            return None
         with known.fetching:
             before, trouble = known.secret, known.trouble
             differs = not self._is_good(known, looking) and self._obtain(known, looking)
@@ -162,10 +167,11 @@ class AddressedSource:
                 found[ciphertext] = plain
         unknown = [one for one in dict.fromkeys(ciphertexts) if one not in found]
         if unknown:
-            self._asking.refuse_while_down()
-            found |= self._asking.ask(
-                lambda: dict(zip(unknown, self.backend.decrypt(key, unknown), strict=True))
-            )
+            with self._asking.reading():
+                self._asking.refuse_while_down()
+                found |= self._asking.ask(
+                    lambda: dict(zip(unknown, self.backend.decrypt(key, unknown), strict=True))
+                )
             self._remember(key, {one: found[one] for one in unknown})
         return [found[one] for one in ciphertexts]
 
@@ -209,10 +215,23 @@ class AddressedSource:
         down = self._asking.down
         if down is None or not self._asking.followed:
             return
-        error = again(down)
+        raise self._refused(known, again(down))
+
+    @contextmanager
+    def _reading(self, known: Known) -> Iterator[None]:
+        """As `Asking.reading`; whoever follows asks for what is refused."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._asking.reading())
+            except SourceError as exc:
+                raise self._refused(known, exc) from exc.__cause__
+            yield
+
+    def _refused(self, known: Known, error: SourceError) -> SourceError:
+        """What to tell a reader who was not let through."""
         if known.error is None:  # from now on it is tried again; who is only refused has not failed once more
             self._memory.failed(known, error)
-        raise _told(known, error)
+        return _told(known, error)
 
     def _refuse_while_failing(self, known: Known) -> None:
         """Raise the last error again where it is too early to ask again: a thousand syncs must not storm a store."""

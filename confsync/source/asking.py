@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import TypeVar
 
@@ -30,6 +31,12 @@ _PATIENCE = 10.0
 
 _PATIENCE_FOLLOWED = 2.0
 """The same in a daemon, where whoever reads holds a worker, and the read is repeated anyway."""
+
+_AT_FIRST = 2
+"""Readers that may wait in a daemon for a store that has not answered yet: each holds a worker."""
+
+_GRACE = 1.0
+"""Seconds from when the first of them asked, before the others are told that it has not answered."""
 
 
 class Asking:
@@ -57,6 +64,8 @@ class Asking:
         self._failures = 0
         self._until = -math.inf
         self._answers = 0  # so far, good or bad
+        self._readers = threading.Condition()
+        self._reading, self._reading_since = 0, 0.0
         self._bugs: set[str] = set()
         self._closed = threading.Event()
 
@@ -115,6 +124,35 @@ class Asking:
                 raise self.bug(exc) from exc
             else:
                 return answer
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What somebody does who reads, and may have to wait for the store: it holds few workers before it answers.
+
+        Raises:
+            Unavailable: others wait for it already.
+        """
+        with self._readers:
+            now = self._clock.monotonic()
+            if self._reading == 0:
+                self._reading_since = now
+            grace = 0.0 if self._down else max(0.0, self._reading_since + _GRACE - now)
+            if not self._readers.wait_for(self._may_read, grace):
+                raise again(self._down or Unavailable(f"{self._backend.address}: it has not answered yet"))
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._readers:
+                self._reading -= 1
+                self._readers.notify_all()
+
+    def _may_read(self) -> bool:
+        if not self.followed or self.closed:
+            return True
+        if self._down is not None:
+            return self._reading == 0
+        return self._answers > 0 or self._reading < _AT_FIRST
 
     def refuse_while_down(self) -> None:
         """Raise again what was found, where somebody found the store down and it is too early to try again.
@@ -178,6 +216,8 @@ class Asking:
             was_down, self._down, self._failures = self._down is not None, None, 0
             before, self.session = self.session, self._backend.session
             logged_in = self.session != before
+        with self._readers:
+            self._readers.notify_all()
         if was_down:
             log.info("source answers again", extra={"source": self._name})
         if was_down or logged_in:

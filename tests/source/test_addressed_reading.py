@@ -390,3 +390,57 @@ def test_a_lease_is_renewed_while_the_store_is_believed_down(rig):
     rig.source.attend()
 
     assert rig.store.count("renew") == 1
+
+
+def test_a_store_that_has_not_answered_yet_holds_two_readers_and_tells_the_others(live):
+    names = [f"s/{number}" for number in range(8)]
+    for name in names:
+        live.store.put(name, {"a": name})
+    eventually(lambda: live.source._asking.followed)
+    with ThreadPoolExecutor(8) as pool:
+        with live.store.holding("") as login:
+            reading = [pool.submit(live.read, name) for name in names]
+            assert login.arrived.wait(5)
+            eventually(lambda: sum(one.done() for one in reading) == 6)
+            refused = [one.exception(0) for one in reading if one.done()]
+            assert {str(one) for one in refused} == {"memory:default: it has not answered yet"}
+        eventually(lambda: all(one.done() for one in reading))
+    eventually(lambda: all(_is_read(live, name) for name in names))
+
+
+def test_a_store_that_is_only_slow_to_answer_first_refuses_nobody(live):
+    eventually(lambda: live.source._asking.followed)
+    names = [f"s/{number}" for number in range(8)]
+    for name in names:
+        live.store.put(name, {"a": name})
+    with ThreadPoolExecutor(8) as pool:
+        with live.store.holding("") as login:
+            reading = [pool.submit(live.read, name) for name in names]
+            assert login.arrived.wait(5)
+        assert [one.result(5) for one in reading] == [{"a": name} for name in names]
+
+
+def test_decryptions_by_a_store_that_hangs_hold_one_reader_once_it_is_known_to_be_down(live):
+    live.store.put("s", {"a": "1"})
+    live.store.fail_with(Unavailable("no answer in time"))
+    eventually(lambda: live.source._asking.followed)
+    with pytest.raises(Unavailable):
+        live.source.decrypt("transit/k", ["x"])
+    with ThreadPoolExecutor(8) as pool, live.store.holding("") as login:
+        eventually(lambda: _asks_to_decrypt(live, pool) and login.waiting == 1)
+        for number in range(20):
+            with pytest.raises(Unavailable):
+                live.source.decrypt("transit/k", [str(number)])
+        assert login.waiting == 1
+
+
+def _asks_to_decrypt(live, pool):
+    pool.submit(live.source.decrypt, "transit/k", ["x"])
+    return True
+
+
+def _is_read(live, name):
+    try:
+        return live.read(name) is not None
+    except Unavailable:
+        return False
