@@ -302,6 +302,12 @@ class AddressedBackend(Driver):
         """
         return None
 
+    def verify(self) -> None:
+        """Find out by one cheap call whether the login still lives, and log in anew where it has ended.
+
+        Called where nothing else has been asked for a while: what is bound to a login that was revoked is dead.
+        """
+
     def export_session(self) -> bytes | None:
         """What `import_session` of another process needs to go on with this login; None where there is none to keep.
 

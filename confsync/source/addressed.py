@@ -82,6 +82,7 @@ class AddressedSource:
             backend.only_look()
         self._lock = threading.Lock()
         self._plaintexts: dict[tuple[str, str], bytes] = {}
+        self._answers = 0  # of the store, when the last interval began
 
     # What the hub expects of every source
 
@@ -259,6 +260,9 @@ class AddressedSource:
             used: all names that any sync reads: the rest is forgotten.
         """
         self._memory.mark(due, used)
+        answers, self._answers = self._answers, self._asking.answers
+        if answers == self._answers and self._bound() and not self._looking:
+            self._caretaker.verify()
         self._wake.set()
 
     def follow(self) -> None:

@@ -74,6 +74,11 @@ class Asking:
         """Why the store does not answer, or None."""
         return self._down
 
+    @property
+    def answers(self) -> int:
+        """How many there have been so far, good or bad."""
+        return self._answers
+
     def pause(self) -> float | None:
         """Seconds until somebody may try again, where the store is down."""
         with self._lock:

@@ -69,6 +69,7 @@ class Caretaker:
         self._tended = 0  # the session that was tended last
         self._tending = False
         self._tend_failures = 0
+        self._verifying = False  # whether to find out if the login lives
 
     def follow(self) -> None:
         """Do all that is due whenever it is, in threads of its own, until the source is closed."""
@@ -95,6 +96,10 @@ class Caretaker:
         """Keep the login alive, when that is due."""
         if self._begin_tending():
             self._tend()
+
+    def verify(self) -> None:
+        """Have it found out whether the login lives, with what is due next."""
+        self._verifying = True
 
     def look_after(self, known: Known) -> bool:
         """Do what is due for one address; failures are noted, never raised. The caller holds its `fetching`.
@@ -251,7 +256,7 @@ class Caretaker:
     # The login
 
     def _tend_due(self) -> float:
-        return -math.inf if self._asking.session != self._tended else self._tend_at
+        return -math.inf if self._verifying or self._asking.session != self._tended else self._tend_at
 
     def _begin_tending(self) -> bool:
         with self._lock:
@@ -272,7 +277,10 @@ class Caretaker:
 
     def _tended_for(self) -> float | None:
         """Have the driver do what is due; seconds until more is."""
+        verifying, self._verifying = self._verifying, False
         try:
+            if verifying:
+                self._backend.verify()
             pause = self._backend.tend()
         except SourceError as exc:
             return self._tending_failed(exc)

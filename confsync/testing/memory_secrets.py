@@ -123,6 +123,10 @@ class MemorySecretsBackend(AddressedBackend):
     def session(self) -> int:
         return self._session
 
+    def verify(self) -> None:
+        if self._token is not None:
+            self._call(self.store.verify)
+
     def export_session(self) -> bytes | None:
         return None if self._token is None else self._token.encode()
 

@@ -304,6 +304,10 @@ class SecretStore:
         self._asked("revoke", token, loan.path)
         loan.revoked = True
 
+    def verify(self, token: str) -> None:
+        """Nothing but whether whoever asks is logged in."""
+        self._asked("verify", token, "")
+
     def decrypt(self, token: str, key: str, ciphertexts: Sequence[str]) -> list[bytes | SourceError]:
         """What each says, or why that cannot be told."""
         self._asked("decrypt", token, key)

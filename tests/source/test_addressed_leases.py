@@ -567,3 +567,15 @@ def test_a_fetch_that_may_have_made_a_user_is_not_repeated_in_a_burst(rig):
     rig.store.mend()
     rig.pass_time(40, step=0.5)
     assert rig.store.is_alive(username(rig))
+
+
+def test_a_login_that_was_revoked_is_noticed_within_two_intervals_though_nothing_is_asked(rig):
+    rig.store.lends(CREDS, duration=3600)
+    rig.read(CREDS)
+    rig.resync(CREDS)
+    rig.store.end_sessions()
+    rig.resync(CREDS)
+    rig.source.attend()
+
+    assert rig.told() == [CREDS]
+    assert rig.store.is_alive(username(rig))

@@ -90,6 +90,9 @@ class VaultBackend(AddressedBackend):
     def tend(self) -> float | None:
         return self._session.tend()
 
+    def verify(self) -> None:
+        self._session.verify()
+
     def export_session(self) -> bytes | None:
         return self._session.export()
 

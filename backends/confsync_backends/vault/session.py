@@ -113,6 +113,19 @@ class Session:
                 login = self._prolong(login)
             return self._until_due(login)
 
+    def verify(self) -> None:
+        """Look the login up, and log in anew where it has ended.
+
+        Raises:
+            SourceError: Vault cannot tell, or the new login failed.
+        """
+        with self._lock:
+            login = self._login
+            if login is None or not login.verified or self._is_alive(login):
+                return
+            self._login = None
+            self._log_in()
+
     def export(self) -> bytes | None:
         """The login, for another process to go on with; None before the first. It is a secret."""
         login = self._login
