@@ -109,6 +109,23 @@ def test_a_token_revoked_in_mid_flight_is_replaced_and_the_call_repeated(open_se
     assert read(session) == 2
 
 
+def test_a_login_is_verified_by_one_call_and_made_anew_where_it_has_ended(
+    open_session, approle, read, vault, vault_server
+):
+    auth = approle()
+    session = open_session(auth)
+    session.verify()
+    assert logins(vault_server, auth) == 0
+    read(session)
+    session.verify()
+    assert session.number == 1
+    vault.admin.must("POST", "auth/token/revoke", {"token": token_of(session)})
+
+    session.verify()
+    assert session.number == 2
+    assert vault_server.count("GET", "auth/token/lookup-self") == 2
+
+
 def test_a_token_that_has_run_out_is_replaced(open_session, approle, read, times):
     session = open_session(approle(token_ttl="2s"))
     read(session)
