@@ -6,6 +6,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -178,6 +179,8 @@ def test_a_credential_outlives_restarts_where_leases_are_kept_and_none_is_made_a
         renewal = vaulted.renewal(lease)
         eventually(lambda: vaulted.renewal(lease) != renewal, 10)
         vaulted.wait_state("user", "ok")
+        shown = [Path(f"/proc/{last.pid}/{name}").read_text() for name in ("cmdline", "environ")]
+        shown.append(vaulted.confsync("status").stdout)
 
     assert (vaulted.read("user"), vaulted.age("user")) == (content, before)
     assert vaulted.leases(path) == [lease]
@@ -185,7 +188,8 @@ def test_a_credential_outlives_restarts_where_leases_are_kept_and_none_is_made_a
     tokens = [one.token for one in vaulted.server.requests if "/creds/" in one.path] if vaulted.server else []
     leaks = Leaks([*content.split(), *tokens])
     assert leaks.find_in_files(vaulted.state) == {}
-    assert [leaks.find(one.log()) for one in (first, killed, last)] == [[], [], []]
+    logs = [one.log() for one in (first, killed, last)]
+    assert [found for one in [*shown, *logs] for found in leaks.find(one)] == []
 
 
 def test_what_is_revoked_at_the_end_is_as_configured(vaulted):

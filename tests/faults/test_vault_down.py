@@ -211,15 +211,16 @@ def test_a_vault_that_hangs_holds_up_nobody_else(vaulted, vault_server):
     auth = vaulted.approle()
     vault_server.faults.late(30, times=None)
     many = {f"app{number}": text("{{ vault('db').password }}", f"app{number}") for number in range(12)}
-    vaulted.configure({**many, "other": text("{{ values('host') }}", "other")}, timeout="2s", auth=auth)
+    vaulted.configure({**many, "other": text("{{ values('host') }}", "other")}, timeout="2500ms", auth=auth)
     with vaulted.daemon() as daemon:
-        daemon.wait_log("source cannot be read", source="vault")
+        vaulted.wait_content("other", "db1", within=1.5)
         begun = monotonic()
         for turn in range(100):
             vaulted.values({"host": f"turn {turn}"})
-            vaulted.wait_content("other", f"turn {turn}", within=1.5)
+            vaulted.wait_content("other", f"turn {turn}", within=1.2)
             if monotonic() - begun > 3:
                 break
+        daemon.wait_log("source cannot be read", source="vault")
 
         vault_server.faults.clear()
 
