@@ -184,8 +184,8 @@ def made_of(world: World, case: Case) -> set[str]:
     public = f"{case.text} {CONFIG} {SHOW} {SHOW_TARGETS} {LOOKS} {PUBLIC}".lower()
     text = "\n".join(content.decode("utf-8", "replace") for content in world.targets().values())
     text = re.sub(
-        r"(one|two)\.example|shop", " ", text
-    )  # values that are no secrets, whatever stands beside them
+        r"(one|two)\.example|shop|0x[0-9a-f]+", " ", text
+    )  # neither values that are no secrets, nor addresses
     runs = {run for run in re.findall(r"[^\W_]{8,}", text) if len(set(run)) > 3}
     return {run for run in runs if run.lower() not in public and not (run.isdigit() and len(run) < 10)}
 

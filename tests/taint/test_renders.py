@@ -50,7 +50,9 @@ def told(content: bytes | Mapping[str, bytes], own: str, stores: Stores) -> set[
     public = " ".join([own, *(value.decode() for value in stores["values"].values())]).lower() + PUBLIC
     files = [content] if isinstance(content, bytes) else content.values()
     text = "\n".join(file.decode("utf-8", "replace") for file in files)
-    runs = RUN.findall(re.sub(r"(one|two)\.example|shop", " ", text))  # values that are no secrets
+    runs = RUN.findall(
+        re.sub(r"(one|two)\.example|shop|0x[0-9a-f]+", " ", text)
+    )  # neither values that are no secrets, nor addresses
     return {run for run in runs if run.lower() not in public and len(set(run)) > 3 and not is_number(run)}
 
 
