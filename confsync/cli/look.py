@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -56,6 +56,7 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
                         "source": holder,
                         "key": full_key(found.prefix, path),
                         "revision": found.entry.revision,
+                        "sensitive": core.hub.is_sensitive(holder)(path),
                         "value": value,
                     }
                 )
@@ -106,9 +107,9 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
 
     Exit status: 0, 1 a source cannot be read, 3 the configuration is invalid.
     """
-    from confsync.cli.printing import print_json, table
+    from confsync.cli.printing import complain, print_json, table
     from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
-    from confsync.snapshot import full_key
+    from confsync.errors import SourceError
     from confsync.text import printable, revision_text
 
     options = given(context)
@@ -116,20 +117,17 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
     with reading(options, ledger_needed=False) as session:
         source, path = split_key(session.loaded, prefix)
         environment = options.environment or session.loaded.config.defaults.environment
-        rows: list[tuple[str, str, int | None, str]] = []
+        rows: list[_Row] = []
+        problems: list[str] = []
         with session.core((environment,)) as core:
             refresh_or_raise(core, source)
             for name in [source] if source else core.hub.sources:
-                view = core.hub.view(name, environment, looking=True)
-                for one in _listed(view, path, values=values):
-                    found = view.find(one) if values or not view.by_request else None
-                    if found is not None:
-                        value = shown_value(core, name, one, found.entry) if values else ""
-                        rows.append(
-                            (f"{name}:{one}", full_key(found.prefix, one), found.entry.revision, value)
-                        )
-                    elif view.by_request:
-                        rows.append((f"{name}:{one}", "", None, ""))
+                try:
+                    rows += _rows(
+                        core, name, core.hub.view(name, environment, looking=True), path, values=values
+                    )
+                except SourceError as exc:
+                    problems.append(str(exc))
     if options.as_json:
         names = ("key", "stored_as", "revision", *(("value",) if values else ()))
         print_json([dict(zip(names, row, strict=False)) for row in rows])
@@ -140,7 +138,26 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
                 for key, _, revision, value in rows
             ]
         )
-    return 0
+    for problem in problems:
+        complain(problem)
+    return 1 if problems else 0
+
+
+_Row: TypeAlias = "tuple[str, str, int | None, str]"
+"""A key as it is asked for, as it is stored, its revision and its value, as far as they were looked up."""
+
+
+def _rows(core: Core, name: str, view: View, text: str, *, values: bool) -> Iterator[_Row]:
+    """A line for each key of the source `name` at and below `text`."""
+    from confsync.snapshot import full_key
+
+    for one in _listed(view, text, values=values):
+        found = view.find(one) if values or not view.by_request else None
+        if found is not None:
+            value = shown_value(core, name, one, found.entry) if values else ""
+            yield f"{name}:{one}", full_key(found.prefix, one), found.entry.revision, value
+        elif view.by_request:
+            yield f"{name}:{one}", "", None, ""
 
 
 def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:

@@ -50,16 +50,21 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
             )
         with session.core() as core:
             core.hub.refresh()
-            changes, problems = planned(core, known_syncs(session.loaded, syncs), with_diffs=True)
+            notes: dict[str, str] = {}
+            changes, problems = planned(
+                core, known_syncs(session.loaded, syncs), with_diffs=True, notes=notes
+            )
             if out is not None and not problems:
                 _save(Path(out), saved.dump(changes, key_fingerprint=key_fingerprint(core)))
     if options.as_json:
-        print_json({"changes": [as_json(change) for change in changes], "problems": problems})
+        print_json({"changes": [as_json(change) for change in changes], "problems": problems, "notes": notes})
     else:
         for change in changes:
             print_change(change)
         for name, problem in problems.items():
             complain(f"sync {name!r}: {problem}" if name else problem)
+        for name, note in notes.items():
+            complain(f"sync {name!r}: {note}")
         click.echo(
             plural(len(changes), "change")
             if changes
@@ -70,8 +75,14 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
     return 1 if problems else 2 if changes else 0
 
 
-def planned(core: Core, names: list[str] | None, *, with_diffs: bool) -> tuple[list[Change], dict[str, str]]:
-    """What apply would change now, and what it could not, by sync ("" for what concerns none)."""
+def planned(
+    core: Core, names: list[str] | None, *, with_diffs: bool, notes: dict[str, str] | None = None
+) -> tuple[list[Change], dict[str, str]]:
+    """What apply would change now, and what it could not, by sync ("" for what concerns none).
+
+    Args:
+        notes: filled with what else is to be said of a sync.
+    """
     from confsync.errors import ConfsyncError
     from confsync.reconcile.reconciler import Reconciler
 
@@ -81,6 +92,11 @@ def planned(core: Core, names: list[str] | None, *, with_diffs: bool) -> tuple[l
     for name in names if names is not None else core.loaded.config.syncs:
         assessment = reconciler.assess(name)
         changes += assessment.changes
+        if assessment.unfetched and notes is not None:
+            notes[name] = (
+                f"{', '.join(assessment.unfetched)} is taken to be as it was; an apply that does not hold its lease "
+                "fetches another, and writes and reloads what is made of it"
+            )
         if assessment.error is not None or assessment.detail:
             problems[name] = assessment.detail
     if names is None:

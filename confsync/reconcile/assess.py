@@ -34,6 +34,7 @@ class Assessment:
         identity: the digest of the render's inputs, or None.
         secrets: the sensitive values read, to keep them out of messages.
         targets: the ids of its targets, as far as they are known.
+        unfetched: the credentials it reads that were not fetched, since this only looked: taken to be as they were.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Assessment:
     identity: str | None = None
     secrets: frozenset[str | bytes] = field(default=frozenset(), repr=False)
     targets: tuple[str, ...] = ()
+    unfetched: tuple[str, ...] = ()
 
     @property
     def changes(self) -> list[Change]:
@@ -163,6 +165,7 @@ class Assessor:
             reads=record.reads,
             identity=record.identity,
             targets=tuple(question.targets),
+            unfetched=_unfetched(record.reads, question.views) if self._looking else (),
         )
 
     def _rendered(self, question: _Question, allow_mass_delete: bool) -> Assessment:
@@ -256,6 +259,13 @@ def _standing(reads: Reads, views: Mapping[str, SourceView]) -> tuple[State, str
         if problem is not None:
             return State.HELD if problem.held else State.STALE, problem.text, problem.since
     return State.OK, "", None
+
+
+def _unfetched(reads: Reads, views: Mapping[str, SourceView]) -> tuple[str, ...]:
+    """What it reads that only a command which writes would fetch."""
+    asked = (read for read in reads.keys if views[read.source].view.by_request)
+    found = ((read, views[read.source].view.find(read.path)) for read in asked)
+    return tuple(f"{read.source}:{read.path}" for read, one in found if one is not None and not one.fetched)
 
 
 def _is_gone(read: PathRead, reads: Reads, views: Mapping[str, SourceView]) -> bool:

@@ -215,7 +215,7 @@ class Controller:
         if outcome.error is not None:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             self._queue.add(name, backoff.delay(failures))
-        elif self._failures.pop(name, None) is not None:
+        elif (self._failures.pop(name, None) is not None) | _was_in_trouble(assessment, outcome):
             log.info("sync works again", extra={"sync": name})
         self._on_applied(assessment, outcome)
 
@@ -293,6 +293,13 @@ class Controller:
             if first:
                 log.error("removed syncs are not cleaned up", extra={"error": str(exc)})
             self._queue.add(PRUNE, backoff.delay(failures))
+
+
+def _was_in_trouble(assessment: Assessment, outcome: Outcome) -> bool:
+    """Whether a sync that is in order now was not, by what the ledger says: of another configuration, maybe."""
+    before = assessment.record
+    troubles = (State.FAILED, State.HELD, State.STALE)
+    return outcome.record.state is State.OK and before is not None and before.state in troubles
 
 
 def work(queue: WorkQueue, handle: Callable[[str], None]) -> None:

@@ -49,6 +49,14 @@ class SecretFields(dict[str, Any]):
     def __contains__(self, name: object) -> bool:
         return not self.fetched or super().__contains__(name)
 
+    def __str__(self) -> str:
+        name = f"{self._lookup.name}({str(self._wanted)!r})"
+        raise RenderError(
+            f"{name} is a whole secret, not a value",
+            where=template_position() or None,
+            hint=f"write {name}.field, or {name}|to_json",
+        )
+
     def attribute(self, name: str) -> Any:
         """`secret.name`: the field; where there is none, what a mapping has by that name, or it is missing."""
         if name in _METHODS and not super().__contains__(name):
@@ -68,6 +76,11 @@ class AddressedLookup:
         self._source = source
         self._recorder = recorder
 
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self._source.name
+
     def __str__(self) -> str:
         name = self._source.name
         raise RenderError(f'{name} is a source, not a value; write for example {name}("path").field')
@@ -75,7 +88,7 @@ class AddressedLookup:
     def __repr__(self) -> str:
         return f"<source {self._source.name}>"  # no address: it would be another at every start
 
-    def __call__(self, path: str, default: Any = _NO_DEFAULT, **parameters: Any) -> Any:
+    def __call__(self, path: str = "", *more: Any, default: Any = _NO_DEFAULT, **parameters: Any) -> Any:
         """The secret at `path` as a mapping, or the value of one field where `path` ends in `#field`.
 
         Args:
@@ -84,6 +97,13 @@ class AddressedLookup:
         """
         if isinstance(path, MissingValue):
             return path  # the key that is missing is the one this path was to be read from
+        if more:
+            name = self._source.name
+            raise RenderError(
+                f"{name} takes one path",
+                where=template_position() or None,
+                hint=f'write {name}("path").field for a field, {name}("path#field", default="…") for a default',
+            )
         wanted = self._wanted(path, parameters)
         found = self._recorder.look_up(self._source, str(wanted))
         if found is None:
@@ -95,7 +115,7 @@ class AddressedLookup:
 
     def get(self, path: str, default: Any = None, **parameters: Any) -> Any:
         """The secret or field at `path`, or `default` (none)."""
-        return self(path, default, **parameters)
+        return self(path, default=default, **parameters)
 
     def __contains__(self, path: str) -> bool:
         """`"path" in vault`: whether the secret, or the field, exists."""

@@ -18,6 +18,7 @@ from confsync.source.asking import Asking
 from confsync.source.known import Known, Stage, is_listing
 from confsync.source.lease_clock import LeaseClock
 from confsync.source.remembered import Remembered
+from confsync.units import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -240,6 +241,8 @@ class Caretaker:
             return self._memory.fetch(known)
         self._memory.succeeded(known)
         self._memory.changed()
+        told = {"source": self._name, "path": "(withheld)" if known.withheld else known.address.path}
+        log.debug("lease renewed", extra=told | {"ends_in": format_duration(round(renewed.duration, 1))})
         return False
 
     def _renewed(self, lease: Lease) -> tuple[Lease, float]:

@@ -16,6 +16,7 @@ from confsync.source.asking import Asking, again, is_of_the_path
 from confsync.source.keeping import Keeper
 from confsync.source.known import Known, Stage, is_listing
 from confsync.source.lease_clock import LeaseClock
+from confsync.units import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,9 @@ class Remembered:
             on_lease = known.clock is not None
             known.clock = LeaseClock.of(secret.lease, asked)
             self.succeeded(known)
+        if known.clock is not None:
+            told = {"source": self._name, "path": "(withheld)" if known.withheld else known.address.path}
+            log.info("on lease", extra=told | {"ends_in": format_duration(round(known.clock.granted, 1))})
         if on_lease or known.clock is not None:
             self.changed()
             self._wake.set()

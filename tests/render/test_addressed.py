@@ -244,7 +244,7 @@ def test_what_is_missing_is_named_all_of_it_and_the_nearest(vault):
     ("expression", "text"),
     [
         ("vault('x', default='d')", "d"),
-        ("vault('x#a', 'd')", "d"),
+        ("vault('x#a', default='d')", "d"),
         ("vault('x')|default('d')", "d"),
         ("vault('db').x|default('d')", "d"),
         ("vault('db#x')|default('d')", "d"),
@@ -754,3 +754,18 @@ def test_a_path_made_of_a_secret_is_in_no_error_status_or_log(vault, error, capl
     told += [str(vars(record)) for record in caplog.records]
     assert "acme" not in " ".join(told)
     assert error.__name__ in told[0]
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{{ vault('db', 'password') }}", r'takes one path \(write vault\("path"\).field'),
+        ("{{ vault('db') }}", r"vault\('db'\) is a whole secret, not a value \(write vault\('db'\).field"),
+        ("{{ 'x' ~ vault('db') }}", "is a whole secret"),
+    ],
+)
+def test_what_is_no_value_is_an_error_and_not_written(vault, template, told):
+    vault.put("db", password="pw-1234")
+    with pytest.raises(RenderError, match=told) as caught:
+        vault.text(template)
+    assert "pw-1234" not in str(caught.value)

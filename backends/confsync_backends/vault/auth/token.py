@@ -65,7 +65,7 @@ class _GivenToken(Authenticator):
 
     def login(self, calls: Calls) -> Grant:
         credential = self._options.credential(self._base)
-        token = credential.read_token()
+        token = self._read(credential)
         doing = f"looking up the token from {credential}"
         data = look_up(calls, token, doing)
         if data is None:
@@ -74,6 +74,17 @@ class _GivenToken(Authenticator):
                 hint="put another one in its place; a file is read again when it changes",
             )
         return Grant.from_lookup(token, data)
+
+    def _read(self, credential: Credential) -> str:
+        try:
+            return credential.read_token()
+        except Denied as refused:
+            if self._options.file is not None or self._options.env is not None:
+                raise
+            raise Denied(
+                f"{refused.message}, and ${VARIABLE} is not set",
+                hint="say how to log in with auth: {method: …}, or give a token in one of these places",
+            ) from refused
 
     def stamp(self) -> Hashable:
         credential = self._options.credential(self._base)
