@@ -218,3 +218,21 @@ def test_explain_says_what_cannot_be_read_and_who_reads_it_all_the_same(explaine
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "vault:web#password cannot be read: " in unknown.stderr
     assert "does not exist" not in known.stdout + unknown.stderr
+
+
+def test_plan_tells_what_an_apply_would_fetch_anew(mixed):
+    assert mixed.confsync("apply").returncode == 0
+    planned = mixed.confsync("plan", "--output", "json")
+    told = json.loads(planned.stdout)
+    assert (planned.returncode, told["changes"], told["problems"]) == (0, [], {})
+    assert set(told["notes"]) == {"user", "certificate", "data"}
+    assert "fetches another" in told["notes"]["user"]
+
+
+def test_ls_shows_what_other_sources_have_where_one_refuses(mixed):
+    policy = f'path "{mixed.kv}/metadata/*" {{ capabilities = ["deny"] }}'
+    mixed.configure({"app": text("x", "app")}, auth=mixed.approle(policy))
+    listed = mixed.confsync("ls")
+    assert listed.returncode == 1
+    assert "values:host" in listed.stdout
+    assert "do not allow list" in listed.stderr
