@@ -335,7 +335,9 @@ def _call_of(source: str, name: str, function: Callable[..., Any]) -> str:
     if name == "__contains__":
         return f'`"path" in {source}`'
     parameters = inspect.signature(function).parameters.values()
-    named = [one for one in parameters if one.name != "self" and one.kind is not inspect.Parameter.VAR_POSITIONAL]
+    named = [
+        one for one in parameters if one.name != "self" and one.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
     shown = ", ".join(map(_parameter, named))
     return f"`{source}({shown})`" if name == "__call__" else f"`{source}.{name}({shown})`"
 
