@@ -42,7 +42,7 @@ class TestTime:
         with admin.watching(
             path_of("configmaps", where), timeoutSeconds=300, resourceVersion=1000000
         ) as events:
-            assert api_server.watches("configmaps") == 1
+            assert eventually(lambda: api_server.watches("configmaps") == 1)
             api_server.advance(301)
 
             assert list(events) == []
