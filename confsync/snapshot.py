@@ -11,6 +11,9 @@ from confsync.driver import Entry, Tree
 from confsync.errors import Invalid, SourceError
 from confsync.text import nearest
 
+PLACEHOLDER = "(fetched by apply)"
+"""What a value is while only a command that writes may fetch it."""
+
 
 class Problem(NamedTuple):
     """Why what is known may not be so any more.

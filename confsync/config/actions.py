@@ -7,7 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from confsync.config.fields import Duration, Model
+from confsync.config.fields import Model
+from confsync.fields import Duration
 
 
 class HttpRequest(Model):

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from confsync.config.actions import Check, Reload, actions
-from confsync.config.fields import Duration, Mode, Model, Size
+from confsync.config.fields import Model
+from confsync.fields import Duration, Mode, Size
 
 Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
 

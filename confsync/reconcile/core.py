@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from confsync import __version__
 from confsync.clock import Clock, SystemClock
@@ -19,8 +19,10 @@ from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
-from confsync.source.keeping import Keeper
 from confsync.target import target_id
+
+if TYPE_CHECKING:
+    from confsync.source.keeping import Keeper
 
 _LEASES = "leases:"  # what a ledger's notes of kept leases begin with
 
@@ -80,6 +82,8 @@ class Core:
         )
 
         def keeper(source: str, owner: str) -> Keeper:
+            from confsync.source.keeping import Keeper
+
             flag = _LEASES + source
             return Keeper(
                 lambda: ledger.flag(flag), lambda text: ledger.put_flag(flag, text), ledger.key, owner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from confsync.config.models import Sync
 from confsync.errors import ConfsyncError, SinkError
@@ -15,7 +16,9 @@ from confsync.reads import Reads
 from confsync.reconcile.core import Core
 from confsync.redact import Line, Word
 from confsync.render.literals import secret_lines, secret_words
+from confsync.render.recorder import leaves_of
 from confsync.sinks import sink_for
+from confsync.snapshot import Found
 from confsync.target import Content, TargetSpec, spec_from_json
 
 
@@ -56,10 +59,13 @@ def _contents(spec: TargetSpec) -> Iterator[Content]:
         yield content
 
 
-def _values(core: Core, sync: Sync, reads: Reads) -> Iterator[bytes]:
+def _values(core: Core, sync: Sync, reads: Reads) -> Iterator[str | bytes]:
     for source, path in reads.keys:
         if _is_sensitive(core, sync, source, path):
-            yield _value(core, sync, source, path)
+            looked = _look_up(core, sync, source, path)
+            if looked is not None:
+                yield looked[0].entry.value
+                yield from leaves_of(looked[1])  # of a secret that was read as a whole, each field
 
 
 def _public(core: Core, sync: Sync, reads: Reads) -> Iterator[str]:
@@ -76,10 +82,14 @@ def _is_sensitive(core: Core, sync: Sync, source: str, path: str) -> bool:
 
 def _value(core: Core, sync: Sync, source: str, path: str) -> bytes:
     """What a key is now; nothing where that cannot be told."""
+    looked = _look_up(core, sync, source, path)
+    return looked[0].entry.value if looked is not None else b""
+
+
+def _look_up(core: Core, sync: Sync, source: str, path: str) -> tuple[Found, Any] | None:
     if source not in core.hub.sources:
-        return b""
+        return None
     try:
-        found = core.hub.view(source, core.environment_of(sync), looking=True).find(path)
+        return core.hub.view(source, core.environment_of(sync), looking=True).look_up(path)
     except ConfsyncError:
-        return b""
-    return found.entry.value if found else b""
+        return None

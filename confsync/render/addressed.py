@@ -14,10 +14,9 @@ from confsync.address import Wanted, parse
 from confsync.errors import RenderError
 from confsync.render.lookup import MissingValue
 from confsync.render.recorder import Recorder, SourceView, template_position
+from confsync.snapshot import PLACEHOLDER
 
 _NO_DEFAULT = object()
-PLACEHOLDER = "(fetched by apply)"
-"""What a field is while its secret may not be fetched."""
 
 
 class SecretFields(dict[str, Any]):

@@ -112,7 +112,7 @@ class Recorder:
                 value, Mapping
             ):  # of a whole secret the fields' names are none: errors propose them
                 self._note_secret(found[0].entry.value)
-            self.secrets.update(_leaves(value))
+            self.secrets.update(leaves_of(value))
         return value, found[0].fetched
 
     def decrypt(self, source: SourceView, key: str, ciphertext: str) -> bytes:
@@ -203,7 +203,7 @@ class Recorder:
         """
         if not self.secrets or any(value is origin for origin in origins):
             return
-        leaves = [leaf for origin in origins for leaf in _leaves(origin, names=True)]
+        leaves = [leaf for origin in origins for leaf in leaves_of(origin, names=True)]
         unseen = opaque or any(isinstance(origin, Iterator) for origin in origins)
         if any(map(self.secrets.are_in, leaves)):
             self._keep(self.secrets, value)
@@ -211,7 +211,7 @@ class Recorder:
             self._keep(self.suspects, value)
 
     def _keep(self, into: Secrets, value: object) -> None:
-        for text in _leaves(value):
+        for text in leaves_of(value):
             self.derived += len(text)
             if self.derived > _MOST_DERIVED:
                 return  # a template that makes that much makes no names of it
@@ -256,7 +256,7 @@ def note_derived(value: Any, *origins: object, opaque: bool = False) -> Any:
     return value
 
 
-def _leaves(value: object, *, names: bool = False) -> Iterator[str | bytes]:
+def leaves_of(value: object, *, names: bool = False) -> Iterator[str | bytes]:
     """The texts and numbers in `value`, as text; in its mappings the `names` too. Shared parts are looked at once."""
     left, seen = [value], set()
     while left:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from confsync.address import Wanted, parse, spelled
 from confsync.driver import Address, Entry, Secret
 from confsync.errors import Invalid, SourceError
-from confsync.snapshot import Absent, Found, Problem, Snapshot, View
+from confsync.snapshot import PLACEHOLDER, Absent, Found, Problem, Snapshot, View
 from confsync.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from confsync.source.addressed import AddressedSource
 
-_PLACEHOLDER = "(fetched by apply)"  # stands for a value that only a command which writes may fetch
 
 _MOST_LISTED = 10_000
 
@@ -69,8 +68,8 @@ class AddressedView(View):
         for prefix in ("",) if wanted.absolute else self.prefixes:
             secret = self._secret(wanted.under(prefix), path)
             if secret is None:
-                value: Any = {} if wanted.field is None else _PLACEHOLDER
-                return Found(Entry(_PLACEHOLDER.encode(), 0), prefix, fetched=False), value
+                value: Any = {} if wanted.field is None else PLACEHOLDER
+                return Found(Entry(PLACEHOLDER.encode(), 0), prefix, fetched=False), value
             if secret.data is None:
                 self._absent.setdefault(path, Absent(secret.missing, None))
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from confsync.clock import Clock
 from confsync.config.loading import LoadedConfig
@@ -14,16 +14,18 @@ from confsync.driver import AddressedBackend, Backend, Driver
 from confsync.errors import ConfigError, SourceError
 from confsync.snapshot import UnreadableView, View
 from confsync.source import sensitivity
-from confsync.source.addressed import AddressedSource
 from confsync.source.changes import Event
-from confsync.source.keeping import Keeper
 from confsync.source.registry import load_backend, open_source
 from confsync.source.source import Source
 from confsync.text import did_you_mean
 
+if TYPE_CHECKING:
+    from confsync.source.addressed import AddressedSource
+    from confsync.source.keeping import Keeper
+
 ROOT = ("",)
 
-AnySource: TypeAlias = Source | AddressedSource
+AnySource: TypeAlias = "Source | AddressedSource"
 """The two kinds: one reads everything under its prefixes, the other what somebody asks for."""
 
 
@@ -81,18 +83,7 @@ class SourceHub:
         known: Callable[[str], Mapping[str, int]],
     ) -> AnySource:
         if isinstance(backend, AddressedBackend):
-            keeps = self._keeper is not None and config.keep_leases
-            owner = f"{backend.address} {config.model_dump_json(exclude={'sensitive', 'revoke'})}"
-            keeper = self._keeper(name, owner) if keeps and self._keeper is not None else None
-            return AddressedSource(
-                name,
-                backend,
-                clock=self._clock,
-                revoke=config.revoke or "unless_leased",
-                looking=self._looking,
-                keeper=keeper,
-                notify=self._notify,
-            )
+            return self._addressed(name, config, backend)
         assert isinstance(backend, Backend)  # noqa: S101 - there are two kinds
         return Source(
             name,
@@ -104,10 +95,28 @@ class SourceHub:
             notify=self._notify,
         )
 
+    def _addressed(self, name: str, config: SourceConfig, backend: AddressedBackend) -> AddressedSource:
+        # Most configurations have none, and a start without it is quicker.
+        from confsync.source.addressed import AddressedSource
+
+        keeper = None
+        if config.keep_leases and self._keeper is not None:
+            whose = config.model_dump_json(exclude={"sensitive", "revoke"})
+            keeper = self._keeper(name, f"{backend.address} {whose}")
+        return AddressedSource(
+            name,
+            backend,
+            clock=self._clock,
+            revoke=config.revoke or "unless_leased",
+            looking=self._looking,
+            keeper=keeper,
+            notify=self._notify,
+        )
+
     def _sensitivity(self, name: str) -> Callable[[str], bool]:
         config = self._config.sources[name]
         said = load_backend(config.backend).sensitive if config.sensitive is None else config.sensitive
-        if not isinstance(self.sources[name], AddressedSource):
+        if isinstance(self.sources[name], Source):
             return sensitivity.by_key(said)
         environments = self._config.environments.values()
         return sensitivity.by_address(
@@ -119,7 +128,7 @@ class SourceHub:
         source = self.sources.get(name)
         if source is None or self._config.sources[name] != config:
             return False
-        return isinstance(source, AddressedSource) or source.prefixes == prefixes
+        return not isinstance(source, Source) or source.prefixes == prefixes
 
     def following(self, name: str) -> dict[str, threading.Thread]:
         """The thread that follows a source, by its name; nothing where none does."""
@@ -162,7 +171,7 @@ class SourceHub:
         """
         prefixes = self.prefixes(source, environment)
         one = self.sources[source]
-        if isinstance(one, AddressedSource):
+        if not isinstance(one, Source):
             return one.view(prefixes, looking=looking)
         try:
             return one.view(prefixes)
@@ -193,10 +202,10 @@ class SourceHub:
             used: source name -> all paths that any sync reads.
         """
         for name, source in self.sources.items():
-            if isinstance(source, AddressedSource):
-                source.resync(due(name), used(name))
-            else:
+            if isinstance(source, Source):
                 source.resync()
+            else:
+                source.resync(due(name), used(name))
 
     def close(self, keep: SourceHub | None = None, *, leased: bool = True) -> None:
         """Close every source that `keep` did not take over, and wait for its thread. Idempotent.
@@ -208,7 +217,7 @@ class SourceHub:
         ending = {
             name: source
             for name, source in self.sources.items()
-            if source not in kept and (leased or not isinstance(source, AddressedSource))
+            if source not in kept and (leased or isinstance(source, Source))
         }
         for source in ending.values():
             source.close()

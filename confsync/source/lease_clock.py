@@ -52,10 +52,6 @@ class LeaseClock:
         due = asked if capped else asked + _pause(lease.duration)
         return LeaseClock(lease, self.granted, due, asked + lease.duration, capped or not lease.renewable)
 
-    def put_off(self, until: float) -> LeaseClock:
-        """After a renewal that failed: try again at `until`."""
-        return LeaseClock(self.lease, self.granted, until, self.ends, self.replace)
-
     def to_be_replaced(self, now: float) -> LeaseClock:
         """After the store said that it will not prolong it, or the login it hangs on has changed."""
         return LeaseClock(self.lease, self.granted, now, self.ends, replace=True)

@@ -18,14 +18,8 @@ from pydantic import (
 
 from confsync.driver import DriverOptions
 from confsync.errors import Denied
-from confsync.units import parse_duration
+from confsync.fields import Timespan
 from confsync_backends.etcd.endpoints import parse_endpoint
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
-    Field(gt=0, json_schema_extra={"format": "duration", "examples": ["5s", "500ms"]}),
-]
 
 
 class Credential(BaseModel):
@@ -136,10 +130,10 @@ class EtcdOptions(DriverOptions):
         Field(description="The user's password: text, {file: path} or {env: NAME}; read at every login."),
     ] = None
     tls: Annotated[Tls | None, Field(description="Certificates for https endpoints.")] = None
-    timeout: Annotated[Duration, Field(description="The longest a call may take.")] = 5.0
-    dial_timeout: Annotated[Duration, Field(description="The longest a connection attempt may take.")] = 2.0
+    timeout: Annotated[Timespan, Field(description="The longest a call may take.")] = 5.0
+    dial_timeout: Annotated[Timespan, Field(description="The longest a connection attempt may take.")] = 2.0
     keepalive: Annotated[
-        Duration,
+        Timespan,
         Field(
             description="How long a watch may hear nothing before it asks for a sign of life. "
             "Unanswered within `timeout`, it is dead."

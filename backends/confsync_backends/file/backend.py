@@ -9,20 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from confsync.driver import Backend, DriverOptions, Reading
-from confsync.units import parse_duration
+from confsync.fields import Timespan
 from confsync_backends.file.contents import Contents, Loader, tree
 
 if TYPE_CHECKING:
     from confsync_backends.file.watch import FileWatch
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
-    Field(gt=0, json_schema_extra={"format": "duration", "examples": ["10s", "500ms"]}),
-]
 
 
 class FileOptions(DriverOptions):
@@ -40,7 +34,7 @@ class FileOptions(DriverOptions):
         True
     )
     poll: Annotated[
-        Duration | None,
+        Timespan | None,
         Field(description="Look for changes every so often: for network file systems, unseen by inotify."),
     ] = None
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -19,16 +18,9 @@ from pydantic import (
 )
 
 from confsync.driver import DriverOptions
-from confsync.units import parse_duration, parse_size
+from confsync.fields import Size, Timespan
 from confsync_backends.vault.auth.options import Auth
 from confsync_backends.vault.auth.token import TokenAuth
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
-    Field(gt=0, json_schema_extra={"format": "duration", "examples": ["5s", "500ms"]}),
-]
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(gt=0)]
 
 # The variables of Vault's own clients, which stand in for what is not written.
 # https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
@@ -129,7 +121,7 @@ class VaultOptions(DriverOptions):
         ),
     ] = None
     timeout: Annotated[
-        Duration,
+        Timespan,
         Field(
             description="How long one request waits for a free connection and an answer. An answer that has begun is "
             "given up at its first piece after that, or at a pause as long. A read that must log in, or look its "
@@ -145,7 +137,7 @@ class VaultOptions(DriverOptions):
             "for logins, renewals and lookups.",
         ),
     ] = 8
-    max_reply: Annotated[Size, Field(description="The longest reply that is read.")] = 32 * 2**20
+    max_reply: Annotated[Size, Field(gt=0, description="The longest reply that is read.")] = 32 * 2**20
     mounts: Annotated[
         dict[str, Mount],
         Field(

@@ -34,7 +34,7 @@ def test_the_right_certificates_read_and_watch(secure, connect, follow, files):
 
 def test_a_server_from_another_authority_is_not_trusted(secure, connect, files, other_authority):
     with pytest.raises(Invalid, match=r"certificate is not trusted .*set tls\.ca"):
-        connect(secure, tls=files | {"ca": str(other_authority.path)}).read(["/prod"])
+        connect(secure, tls=files | {"ca": str(other_authority.cert)}).read(["/prod"])
 
 
 def test_a_server_is_not_trusted_without_a_ca_of_ours(secure, connect):
@@ -89,7 +89,7 @@ def test_a_certificate_put_right_is_used_by_the_next_call(
     secure, connect, files, other_authority, tmp_path, tls_files
 ):
     ca = tmp_path / "ca.pem"
-    ca.write_bytes(other_authority.path.read_bytes())
+    ca.write_bytes(other_authority.cert.read_bytes())
     backend = connect(secure, tls=files | {"ca": "ca.pem"})
     with pytest.raises(Invalid):
         backend.read(["/prod"])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import socket
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from stand_ins.common.certificates import Authority
 from stand_ins.vault.fixtures import vault, vault_server
 
 from confsync.clock import SystemClock
@@ -140,72 +137,6 @@ def scripted():
     yield scripted
     for server in servers:
         server.close()
-
-
-@dataclass
-class Authority:
-    """A certificate authority that writes what it issues into a directory."""
-
-    directory: Path
-    name: str
-
-    def __post_init__(self):
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign(self.name, self.key.public_key(), ca=True, alternatives=[])
-        self.path = self.directory / f"{self.name}.pem"
-        self.path.write_bytes(_pem(self.certificate))
-
-    def issue(self, name, *, dns=(), ips=(), days=1):
-        """A certificate and its key, as (certificate path, key path)."""
-        from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = [x509.DNSName(host) for host in dns]
-        alternatives += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
-        certificate = self._sign(name, key.public_key(), ca=False, alternatives=alternatives, days=days)
-        cert_path, key_path = self.directory / f"{name}.crt", self.directory / f"{name}.key"
-        cert_path.write_bytes(_pem(certificate))
-        key_path.write_bytes(_key_pem(key))
-        return cert_path, key_path
-
-    def _sign(self, name, public_key, *, ca, alternatives, days=1):
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.x509.oid import NameOID
-
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
-        now = dt.datetime.now(dt.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=2))
-            .not_valid_after(now + dt.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return builder.sign(self.key, hashes.SHA256())
-
-
-def _pem(certificate):
-    from cryptography.hazmat.primitives import serialization
-
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key):
-    from cryptography.hazmat.primitives import serialization
-
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,11 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from .listener import TlsFiles
 
-_YEAR = timedelta(days=365)
 
-
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Paths of PEM files."""
 
     cert: Path
@@ -47,14 +43,20 @@ class Authority:
         )
         self.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *addresses: str, organizations: tuple[str, ...] = ()) -> Identity:
-        """A certificate for a common name and organizations, with these names and IP addresses beside it."""
+    def issue(
+        self, name: str, *addresses: str, organizations: tuple[str, ...] = (), days: int = 365
+    ) -> Identity:
+        """A certificate for a common name and organizations, with these names and IP addresses beside it.
+
+        Args:
+            days: how long it is good for from now on; it has been for two days, so that it may be over.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         within = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in organizations]
         subject = x509.Name([*within, x509.NameAttribute(NameOID.COMMON_NAME, name)])
         above = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
-            _builder(subject, self._name, key.public_key())
+            _builder(subject, self._name, key.public_key(), days)
             .add_extension(above, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         )
@@ -77,7 +79,7 @@ class Authority:
         return TlsFiles(identity.cert, identity.key, client_ca)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: Any, days: int = 365) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -85,8 +87,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.Certificat
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + _YEAR)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + timedelta(days=days))
     )
 
 

@@ -232,7 +232,7 @@ def test_a_user_of_a_directory_logs_in(open_session, read, vault, vault_server, 
 
 @pytest.fixture
 def over_tls(authority):
-    with VaultServer(tls=TlsFiles(*authority.issue("vault", ips=["127.0.0.1"]), authority.path)) as server:
+    with VaultServer(tls=TlsFiles(*authority.issue("vault", "127.0.0.1"), authority.cert)) as server:
         yield server
 
 
@@ -243,12 +243,12 @@ def trusted(over_tls, authority):
     mount = admin.login_mount("cert")
     admin.put("secret", "db", {"password": "correct horse"})
     policy = admin.policy("reader", 'path "secret/data/db" { capabilities = ["read"] }')
-    role = {"certificate": authority.path.read_text(), "token_policies": [policy]}
+    role = {"certificate": authority.cert.read_text(), "token_policies": [policy]}
     admin.must("POST", f"auth/{mount}/certs/web", role)
     certificate, private = authority.issue("shop")
     return {
         "address": over_tls.address,
-        "ca_cert": str(authority.path),
+        "ca_cert": str(authority.cert),
         "client_cert": str(certificate),
         "client_key": str(private),
         "auth": {"method": "cert", "mount": mount},
