@@ -21,6 +21,7 @@ from confsync.reconcile.controller import Controller
 from confsync.reconcile.core import Core
 from confsync.reconcile.queue import WorkQueue
 from confsync.reconcile.reconciler import Reconciler
+from confsync.reconcile.secrets import secrets_of
 from confsync.testing.memory_secrets import ManualClock, SecretStore, forget_secrets, shared_secrets
 from confsync.testing.waiting import eventually
 
@@ -463,3 +464,14 @@ def test_what_is_in_use_is_kept_alive_while_its_template_is_broken(lending, monk
         assert wanted_after("{% if %}") == [CREDS]
         assert wanted_after("{{ keys('nothing') }}") == [CREDS]
         assert wanted_after("") == []
+
+
+def test_each_field_of_a_secret_read_whole_is_known_as_a_secret_though_the_file_has_it_in_another_form(
+    project,
+):
+    """What a failing reload prints is searched for these."""
+    project.store.put("prod/db", {"password": "pw-with-a-dash-1"})
+    project.template("{{ vault('db').password|b64encode }}")
+    with project.process() as process:
+        process.apply()
+        assert "pw-with-a-dash-1" in set(secrets_of(process.core, "s"))
