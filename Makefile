@@ -59,7 +59,7 @@ wheel-test: wheel etcd  ## run the tests against the built wheel, in an environm
 	rm -rf $(WHEEL_VENV)
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
-	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) "$$(ls $(CURDIR)/dist/confsync-*.whl)[etcd,vault]" --group test
+	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) "$$(ls $(CURDIR)/dist/confsync-*.whl)[etcd,kubernetes,vault]" --group test
 	$(WHEEL_VENV)/bin/$(PYTEST) $(ARGS)
 
 etcd:
@@ -78,7 +78,7 @@ $(VENV)/.pip:
 	@touch $@
 
 $(VENV)/.confsync: pyproject.toml | $(VENV)/.pip
-	$(BIN)/python $(PIP_INSTALL) --editable '.[etcd,vault]'
+	$(BIN)/python $(PIP_INSTALL) --editable '.[etcd,kubernetes,vault]'
 	@touch $@
 
 # The library itself is installed with every set: pip then sees to it that the versions fit together.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from confsync.config.actions import Check, Reload, actions
 from confsync.config.fields import Model
+from confsync.config.kubernetes import Cluster, KubernetesConfigMapTarget, KubernetesSecretTarget
 from confsync.fields import Duration, Mode, Size
 
 Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
@@ -40,6 +41,8 @@ class Ownership(Model):
 class FileTarget(Ownership):
     """One file, replaced whole by rename."""
 
+    kind: ClassVar[str] = "file"
+
     path: Annotated[
         str,
         Field(
@@ -66,13 +69,28 @@ class FileTarget(Ownership):
         ),
     ] = "fallback"
 
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return self.path
+
 
 class DirectoryTarget(Ownership):
     """Several files switched at once by one symlink swap, as kubelet does for volumes."""
 
+    kind: ClassVar[str] = "directory"
+
     path: Annotated[
         str, Field(min_length=1, description="The directory; every entry in it is a link through `..data`.")
     ]
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return self.path
+
+
+TargetSpec = FileTarget | DirectoryTarget | KubernetesSecretTarget | KubernetesConfigMapTarget
 
 
 class Target(Model):
@@ -89,18 +107,23 @@ class Target(Model):
         | None
     ) = None
 
+    kubernetes_secret: KubernetesSecretTarget | None = None
+    kubernetes_config_map: KubernetesConfigMapTarget | None = None
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.file is None) == (self.directory is None):
-            raise ValueError("give exactly one of file, directory")
+        if len(self._given()) != 1:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
         return self
 
+    def _given(self) -> list[TargetSpec]:
+        kinds = (self.file, self.directory, self.kubernetes_secret, self.kubernetes_config_map)
+        return [spec for spec in kinds if spec is not None]
+
     @property
-    def spec(self) -> FileTarget | DirectoryTarget:
+    def spec(self) -> TargetSpec:
         """The one that is set."""
-        spec = self.file or self.directory
-        assert spec is not None  # noqa: S101 - the validator has made sure
-        return spec
+        return self._given()[0]
 
 
 class InlineTemplate(Model):
@@ -146,6 +169,11 @@ class Limits(Model):
     memory: Annotated[
         Size, Field(description="The most a render may build up: its output, or any one value in it.")
     ] = 64 * 1024**2
+
+
+_NAMES = {
+    "directory": "its files", "kubernetes_secret": "its keys", "kubernetes_config_map": "its keys",
+}  # fmt: skip
 
 
 def _one_or_many(value: object) -> object:
@@ -219,12 +247,16 @@ class Sync(Model):
     @model_validator(mode="after")
     def _one_content(self) -> Self:
         given = [name for name in ("template", "templates", "data") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of template, templates, data")
-        if self.template is not None and any(target.directory for target in self.to):
-            raise ValueError("a directory needs templates or data, which name its files")
+        if len(given) != 1 and given != ["templates", "data"]:
+            raise ValueError("give exactly one of template, templates, data (or templates and data together)")
+        several = next((target.spec for target in self.to if not target.file), None)
+        if self.template is not None and several is not None:
+            raise ValueError(f"a {several.kind} needs templates or data, which name {_NAMES[several.kind]}")
         if self.templates is not None and any(target.file for target in self.to):
             raise ValueError("templates make several files: use a directory target")
+        both = (self.templates or {}).keys() & (self.data or {}).keys()
+        if both:
+            raise ValueError(f"{min(both)!r} is in templates and in data")
         return self
 
 
@@ -313,6 +345,12 @@ class Config(Model):
     sources: Annotated[
         dict[Annotated[str, Field(pattern=IDENTIFIER)], Source],
         Field(description="Name -> a configured backend."),
+    ] = Field(default_factory=dict)
+    clusters: Annotated[
+        dict[Annotated[str, Field(pattern=NAME)], Cluster],
+        Field(
+            description="Name -> a Kubernetes cluster; without it there is `default`, found as kubectl does."
+        ),
     ] = Field(default_factory=dict)
     environments: Annotated[
         dict[Annotated[str, Field(pattern=NAME)], dict[str, Prefixes]],

@@ -7,7 +7,7 @@ half-made target: until `Staged.commit` a reader sees the old content, after it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar
 
 from confsync.target import Actual, Content, Desired, TargetSpec
@@ -30,7 +30,10 @@ class Staged(ABC):
     @property
     @abstractmethod
     def path(self) -> str:
-        """The staged file or directory, for `check:` to look at; modes and owners are final."""
+        """The staged file or directory, for `check:` to look at; modes and owners are final.
+
+        Raises `SinkError` where it is made only when asked for, and cannot be.
+        """
 
     @abstractmethod
     def commit(self) -> None:
@@ -49,20 +52,31 @@ class Staged(ABC):
 
 
 class Sink(ABC):
-    """One kind of target. Stateless and thread-safe; two calls never run at once for one target."""
+    """One kind of target. Thread-safe; two calls never run at once for one target."""
 
     kind: ClassVar[str]
 
+    def place(self, desired: Desired) -> Iterable[Desired]:
+        """The targets `desired` stands for, each at its final place: one for each namespace, say.
+
+        Raises `SinkError` where that cannot be told, or no such target can be.
+        """
+        return (desired,)
+
     @abstractmethod
     def locate(self, spec: TargetSpec) -> str:
-        """The target's identity within this kind: its absolute, normalised path.
+        """The target's identity within this kind: its place, such as an absolute, normalised path.
 
-        Raises `SinkError` for a path that cannot be one: relative, `/`, with a NUL.
+        Raises `SinkError` for a place that cannot be one: a path that is relative, `/`, has a NUL.
         """
 
     @abstractmethod
-    def observe(self, spec: TargetSpec) -> Actual:
-        """Look, changing nothing and waiting for nobody. Raises `SinkError` where it cannot be read."""
+    def observe(self, spec: TargetSpec, wanted: Collection[str] = ()) -> Actual:
+        """Look, changing nothing. Raises `SinkError` where it cannot be read.
+
+        Args:
+            wanted: of a target that others write to as well: the names to look at besides those that are ours.
+        """
 
     @abstractmethod
     def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
@@ -73,17 +87,27 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def stage(self, desired: Desired, *, undoable: bool = True) -> Staged:
+    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> Staged:
         """Do all that can fail before the target is touched. Raises `SinkError`, leaving nothing behind.
 
         Args:
             desired: the target as it should be.
             undoable: whether `rollback` may be asked for; without it `commit` need not keep the old.
+            created: whether confsync made the target that is there, as far as the ledger knows.
+        """
+
+    def rehearse(self, desired: Desired, *, created: bool = False) -> None:  # noqa: B027 - most have nobody to ask
+        """Ask whoever keeps the target whether they would take `desired`; changes nothing.
+
+        Raises `SinkError` with their answer where they would not. Without anybody to ask, nothing.
         """
 
     @abstractmethod
     def remove(self, spec: TargetSpec) -> None:
         """Remove the target durably; it is no error if it is gone. Raises `SinkError`."""
+
+    def release(self, spec: TargetSpec) -> None:  # noqa: B027 - most share a target with nobody
+        """Withdraw what is ours from a target that others keep, where that can be told. Raises `SinkError`."""
 
     @abstractmethod
     def sweep(self, specs: Iterable[TargetSpec]) -> None:

@@ -39,10 +39,10 @@ class DirectorySink(Sink):
     kind: ClassVar[str] = "directory"
 
     def locate(self, spec: TargetSpec) -> str:
-        return locate(self.kind, spec.path)
+        return locate(self.kind, spec.place)
 
-    def observe(self, spec: TargetSpec) -> Actual:
-        path = locate(self.kind, spec.path)
+    def observe(self, spec: TargetSpec, wanted: Collection[str] = ()) -> Actual:  # noqa: ARG002 - all of it is ours
+        path = locate(self.kind, spec.place)
         try:
             layout = look(path)
             if layout.problem is not None or layout.version is None:
@@ -57,7 +57,7 @@ class DirectorySink(Sink):
 
     def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
         spec = _directory(desired.spec)
-        path = locate(self.kind, spec.path)
+        path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)
         content = _files(target, desired)
         check_names(target, content)
@@ -67,10 +67,10 @@ class DirectorySink(Sink):
             return dict(actual.attributes)
         return attributes_wanted(target, spec, desired.sensitive, actual.attributes)
 
-    def stage(self, desired: Desired, *, undoable: bool = True) -> StagedDirectory:  # noqa: ARG002
+    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedDirectory:  # noqa: ARG002 - no difference here  # noqa: ARG002
         # The old version stays until `close` in any case, so that `undoable` changes nothing here.
         spec = _directory(desired.spec)
-        path = locate(self.kind, spec.path)
+        path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)
         content = _files(target, desired)
         check_names(target, content)
@@ -85,7 +85,7 @@ class DirectorySink(Sink):
             raise sink_error(target, "cannot be written", exc) from exc
 
     def remove(self, spec: TargetSpec) -> None:
-        path = locate(self.kind, spec.path)
+        path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)
         try:
             layout = look(path)
@@ -99,7 +99,7 @@ class DirectorySink(Sink):
     def sweep(self, specs: Iterable[TargetSpec]) -> None:
         for spec in specs:
             with suppress(OSError, SinkError):
-                path = locate(self.kind, spec.path)
+                path = locate(self.kind, spec.place)
                 layout = look(path)
                 if layout.exists and layout.problem is None:
                     remove_leftovers(path, layout.version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -59,10 +59,10 @@ class FileSink(Sink):
     kind: ClassVar[str] = "file"
 
     def locate(self, spec: TargetSpec) -> str:
-        return locate(self.kind, spec.path)
+        return locate(self.kind, spec.place)
 
-    def observe(self, spec: TargetSpec) -> Actual:
-        path = locate(self.kind, spec.path)
+    def observe(self, spec: TargetSpec, wanted: Collection[str] = ()) -> Actual:  # noqa: ARG002 - all of it is ours
+        path = locate(self.kind, spec.place)
         try:
             place = _find(_file(spec), path)
             if place.problem is not None or place.found is None:
@@ -78,15 +78,15 @@ class FileSink(Sink):
 
     def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
         spec = _file(desired.spec)
-        target = target_name(self.kind, spec.path)
+        target = target_name(self.kind, spec.place)
         wanted = attributes_wanted(target, spec, desired.sensitive, actual.attributes)
         if "type" in actual.attributes:
             wanted["type"] = "file"
         return wanted
 
-    def stage(self, desired: Desired, *, undoable: bool = True) -> StagedFile:
+    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedFile:  # noqa: ARG002 - no difference here
         spec = _file(desired.spec)
-        path = locate(self.kind, spec.path)
+        path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)
         if not isinstance(desired.content, bytes):
             raise SinkError(target, "several files cannot become one", hint="use a directory target")
@@ -103,7 +103,7 @@ class FileSink(Sink):
         return _staged(replacement)
 
     def remove(self, spec: TargetSpec) -> None:
-        path = locate(self.kind, spec.path)
+        path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)
         try:
             place = _find(_file(spec), path)
@@ -124,7 +124,7 @@ class FileSink(Sink):
         folders: dict[str, set[str]] = {}
         for spec in specs:
             with suppress(OSError, SinkError):
-                place = _find(_file(spec), locate(self.kind, spec.path))
+                place = _find(_file(spec), locate(self.kind, spec.place))
                 folder, base = os.path.split(place.path)
                 folders.setdefault(folder, set()).update((base, base + ".bak"))
         for folder, bases in folders.items():

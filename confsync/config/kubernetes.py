@@ -1,0 +1,169 @@
+"""What a user may write of Kubernetes: clusters, and Secrets and ConfigMaps as targets."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from confsync.config.fields import Model
+from confsync.fields import Timespan
+
+_WORKLOADS = {
+    "deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet", "sts": "StatefulSet",
+    "daemonset": "DaemonSet", "ds": "DaemonSet",
+}  # fmt: skip
+"""What kubectl calls them, shortened or in the plural -> the kind."""
+
+
+class Cluster(Model):
+    """A Kubernetes cluster, and how to log in to it.
+
+    Without `in_cluster` and `kubeconfig`: as a pod where there is a service account, else as kubectl does.
+    """
+
+    kubeconfig: Annotated[
+        str | None, Field(description="A kubeconfig file; by default $KUBECONFIG, or ~/.kube/config.")
+    ] = None
+    context: Annotated[
+        str | None, Field(description="The kubeconfig's context; by default its current one.")
+    ] = None
+    in_cluster: Annotated[
+        bool | None, Field(description="Log in with the pod's service account, or (false) never do.")
+    ] = None
+    timeout: Annotated[Timespan, Field(description="How long one request may take.")] = 30.0
+    requests_per_second: Annotated[
+        float, Field(gt=0, description="How many requests confsync sends at most, on average.")
+    ] = 200.0
+    burst: Annotated[int, Field(ge=1, description="How many it may send at once.")] = 400
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if self.in_cluster and (self.kubeconfig is not None or self.context is not None):
+            raise ValueError("in_cluster logs in as the pod; kubeconfig and context do not go with it")
+        return self
+
+
+class NamespaceSelector(Model):
+    """Every namespace that has these labels, also one that appears later."""
+
+    labels: Annotated[dict[str, str] | None, Field(min_length=1, description="Labels it must have.")] = None
+    selector: Annotated[
+        str | None, Field(min_length=1, description="A selector, as for kubectl: team=shop,env in (a,b).")
+    ] = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.labels is None) == (self.selector is None):
+            raise ValueError("give exactly one of labels, selector")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The selector as the API takes it."""
+        return self.selector or ",".join(
+            f"{name}={value}" for name, value in sorted((self.labels or {}).items())
+        )
+
+
+class Workload(Model):
+    """`deployment/shop`: something whose pods are replaced when its pod template changes."""
+
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
+
+
+def _workload(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    kind, slash, name = value.partition("/")
+    known = _WORKLOADS.get(kind.lower()) or _WORKLOADS.get(kind.lower().removesuffix("s"))
+    if not slash or known is None or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
+        raise ValueError(f"{value!r} is not deployment/NAME, statefulset/NAME or daemonset/NAME")
+    return {"kind": known, "name": name}
+
+
+class KubernetesTarget(Model):
+    """What Secrets and ConfigMaps have in common. *Placed*, it has one namespace and a final name."""
+
+    kind: ClassVar[str]
+
+    cluster: Annotated[
+        str | None, Field(description="One of `clusters`; by default the only one, or `default`.")
+    ] = None
+    namespace: Annotated[
+        str | list[str] | NamespaceSelector,
+        Field(
+            description="A namespace, several, or {labels: …} or {selector: …} for all that match, also later ones."
+        ),
+    ]
+    name: Annotated[
+        str,
+        Field(min_length=1, description="The object's name. Under for_each a template: `{{ each.key }}`."),
+    ]
+    labels: Annotated[dict[str, str], Field(description="Labels to set.")] = Field(default_factory=dict)
+    annotations: Annotated[dict[str, str], Field(description="Annotations to set.")] = Field(
+        default_factory=dict
+    )
+    immutable: Annotated[
+        bool,
+        Field(
+            description="Never change the object: each content gets one of its own, NAME-HASH, and those no longer "
+            "wanted go."
+        ),
+    ] = False
+    conflicts: Annotated[
+        Literal["report", "take"] | None,
+        Field(
+            description="What to do where somebody else has set a field we want: report it, or take it. By default "
+            "take in objects confsync created, report in those it adopted."
+        ),
+    ] = None
+    deletion: Annotated[
+        Literal["delete", "retain"],
+        Field(description="What becomes of the object when it is no longer wanted."),
+    ] = "delete"
+    restart: Annotated[
+        list[Annotated[Workload, BeforeValidator(_workload, json_schema_input_type=str)]],
+        Field(
+            description="Workloads in the same namespace to roll out when the content changed: deployment/shop."
+        ),
+    ] = Field(default_factory=list)
+
+    @field_validator("namespace")
+    @classmethod
+    def _some_namespace(
+        cls, namespace: str | list[str] | NamespaceSelector
+    ) -> str | list[str] | NamespaceSelector:
+        if not namespace:
+            raise ValueError("name a namespace")
+        return namespace
+
+    @property
+    def place(self) -> str:
+        """CLUSTER/NAMESPACE/NAME of a placed target."""
+        return f"{self.cluster or 'default'}/{self.namespace}/{self.name}"
+
+
+class KubernetesSecretTarget(KubernetesTarget):
+    """A Secret."""
+
+    kind: ClassVar[str] = "kubernetes_secret"
+
+    type: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Opaque, tls, dockerconfigjson, basic-auth, ssh-auth, or any other the cluster knows.",
+        ),
+    ] = "Opaque"
+
+
+class KubernetesConfigMapTarget(KubernetesTarget):
+    """A ConfigMap. What depends on a sensitive value is refused: use a Secret."""
+
+    kind: ClassVar[str] = "kubernetes_config_map"
