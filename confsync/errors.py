@@ -160,6 +160,13 @@ class TargetTaken(SinkError):
     """Another sync writes this target already; worth trying again, for that sync may be about to drop it."""
 
 
+class NotLeading(ConfsyncError):
+    """Another replica writes now; what this one was about to do is left to it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: left to the replica that leads now")
+
+
 class ActionError(ConfsyncError):
     """A check or reload failed. `output` is the end of what it printed, already free of sensitive values."""
 

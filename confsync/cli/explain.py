@@ -63,7 +63,11 @@ def _targets(session: Session, what: str) -> list[TargetRecord]:
     known = session.ledger.targets()
     if what in session.loaded.config.syncs:
         return [record for record in known.values() if record.sync == what]
-    candidates = {what, *(f"{kind}:{os.path.abspath(what)}" for kind in ("file", "directory"))}
+    candidates = {
+        what,
+        *(f"{kind}:{what}" for kind in ("kubernetes_secret", "kubernetes_config_map")),
+        *(f"{kind}:{os.path.abspath(what)}" for kind in ("file", "directory")),
+    }
     return [record for target, record in known.items() if target in candidates]
 
 

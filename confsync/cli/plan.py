@@ -86,7 +86,7 @@ def planned(
     from confsync.errors import ConfsyncError
     from confsync.reconcile.reconciler import Reconciler
 
-    reconciler = Reconciler(core, with_diffs=with_diffs, looking=True)
+    reconciler = Reconciler(core, with_diffs=with_diffs, looking=True, rehearsing=True)
     changes: list[Change] = []
     problems: dict[str, str] = {}
     for name in names if names is not None else core.loaded.config.syncs:

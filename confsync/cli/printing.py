@@ -17,6 +17,7 @@ _SIGNS = {
     Action.UPDATE: ("~", "yellow"),
     Action.PERMISSIONS: ("~", "yellow"),
     Action.DELETE: ("-", "red"),
+    Action.WITHDRAW: ("-", "red"),
     Action.RELEASE: ("·", "cyan"),
     Action.ADOPT: ("=", "cyan"),
     Action.NONE: (" ", "white"),
@@ -24,8 +25,9 @@ _SIGNS = {
 
 
 def path_of(target: str) -> str:
-    """The path in a target's id."""
-    return printable(target.partition(":")[2])
+    """A target as people call it: the path of a file; the whole id of what has none."""
+    kind, _, place = target.partition(":")
+    return printable(place if kind in ("file", "directory") else target)
 
 
 def print_change(change: Change) -> None:

@@ -36,14 +36,18 @@ def status(context: click.Context) -> int:
     """
     from confsync.cli.printing import complain, path_of, print_json, printable_lines
     from confsync.cli.session import reading, setup_logs
+    from confsync.clock import SystemClock
     from confsync.ledger.state_dir import Lock
     from confsync.reconcile.status import describe, drifted, statuses
+    from confsync.sinks import Sinks
 
     options = given(context)
     setup_logs(options)
     with reading(options) as session:
         found = statuses(session.ledger, list(session.loaded.config.syncs))
-        drift = drifted(session.ledger)
+        sinks = Sinks(session.loaded, session.ledger.key, SystemClock())
+        drift = drifted(session.ledger, sinks)
+        sinks.close()
         invalid = session.ledger.flag("config-error")
         daemon = Lock(session.directory / "lock").daemon() if session.directory else None
     agrees = all(one.agrees for one in found) and not drift and not invalid

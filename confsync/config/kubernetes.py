@@ -10,11 +10,37 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from confsync.config.fields import Model
 from confsync.fields import Timespan
 
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_ENDS = "beginning and ending with a letter or digit"
+_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
 _WORKLOADS = {
     "deployment": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet", "sts": "StatefulSet",
     "daemonset": "DaemonSet", "ds": "DaemonSet",
 }  # fmt: skip
 """What kubectl calls them, shortened or in the plural -> the kind."""
+
+
+def name_problem(name: str) -> str | None:
+    """Why an object cannot have this name, or None. A name is a DNS-1123 subdomain, by the Kubernetes API's rules."""
+    if len(name) <= 253 and _SUBDOMAIN.fullmatch(name):
+        return None
+    return f"{name[:80]!r} cannot be an object's name: at most 253 of a-z, 0-9, '-' and '.', {_ENDS}"
+
+
+def namespace_problem(name: str) -> str | None:
+    """Why a namespace cannot have this name, or None. A name is a DNS-1123 label."""
+    if len(name) <= 63 and _LABEL.fullmatch(name):
+        return None
+    return f"{name[:80]!r} cannot be a namespace: at most 63 of a-z, 0-9 and '-', {_ENDS}"
+
+
+def data_key_problem(key: str) -> str | None:
+    """Why a Secret or ConfigMap cannot have this key, or None (IsConfigMapKey of the Kubernetes API)."""
+    if len(key) <= 253 and _DATA_KEY.fullmatch(key) and key != "." and not key.startswith(".."):
+        return None
+    return f"{key[:80]!r} cannot be a key of a Secret or ConfigMap: at most 253 letters, digits, '-', '_' and '.'"
 
 
 class Cluster(Model):
@@ -87,6 +113,12 @@ def _workload(value: object) -> object:
     return {"kind": known, "name": name}
 
 
+def _listed(namespace: str | list[str] | NamespaceSelector) -> list[str]:
+    if isinstance(namespace, NamespaceSelector):
+        return []
+    return [namespace] if isinstance(namespace, str) else namespace
+
+
 class KubernetesTarget(Model):
     """What Secrets and ConfigMaps have in common. *Placed*, it has one namespace and a final name."""
 
@@ -139,14 +171,43 @@ class KubernetesTarget(Model):
     def _some_namespace(
         cls, namespace: str | list[str] | NamespaceSelector
     ) -> str | list[str] | NamespaceSelector:
-        if not namespace:
+        names = _listed(namespace)
+        if not names and not isinstance(namespace, NamespaceSelector):
             raise ValueError("name a namespace")
+        problem = next(
+            (problem for name in names if "{" not in name and (problem := namespace_problem(name))), None
+        )
+        if problem:
+            raise ValueError(problem)
         return namespace
+
+    @field_validator("name")
+    @classmethod
+    def _possible_name(cls, name: str) -> str:
+        problem = None if "{" in name else name_problem(name)
+        if problem:
+            raise ValueError(problem)
+        return name
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Those that are named; none where they are selected."""
+        return _listed(self.namespace)
 
     @property
     def place(self) -> str:
         """CLUSTER/NAMESPACE/NAME of a placed target."""
-        return f"{self.cluster or 'default'}/{self.namespace}/{self.name}"
+        where = (
+            self.namespace.text
+            if isinstance(self.namespace, NamespaceSelector)
+            else ",".join(self.namespaces)
+        )
+        return f"{self.cluster or 'default'}/{where}/{self.name}"
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """The texts that say where it is, any of which may be a template."""
+        return self.name, *self.namespaces
 
 
 class KubernetesSecretTarget(KubernetesTarget):

@@ -17,7 +17,7 @@ from confsync.errors import ConfigError
 from confsync.text import did_you_mean
 
 STANDARD_PLACES = ("confsync.yaml", "/etc/confsync/confsync.yaml")
-_MERGED = ("sources", "environments", "syncs")
+_MERGED = ("sources", "clusters", "environments", "syncs")
 
 
 @dataclass(frozen=True, slots=True)

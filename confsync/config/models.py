@@ -8,7 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from confsync.config.actions import Check, Reload, actions
 from confsync.config.fields import Model
-from confsync.config.kubernetes import Cluster, KubernetesConfigMapTarget, KubernetesSecretTarget
+from confsync.config.kubernetes import (
+    Cluster,
+    KubernetesConfigMapTarget,
+    KubernetesSecretTarget,
+    data_key_problem,
+)
 from confsync.fields import Duration, Mode, Size
 
 Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
@@ -74,6 +79,11 @@ class FileTarget(Ownership):
         """Where it is."""
         return self.path
 
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """The texts that say where it is, any of which may be a template."""
+        return (self.path,)
+
 
 class DirectoryTarget(Ownership):
     """Several files switched at once by one symlink swap, as kubelet does for volumes."""
@@ -88,6 +98,11 @@ class DirectoryTarget(Ownership):
     def place(self) -> str:
         """Where it is."""
         return self.path
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """The texts that say where it is, any of which may be a template."""
+        return (self.path,)
 
 
 TargetSpec = FileTarget | DirectoryTarget | KubernetesSecretTarget | KubernetesConfigMapTarget
@@ -254,6 +269,13 @@ class Sync(Model):
             raise ValueError(f"a {several.kind} needs templates or data, which name {_NAMES[several.kind]}")
         if self.templates is not None and any(target.file for target in self.to):
             raise ValueError("templates make several files: use a directory target")
+        keys = {**(self.templates or {}), **(self.data or {})}
+        if any(target.kubernetes_secret or target.kubernetes_config_map for target in self.to):
+            problem = next((problem for key in keys if (problem := data_key_problem(key))), None)
+            if problem:
+                raise ValueError(problem)
+        if self.sensitive and any(target.kubernetes_config_map for target in self.to):
+            raise ValueError("it is sensitive, and everybody may read a ConfigMap: use kubernetes_secret")
         both = (self.templates or {}).keys() & (self.data or {}).keys()
         if both:
             raise ValueError(f"{min(both)!r} is in templates and in data")

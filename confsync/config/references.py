@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from confsync.config.models import Config, Sync
+from confsync.config.kubernetes import KubernetesTarget
+from confsync.config.models import Config, Sync, TargetSpec
 from confsync.text import did_you_mean
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
@@ -24,6 +25,8 @@ RESERVED = frozenset({
     "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else",
 })  # fmt: skip
 """Names templates use for something else, so that no source may have them."""
+
+DEFAULT_CLUSTER = "default"
 
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(.+)", re.DOTALL)
 
@@ -52,10 +55,11 @@ def problems(config: Config) -> Iterator[Problem]:
     """Everything wrong between the parts of a configuration that is right in each part."""
     yield from _source_problems(config)
     yield from _environment_problems(config)
-    paths: dict[str, str] = {}
+    places: dict[str, str] = {}
     for name, sync in config.syncs.items():
         yield from _sync_problems(config, name, sync)
-        yield from _path_problems(name, sync, paths)
+        yield from _cluster_problems(config, name, sync)
+        yield from _place_problems(config, name, sync, places)
 
 
 def _source_problems(config: Config) -> Iterator[Problem]:
@@ -107,18 +111,68 @@ def normal_path(path: str) -> str:
     return normal[1:] if normal.startswith("//") else normal
 
 
-def _path_problems(name: str, sync: Sync, paths: dict[str, str]) -> Iterator[Problem]:
+def cluster_name(config: Config, spec: KubernetesTarget) -> str | None:
+    """The cluster a target is in, or None where it has to say so, having the choice."""
+    if spec.cluster is not None:
+        return spec.cluster
+    if len(config.clusters) == 1:
+        return next(iter(config.clusters))
+    return DEFAULT_CLUSTER if not config.clusters or DEFAULT_CLUSTER in config.clusters else None
+
+
+def fixed(config: Config, spec: TargetSpec) -> list[TargetSpec]:
+    """The targets that `spec` stands for, as far as the configuration alone tells; none where it does not."""
+    if any("{" in text for text in spec.wording):
+        return []
+    if not isinstance(spec, KubernetesTarget):
+        return [spec]
+    if spec.immutable:
+        return []
+    cluster = cluster_name(config, spec)
+    return [
+        spec.model_copy(update={"cluster": cluster, "namespace": namespace}) for namespace in spec.namespaces
+    ]
+
+
+def spot(kind: str, place: str) -> str:
+    """What no two targets may share: a path, of whatever kind; else the place in its kind."""
+    return normal_path(place) if kind in ("file", "directory") else f"{kind}:{place}"
+
+
+def _cluster_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:
     for index, target in enumerate(sync.to):
-        path = target.spec.path
-        if sync.for_each is not None and "{{" not in path:
-            yield (
-                ("syncs", name, "to", index),
-                False,
-                f"{path}: under for_each each item needs a path of its own, with {{{{ each.key }}}}",
-            )
-        if "{{" in path:
+        spec = target.spec
+        if not isinstance(spec, KubernetesTarget):
             continue
-        path = normal_path(path)
-        owner = paths.setdefault(path, name)
-        if owner != name or path in [normal_path(other.spec.path) for other in sync.to[:index]]:
-            yield ("syncs", name, "to", index), False, f"{path} is already written by sync {owner!r}"
+        cluster = cluster_name(config, spec)
+        at = ("syncs", name, "to", index, spec.kind)
+        if cluster is None:
+            yield at, False, f"say which cluster: {', '.join(config.clusters)}"
+        elif config.clusters and cluster not in config.clusters:
+            yield (
+                (*at, "cluster"),
+                False,
+                f"there is no cluster {cluster!r}{did_you_mean(cluster, config.clusters)}",
+            )
+        elif not config.clusters and cluster != DEFAULT_CLUSTER:
+            yield (*at, "cluster"), False, f"there is no cluster {cluster!r}: name it under `clusters`"
+
+
+def _place_problems(config: Config, name: str, sync: Sync, places: dict[str, str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, target in enumerate(sync.to):
+        spec = target.spec
+        at = ("syncs", name, "to", index)
+        if sync.for_each is not None and not any("{{" in text for text in spec.wording):
+            of_its_own = "a name or namespace" if isinstance(spec, KubernetesTarget) else "a path"
+            yield (
+                at,
+                False,
+                f"{spec.place}: under for_each each item needs {of_its_own} of its own, with {{{{ each.key }}}}",
+            )
+        for one in fixed(config, spec):
+            here = spot(one.kind, one.place)
+            owner = places.setdefault(here, name)
+            if owner != name or here in seen:
+                yield at, False, f"{one.place} is already written by sync {owner!r}"
+            seen.add(here)

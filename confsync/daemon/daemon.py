@@ -38,6 +38,7 @@ DUMP = "@dump"
 RETIRE = "@retire"
 _CONFIRMED = 60.0  # seconds for which a confirmation is believed
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
+_ON_DISK = ("file", "directory")  # kinds of targets that are watched as paths
 _ABANDON = 2.0  # seconds a command that is stopped may take to die
 
 
@@ -72,7 +73,7 @@ class Daemon:
         self._queue = WorkQueue(self._clock)
         self._reloads = WorkQueue(self._clock)
         self._cancelled = threading.Event()
-        self._files = FileWatch(self._on_target, self._on_tree)
+        self._files = FileWatch(self._on_path, self._on_tree)
         self._timers = Timers(self._on_timer)
         self._swap = threading.RLock()
         self._controller = self._build(None)
@@ -169,7 +170,7 @@ class Daemon:
         loaded = load_config(self._settings.config)
         core = Core.open(
             loaded, self._ledger, environment=self._settings.environment, bytecode=self._settings.bytecode,
-            clock=self._clock, notify=self._on_source, reuse=old.core.hub if old else None,
+            clock=self._clock, notify=self._on_source, reuse=old.core if old else None,
             unclean=self._settings.unclean and old is None,
         )  # fmt: skip
         return Controller(core, self._queue, self._reloads, self._clock, self._cancelled, self._on_applied)
@@ -184,6 +185,7 @@ class Daemon:
         for name in core.loaded.config.syncs:
             for record in self._ledger.targets(name).values():
                 self._watch_target(record.id, name)
+        core.sinks.follow(self._on_target, self._on_namespaces)
         self._timers.set_intervals(self._controller.intervals())
         if self._settings.allow_mass_delete or self._confirmed():
             log.warning("mass deletions are allowed once")
@@ -198,6 +200,7 @@ class Daemon:
             if all_of_them or new.settled:
                 self._retired.remove((old, new))
                 old.core.hub.close(keep=self._controller.core.hub)
+                old.core.sinks.close(keep=self._controller.core.sinks)
 
     def _confirmed(self) -> bool:
         """Whether somebody has just confirmed a mass deletion; a note that lay around is not believed."""
@@ -266,18 +269,26 @@ class Daemon:
 
     def _on_timer(self, interval: float) -> None:
         controller = self._controller
+        controller.core.sinks.expire()
         controller.resync(interval)
         controller.resync_sources(interval)
         self._queue.add(CONFIG)
         with _ledger_may_fail():
             self._keep_counts()
 
-    def _on_target(self, path: str) -> None:
+    def _on_path(self, path: str) -> None:
         if path in self._config_places():
             self._queue.settle(CONFIG, _SETTLE, 1.0)
-        owner = self._owners.get(path)
+        for kind in _ON_DISK:
+            self._on_target(f"{kind}:{path}")
+
+    def _on_target(self, target: str) -> None:
+        owner = self._owners.get(target)
         if owner is not None:
-            self._controller.on_drift(owner, path)
+            self._controller.on_drift(owner, target)
+
+    def _on_namespaces(self, cluster: str) -> None:
+        self._controller.on_namespaces(cluster)
 
     def _on_tree(self, directory: str, path: str) -> None:
         name = path.removeprefix(directory).lstrip("/")
@@ -289,20 +300,21 @@ class Daemon:
         if self._retired:
             self._queue.add(RETIRE)
         for target in assessment.targets:
-            path = target.partition(":")[2]
-            is_new = path not in self._owners
+            is_new = target not in self._owners
             self._watch_target(target, assessment.name)
             if is_new:  # somebody may have changed it after it was written and before it was watched
-                self._controller.on_drift(assessment.name, path)
+                self._controller.on_drift(assessment.name, target)
         for step in assessment.steps:
             if step.desired is None:
-                self._owners.pop(step.spec.path, None)
-                self._files.forget_path(step.spec.path)
+                self._owners.pop(step.change.target, None)
+                if step.spec.kind in _ON_DISK:
+                    self._files.forget_path(step.spec.place)
 
     def _watch_target(self, target: str, sync: str) -> None:
-        path = target.partition(":")[2]
-        self._owners[path] = sync
-        self._files.watch_path(path)
+        kind, _, path = target.partition(":")
+        self._owners[target] = sync
+        if kind in _ON_DISK:
+            self._files.watch_path(path)
 
     def _handle(self, item: str) -> None:
         if item == CONFIG:

@@ -14,6 +14,7 @@
 | ours | differs | nothing | release: somebody else's work is in it |
 | ours, digest unknown | any | nothing | release: it may have somebody else's work in it |
 | adopted | any | nothing | release: it was not ours to begin with |
+| adopted, shared with others | there | nothing | withdraw: what is ours in it goes, the rest lives on |
 """
 
 from __future__ import annotations
@@ -33,11 +34,17 @@ class Action(StrEnum):
     PERMISSIONS = "permissions"
     DELETE = "delete"
     RELEASE = "release"
+    WITHDRAW = "withdraw"
 
     @property
     def writes_content(self) -> bool:
         """Whether readers will see other content."""
-        return self in (Action.CREATE, Action.UPDATE, Action.DELETE)
+        return self in (Action.CREATE, Action.UPDATE, Action.DELETE, Action.WITHDRAW)
+
+    @property
+    def removes(self) -> bool:
+        """Whether what was ours is taken away."""
+        return self in (Action.DELETE, Action.WITHDRAW)
 
     @property
     def is_change(self) -> bool:
@@ -90,8 +97,14 @@ def decide(desired: Print, actual: Print | None, known: Known | None) -> Decisio
     return Decision(Action.NONE if known is not None else Action.ADOPT)
 
 
-def decide_removal(actual: Print | None, known: Known) -> Decision:
-    """What happens to a target that is no longer wanted."""
+def decide_removal(actual: Print | None, known: Known, *, shared: bool = False) -> Decision:
+    """What happens to a target that is no longer wanted.
+
+    Args:
+        shared: whether others may write to it as well, and what is ours in it is known.
+    """
+    if shared and actual is not None and not known.created:
+        return Decision(Action.WITHDRAW)
     # Whether a write was finished does not matter here: what is not known to be ours stays.
     if actual is None or not known.created or actual.digest not in (known.digest, known.previous):
         return Decision(Action.RELEASE, _drifted(actual, known))

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from confsync.actions import identity as reload_identity
 from confsync.actions import run_check
+from confsync.config.models import Sync
 from confsync.errors import ConfsyncError, SinkError
 from confsync.ledger.records import OwedReload, State, SyncRecord, TargetRecord
 from confsync.plan.change import Action, Change
 from confsync.reconcile.assess import Assessment
+from confsync.reconcile.at_once import at_once
 from confsync.reconcile.core import Core
+from confsync.reconcile.rollouts import rollouts_of
 from confsync.reconcile.secrets import secrets_in
 from confsync.reconcile.step import Step
 from confsync.redact import redactor
-from confsync.sinks import sink_for
 from confsync.sinks.base import Staged
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +88,48 @@ class Applier:
             step for step in assessment.steps if step.desired is not None and step.change.action.is_change
         ]
         with ExitStack() as stack:
-            staged: list[Staged] = []
-            for step in writes:
-                assert step.desired is not None  # noqa: S101 - a write has something to write
-                if self._core.unclean and step.record is None:
-                    sink_for(step.spec).sweep([step.spec])  # a killed process may not have come to record it
-                one = sink_for(step.spec).stage(step.desired, undoable=len(writes) > 1)
-                stack.callback(one.close)
-                staged.append(one)
+            staged = self._stage(writes, stack)
             for step, one in zip(writes, staged, strict=True):
                 self._check(assessment, step, one, redact)
+            self._core.refuse_unless_writing(f"sync {assessment.name!r}")
             self._commit(assessment, writes, staged, self._intend(assessment, writes))
             removed = self._remove(assessment)
         return [step.change for step in writes] + [step.change for step in removed]
+
+    def _stage(self, writes: Sequence[Step], stack: ExitStack) -> list[Staged]:
+        """Stage all, or nothing; what is staged is closed with `stack`."""
+        sinks, undoable = self._core.sinks, len(writes) > 1
+
+        def stage(step: Step) -> Staged:
+            assert step.desired is not None  # noqa: S101 - a write has something to write
+            sink = sinks.of(step.spec)
+            if self._core.unclean and step.record is None:
+                sink.sweep([step.spec])  # a killed process may not have come to record it
+            return sink.stage(step.desired, undoable=undoable, created=step.created)
+
+        staged, failure = self._of_each(stage, writes)
+        for one in staged:
+            stack.callback(one.close)
+        if failure is not None:
+            raise failure
+        return staged
+
+    def _of_each(
+        self, act: Callable[[Step], T], steps: Sequence[Step]
+    ) -> tuple[list[T], ConfsyncError | None]:
+        """Do it for every step, in order, up to the first failure; several at once where it is mostly waiting.
+
+        Returns:
+            What the steps gave that succeeded, and the first failure.
+        """
+        if len(steps) > 1 and all(self._core.sinks.of(step.spec).remote for step in steps):
+            return at_once(act, steps, _AT_ONCE)
+        done: list[T] = []
+        try:
+            done += map(act, steps)
+        except ConfsyncError as exc:
+            return done, exc
+        return done, None
 
     def _check(
         self, assessment: Assessment, step: Step, staged: Staged, redact: Callable[[str], str]
@@ -102,7 +138,7 @@ class Applier:
             return
         for check in assessment.sync.check:
             run_check(
-                check, staged=staged.path, path=step.spec.path, redact=redact, cancelled=self._cancelled
+                check, staged=staged.path, path=step.spec.place, redact=redact, cancelled=self._cancelled
             )
 
     def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> set[str]:
@@ -115,25 +151,22 @@ class Applier:
             return set()
         ledger = self._core.ledger
         before = {debt.identity for debt in ledger.owed_reloads() if debt.sync == assessment.name}
-        owing = bool(assessment.sync.reload) and any(step.change.action.writes_content for step in writes)
-        with ledger.transaction(durable=owing or any(step.record is None for step in writes)):
+        owed = _owed(assessment.sync, writes)
+        with ledger.transaction(durable=bool(owed) or any(step.record is None for step in writes)):
             for step in writes:
                 ledger.put_target(self._intended(assessment.name, step))
-            self._owe(assessment, writes)
-        return {reload_identity(reload) for reload in assessment.sync.reload} - before
+            self._owe(assessment.name, owed)
+        return owed - before
 
-    def _owe(self, assessment: Assessment, steps: Sequence[Step]) -> None:
-        if not any(step.change.action.writes_content for step in steps):
-            return
-        for reload in assessment.sync.reload:
-            self._core.ledger.owe_reload(
-                OwedReload(assessment.name, reload_identity(reload), self._core.clock.now())
-            )
+    def _owe(self, sync: str, identities: Iterable[str]) -> None:
+        now = self._core.clock.now()
+        for identity in sorted(identities):
+            self._core.ledger.owe_reload(OwedReload(sync, identity, now))
 
     def _target(self, sync: str, step: Step) -> TargetRecord:
         """The row of a target as it is when its step is done."""
         before, change = step.record, step.change
-        created = before.created if before is not None else change.action is Action.CREATE
+        created = step.created or (before is None and change.action is Action.CREATE)
         written = (
             self._core.clock.now() if change.action.is_change else (before.written_at if before else None)
         )
@@ -152,15 +185,20 @@ class Applier:
     def _commit(
         self, assessment: Assessment, writes: Sequence[Step], staged: Sequence[Staged], owed: set[str]
     ) -> None:
-        done: list[tuple[Step, Staged]] = []
-        try:
-            for step, one in zip(writes, staged, strict=True):
-                one.commit()
-                done.append((step, one))
-                for note in one.notes:
-                    log.warning("target written, but", extra={"target": step.change.target, "note": note})
-        except SinkError as exc:
-            self._take_back(assessment.name, exc, writes, done, owed)
+        of_step = {step.change.target: one for step, one in zip(writes, staged, strict=True)}
+
+        def commit(step: Step) -> tuple[Step, Staged]:
+            one = of_step[step.change.target]
+            one.commit()
+            for note in one.notes:
+                log.warning("target written, but", extra={"target": step.change.target, "note": note})
+            return step, one
+
+        done, failure = self._of_each(commit, writes)
+        if isinstance(failure, SinkError):
+            self._take_back(assessment.name, failure, writes, done, owed)
+        elif failure is not None:
+            raise failure
 
     def _take_back(
         self,
@@ -195,18 +233,18 @@ class Applier:
 
     def _remove(self, assessment: Assessment) -> list[Step]:
         """Remove what is no longer wanted, after everything wanted is in place."""
-        removals = [step for step in assessment.steps if step.change.action is Action.DELETE]
+        removals = [step for step in assessment.steps if step.change.action.removes]
         if removals:
-            self._owe(assessment, removals)
+            self._owe(assessment.name, _owed(assessment.sync, removals))
         for step in removals:
-            sink_for(step.spec).remove(step.spec)
+            take_away(self._core, step)
         return removals
 
     def _settle(self, assessment: Assessment) -> None:
         """Record every target as done."""
         ledger = self._core.ledger
         # Once more: a reload that ran between the intention and the writing has settled the debt without seeing it.
-        self._owe(assessment, assessment.steps)
+        self._owe(assessment.name, _owed(assessment.sync, assessment.steps))
         for step in assessment.steps:
             if step.desired is not None:
                 ledger.put_target(self._target(assessment.name, step))
@@ -258,6 +296,24 @@ def _is_news_free(assessment: Assessment) -> bool:
     )  # fmt: skip
 
 
+def take_away(core: Core, step: Step) -> None:
+    """Remove a target that nothing wants any more, or what is ours of it. Raises `SinkError`."""
+    sink = core.sinks.of(step.spec)
+    if step.change.action is Action.DELETE:
+        sink.remove(step.spec)
+    elif step.change.action is Action.WITHDRAW:
+        sink.release(step.spec)
+
+
+def _owed(sync: Sync, steps: Sequence[Step]) -> set[str]:
+    """The identities of the reloads that these steps call for."""
+    changed = [step for step in steps if step.change.action.writes_content]
+    reloads = {reload_identity(reload) for reload in sync.reload} if changed else set()
+    return reloads | {
+        rollout.identity for step in steps if step.calls_for_rollout for rollout in rollouts_of(step.spec)
+    }
+
+
 def event(change: Change) -> str:
     """What a change is called once it is done."""
     if change.drift and change.action.is_change:
@@ -267,6 +323,7 @@ def event(change: Change) -> str:
         Action.UPDATE: "updated",
         Action.PERMISSIONS: "permissions set",
         Action.DELETE: "deleted",
+        Action.WITHDRAW: "withdrawn",
         Action.RELEASE: "released",
         Action.ADOPT: "adopted",
     }[change.action]

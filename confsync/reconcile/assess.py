@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from confsync.config.models import Sync
-from confsync.errors import ConfsyncError, Held, SourceError, TargetTaken
+from confsync.config.references import spot
+from confsync.errors import ConfsyncError, Held, SinkError, SourceError, TargetTaken
 from confsync.ledger.records import State, SyncRecord, TargetRecord
-from confsync.plan.change import Action, Change
+from confsync.plan.change import Change
 from confsync.plan.reasons import reasons
 from confsync.reads import PathRead, Reads
 from confsync.reconcile.core import Core
@@ -16,7 +17,7 @@ from confsync.reconcile.identity import identity
 from confsync.reconcile.step import Step, Steps
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
-from confsync.target import target_id
+from confsync.target import Desired, spec_from_json, target_id
 from confsync.text import plural
 
 _CONFIRM = "confirm it with: confsync apply --allow-mass-delete"
@@ -147,20 +148,24 @@ class Assessor:
         now = {name: core.renderer.files.digest(name) or "" for name in reads.templates}
         if now != reads.templates:
             return False
-        inputs = identity(question.spec, reads, question.views, now, question.targets, core.hasher)
-        if inputs != record.identity:
+        try:
+            made = (*question.targets, *core.selected(question.sync))
+        except SinkError:
+            return False  # whoever places the targets says why
+        if identity(question.spec, reads, question.views, now, made, core.hasher) != record.identity:
             return False
         return all(self._steps.as_recorded(target) for target in question.targets.values())
 
     def _still(self, question: _Question, record: SyncRecord) -> Assessment:
         state, detail, since = _standing(record.reads, question.views)
+        specs = (spec_from_json(target.id, target.spec) for target in question.targets.values())
         return Assessment(
             question.name,
             question.sync,
             question.spec,
             record,
             state=state,
-            detail=detail,
+            detail=detail or self._steps.notes(specs),
             stale_since=since,
             reads=record.reads,
             identity=record.identity,
@@ -177,13 +182,18 @@ class Assessor:
             return _failed(question, exc.error, exc.reads)
         reads = rendering.reads
         try:
-            steps = [*self._writing(question, rendering), *self._removing(question, rendering)]
+            wanted = self._placed(rendering)
+            selected = core.selected(sync)
+            steps = [
+                *self._writing(question, rendering, wanted.values()),
+                *self._removing(question, wanted),
+            ]
             if not allow_mass_delete:
                 self._guard(question, reads, steps)
         except ConfsyncError as exc:
             return _failed(question, exc, reads, rendering.secrets)
         state, detail, since = _standing(reads, question.views)
-        made = tuple(target_id(desired.spec) for desired in rendering.desired)
+        inputs = (*wanted, *selected)
         return Assessment(
             name,
             sync,
@@ -191,19 +201,30 @@ class Assessor:
             question.record,
             tuple(steps),
             state=state,
-            detail=detail,
+            detail=detail or self._steps.notes(desired.spec for desired in wanted.values()),
             stale_since=since,
             reads=reads,
-            identity=identity(question.spec, reads, question.views, reads.templates, made, core.hasher),
+            identity=identity(question.spec, reads, question.views, reads.templates, inputs, core.hasher),
             secrets=rendering.secrets,
-            targets=made,
+            targets=tuple(wanted),
         )
 
-    def _writing(self, question: _Question, rendering: Rendering) -> list[Step]:
+    def _placed(self, rendering: Rendering) -> dict[str, Desired]:
+        """The targets a render stands for, by id."""
+        placed: dict[str, Desired] = {}
+        for desired in rendering.desired:
+            for one in self._core.sinks.place(desired):
+                target = target_id(one.spec)
+                if target in placed:
+                    raise SinkError(target, f"sync {one.sync!r} would write it twice")
+                placed[target] = one
+        return placed
+
+    def _writing(self, question: _Question, rendering: Rendering, wanted: Iterable[Desired]) -> list[Step]:
         """What the targets it wants need."""
         why = question.reasons(rendering.reads)
         steps = []
-        for desired in rendering.desired:
+        for desired in wanted:
             target = target_id(desired.spec)
             other = question.others(target)
             if other is not None:
@@ -212,16 +233,15 @@ class Assessor:
             steps.append(self._steps.writing(question.name, desired, record, why, rendering.literals))
         return [step for step in steps if step.is_needed]
 
-    def _removing(self, question: _Question, rendering: Rendering) -> list[Step]:
+    def _removing(self, question: _Question, wanted: Collection[str]) -> list[Step]:
         """What happens to the targets it does not want any more."""
-        wanted = {target_id(desired.spec) for desired in rendering.desired}
-        paths = {target.partition(":")[2] for target in wanted}
+        spots = {_spot(target) for target in wanted}
         steps = []
         for target, kept in question.targets.items():
             if target in wanted or self._goes_to_another(question, target):
                 continue
             # Where the same path is now another kind of target, removing the old would remove the new.
-            retain = question.sync.retain or target.partition(":")[2] in paths
+            retain = question.sync.retain or _spot(target) in spots
             steps.append(self._steps.removal(kept, retain=retain, why="no longer wanted"))
         return steps
 
@@ -234,7 +254,7 @@ class Assessor:
         """Hold what would lose suspiciously much at once."""
         limit = self._core.loaded.config.mass_delete
         name, known = question.name, len(question.targets)
-        deleting = sum(1 for step in steps if step.change.action is Action.DELETE)
+        deleting = sum(1 for step in steps if step.change.action.removes)
         if limit.exceeded(deleting, known):
             raise Held(
                 f"{deleting} of the {plural(known, 'target')} of sync {name!r} would be deleted at once",
@@ -247,6 +267,11 @@ class Assessor:
                 f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone",
                 hint=_CONFIRM,
             )
+
+
+def _spot(target: str) -> str:
+    kind, _, place = target.partition(":")
+    return spot(kind, place)
 
 
 def _standing(reads: Reads, views: Mapping[str, SourceView]) -> tuple[State, str, float | None]:

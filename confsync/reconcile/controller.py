@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from confsync import backoff
 from confsync.clock import Clock
+from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
 from confsync.config.models import Wait
+from confsync.config.references import cluster_name
 from confsync.errors import ConfsyncError, Held, SourceError
 from confsync.ledger.records import State
 from confsync.reconcile.apply import Outcome, event
@@ -136,11 +138,22 @@ class Controller:
             for missed in self._missed.values():
                 missed.append(concerned)
 
-    def on_drift(self, name: str, path: str) -> None:
-        """Something happened to the target at `path` of the sync `name`."""
+    def on_drift(self, name: str, target: str) -> None:
+        """Something happened to a target of the sync `name`."""
         with self._lock:
-            self._touched.setdefault(name, set()).add(path)
-        self._queue.add(_LOOK + name, self._contention.pause(path))
+            self._touched.setdefault(name, set()).add(target)
+        self._queue.add(_LOOK + name, self._contention.pause(target))
+
+    def on_namespaces(self, cluster: str) -> None:
+        """Namespaces of a cluster came, went or were labelled."""
+        for name, sync in self.core.loaded.config.syncs.items():
+            specs = (target.spec for target in sync.to)
+            if any(isinstance(spec, KubernetesTarget) and self._selects(spec, cluster) for spec in specs):
+                self._queue.add(name)
+
+    def _selects(self, spec: KubernetesTarget, cluster: str) -> bool:
+        selected = isinstance(spec.namespace, NamespaceSelector)
+        return selected and cluster_name(self.core.loaded.config, spec) == cluster
 
     def on_templates(self, names: set[str] | None) -> None:
         """Template files (these, or any) changed, appeared or vanished."""
@@ -176,7 +189,7 @@ class Controller:
             return
         with self._lock:
             touched = self._touched.pop(name, set())
-        pause = min((self._contention.pause(path) for path in touched), default=0.0)
+        pause = min((self._contention.pause(target) for target in touched), default=0.0)
         if pause > 0:
             with self._lock:
                 self._touched.setdefault(name, set()).update(touched)
@@ -210,7 +223,7 @@ class Controller:
             self._allowed.discard(name)
             self.dependencies.in_order(name)
         self._report(name, assessment, outcome)
-        if assessment.steps and assessment.sync.reload and self.core.ledger.owed_reloads():
+        if assessment.steps and self.core.ledger.owed_reloads():
             self.want_reloads()  # whatever became of it: what was written before a failure is owed too
         if outcome.error is not None:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
@@ -226,7 +239,7 @@ class Controller:
             log.log(
                 level, "target " + event(change), extra={"sync": name, "target": change.target, "why": why}
             )
-            if change.drift and self._contention.healed(change.target.partition(":")[2]):
+            if change.drift and self._contention.healed(change.target):
                 log.warning(
                     "someone else keeps changing a target; backing off",
                     extra={"sync": name, "target": change.target},
@@ -243,6 +256,8 @@ class Controller:
             )
         elif outcome.record.state is State.STALE:
             log.warning("sync is stale", extra={"sync": name, "error": outcome.record.detail})
+        elif outcome.record.state is State.OK and outcome.record.detail:
+            log.warning("sync is in order, but", extra={"sync": name, "note": outcome.record.detail})
 
     def _reload(self) -> None:
         wanted = self._reload_wanted or self._clock.monotonic()

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Self
 
 from confsync import __version__
 from confsync.clock import Clock, SystemClock
+from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
 from confsync.config.loading import LoadedConfig
-from confsync.config.models import Limits, Sync
+from confsync.config.models import Limits, Sync, TargetSpec
+from confsync.config.references import fixed, parse_reference
 from confsync.digest import Hasher
+from confsync.errors import ConfigError, NotLeading
 from confsync.ledger.ledger import Ledger
 from confsync.render.library import TemplateFiles
 from confsync.render.paths import final_path
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
+from confsync.sinks import Sinks
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
 from confsync.target import target_id
@@ -34,6 +38,7 @@ class Core:
     Attributes:
         environment: overrides `defaults.environment`, or None.
         unclean: whether the process before this one was killed, so that there may be staging files of it.
+        may_write: whether this process may change the world now: of several replicas one may.
     """
 
     loaded: LoadedConfig
@@ -43,7 +48,9 @@ class Core:
     hasher: Hasher
     clock: Clock
     environment: str | None
+    sinks: Sinks
     unclean: bool = False
+    may_write: Callable[[], bool] = lambda: True
     _static: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _environments: dict[str | None, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -58,7 +65,8 @@ class Core:
         clock: Clock | None = None,
         notify: Callable[[Event], None] = lambda _: None,
         environments: tuple[str | None, ...] | None = None,
-        reuse: SourceHub | None = None,
+        reuse: Core | None = None,
+        may_write: Callable[[], bool] = lambda: True,
         unclean: bool = False,
         looking: bool = False,
     ) -> Self:
@@ -66,7 +74,7 @@ class Core:
 
         Args:
             environments: which environments to read, by default those the syncs use.
-            reuse: the sources of the configuration before; those that are still the same run on.
+            reuse: the configuration before; what is still the same of its sources and clusters runs on.
             looking: only look: nothing is fetched that fetching makes.
 
         Raises:
@@ -100,12 +108,14 @@ class Core:
             keeper=keeper,
             notify=notify,
             looking=looking,
-            reuse=reuse,
+            reuse=reuse.hub if reuse else None,
         )
+        _refuse_secrets(loaded, hub)
+        sinks = Sinks(loaded, ledger.key, clock, reuse.sinks if reuse else None)
         renderer = Renderer(
             TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode
         )
-        return cls(loaded, ledger, hub, renderer, hasher, clock, environment, unclean)
+        return cls(loaded, ledger, hub, renderer, hasher, clock, environment, sinks, unclean, may_write)
 
     def environment_of(self, sync: Sync) -> str | None:
         """The environment a sync reads."""
@@ -143,16 +153,58 @@ class Core:
     def static_targets(self) -> Mapping[str, str]:
         """The targets whose path is written out, and their syncs: wanted even while a sync cannot be rendered."""
         if not self._static:
-            base = str(self.loaded.base)
             for name, sync in self.loaded.config.syncs.items():
-                for spec in (target.spec for target in sync.to if "{" not in target.spec.path):
-                    path = final_path(spec.path, base, f"syncs.{name}.to")
-                    self._static[target_id(spec.model_copy(update={"path": path}))] = name
+                for target in sync.to:
+                    for spec in fixed(self.loaded.config, target.spec):
+                        self._static[target_id(self._based(spec, name))] = name
         return self._static
 
+    def _based(self, spec: TargetSpec, sync: str) -> TargetSpec:
+        """A fixed target, its path absolute."""
+        if isinstance(spec, KubernetesTarget):
+            return spec
+        path = final_path(spec.path, str(self.loaded.base), f"syncs.{sync}.to")
+        return spec.model_copy(update={"path": path})
+
+    def selected(self, sync: Sync) -> tuple[str, ...]:
+        """The namespaces each target of a sync selects now, one text for each: they decide a result as keys do.
+
+        Raises:
+            SinkError: a cluster cannot be asked.
+        """
+        specs = [target.spec for target in sync.to]
+        return tuple(
+            f"{spec.place}: {' '.join(self.sinks.cluster(spec).namespaces(spec.namespace.text))}"
+            for spec in specs
+            if isinstance(spec, KubernetesTarget) and isinstance(spec.namespace, NamespaceSelector)
+        )
+
+    def refuse_unless_writing(self, what: str) -> None:
+        """Raise `NotLeading` where another replica writes now: `what` is left to it."""
+        if not self.may_write():
+            raise NotLeading(what)
+
     def close(self) -> None:
-        """Close the sources; the ledger belongs to whoever opened it."""
+        """Close sources and sinks; the ledger belongs to whoever opened it."""
         self.hub.close()
+        self.sinks.close()
+
+
+def _refuse_secrets(loaded: LoadedConfig, hub: SourceHub) -> None:
+    """Raise `ConfigError` where a data map puts into a ConfigMap what is known to be sensitive before it is read."""
+    for name, sync in loaded.config.syncs.items():
+        if not any(target.kubernetes_config_map for target in sync.to):
+            continue
+        for key, value in (sync.data or {}).items():
+            if not isinstance(value, str):
+                continue
+            reference = parse_reference(value)
+            if hub.is_sensitive(reference.source)(reference.path):
+                raise ConfigError(
+                    f"{value} is sensitive, and everybody may read a ConfigMap",
+                    where=loaded.where(("syncs", name, "data", key)),
+                    hint="use kubernetes_secret",
+                )
 
 
 def _forget_leases(loaded: LoadedConfig, ledger: Ledger) -> None:

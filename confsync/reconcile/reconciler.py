@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from confsync.config.references import fixed
 from confsync.errors import ConfsyncError, Held, TargetTaken
 from confsync.ledger.records import State, SyncRecord
-from confsync.plan.change import Action, Change
-from confsync.reconcile.apply import Applier, Outcome, event
+from confsync.plan.change import Change
+from confsync.reconcile.apply import Applier, Outcome, event, take_away
 from confsync.reconcile.assess import Assessment, Assessor, OwnerOf, taken
 from confsync.reconcile.claims import Claims
 from confsync.reconcile.core import Core
 from confsync.reconcile.reloads import ReloadResult, Reloads
 from confsync.reconcile.step import Step, Steps
-from confsync.sinks import sink_for
 from confsync.target import spec_from_json
 from confsync.text import plural
 
@@ -59,6 +59,7 @@ class Reconciler:
 
     Args:
         looking: to only look: nothing is fetched that fetching makes. `apply` must not follow.
+        rehearsing: to ask those who keep the targets, such as an API server, if they would take what is wanted.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class Reconciler:
         *,
         with_diffs: bool = False,
         looking: bool = False,
+        rehearsing: bool = False,
         cancelled: threading.Event | None = None,
     ) -> None:
         self.core = core
         self.reloads = Reloads(core, cancelled)
-        self._steps = Steps(core, with_diffs=with_diffs)
+        self._steps = Steps(core, with_diffs=with_diffs, rehearsing=rehearsing)
         self._assessor = Assessor(core, self._steps, looking=looking)
         self._applier = Applier(core, cancelled)
         self._cancelled = cancelled or threading.Event()
@@ -162,8 +164,9 @@ class Reconciler:
         if not self.core.unclean:
             return
         specs = [spec_from_json(record.id, record.spec) for record in self.core.ledger.targets().values()]
-        for sink in {sink_for(spec) for spec in specs}:
-            sink.sweep([spec for spec in specs if sink_for(spec) is sink])
+        sinks = self.core.sinks
+        for sink in {sinks.of(spec) for spec in specs}:
+            sink.sweep([spec for spec in specs if sinks.of(spec) is sink])
 
     def _apply_all(
         self,
@@ -281,8 +284,9 @@ class Reconciler:
         done: list[Change] = []
         ledger = self.core.ledger
         for step in steps:
-            if step.change.action is Action.DELETE:
-                sink_for(step.spec).remove(step.spec)
+            if step.change.action.removes:
+                self.core.refuse_unless_writing(f"sync {step.change.sync!r}")
+                take_away(self.core, step)
                 done.append(step.change)
             with ledger.transaction():
                 ledger.forget_target(step.change.target, step.change.sync)
@@ -294,7 +298,7 @@ class Reconciler:
         return done
 
     def _guard_removals(self, steps: Sequence[Step]) -> None:
-        deleting = sum(1 for step in steps if step.change.action is Action.DELETE)
+        deleting = sum(1 for step in steps if step.change.action.removes)
         total = len(self.core.ledger.targets())
         if self.core.loaded.config.mass_delete.exceeded(deleting, total):
             raise Held(
@@ -305,7 +309,7 @@ class Reconciler:
     def _wait_for_unknown(self) -> None:
         """A sync that never rendered may want what a removed one left; until it is known, nothing is removed."""
         for name, sync in self.core.loaded.config.syncs.items():
-            if not any("{" in target.spec.path for target in sync.to):
+            if all(fixed(self.core.loaded.config, target.spec) for target in sync.to):
                 continue
             record = self.core.ledger.sync(name)
             if record is None or record.applied_at is None:

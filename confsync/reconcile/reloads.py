@@ -13,6 +13,7 @@ from confsync.config.actions import Reload
 from confsync.errors import ConfsyncError
 from confsync.ledger.records import OwedReload
 from confsync.reconcile.core import Core
+from confsync.reconcile.rollouts import Rollout, is_rollout, roll_out, rollouts_among
 from confsync.reconcile.secrets import secrets_of
 from confsync.redact import redactor
 
@@ -51,16 +52,24 @@ class Reloads:
 
     def _fitting(self, debt: OwedReload) -> list[OwedReload]:
         """A debt whose reload was edited is a debt of what the sync's reloads are now; without the sync it is void."""
-        sync = self._core.loaded.config.syncs.get(debt.sync)
-        present = [reload_identity(reload) for reload in sync.reload] if sync else []
+        present = self._reloads_of(debt.sync)
         if debt.identity in present:
             return [debt]
-        fitting = [OwedReload(debt.sync, identity, debt.since) for identity in present]
+        instead = () if is_rollout(debt.identity) else [one for one in present if not is_rollout(one)]
+        fitting = [OwedReload(debt.sync, identity, debt.since) for identity in instead]
         with self._core.ledger.transaction():
             self._core.ledger.settle_reload(debt.sync, debt.identity)
             for one in fitting:
                 self._core.ledger.owe_reload(one)
         return fitting
+
+    def _reloads_of(self, name: str) -> dict[str, Reload | Rollout]:
+        """Identity -> what a sync may owe."""
+        sync = self._core.loaded.config.syncs.get(name)
+        if sync is None:
+            return {}
+        reloads: dict[str, Reload | Rollout] = {reload_identity(reload): reload for reload in sync.reload}
+        return reloads | rollouts_among(self._core.ledger.targets(name))
 
     def run(self) -> list[ReloadResult]:
         """Try everything that is owed, once each."""
@@ -73,26 +82,30 @@ class Reloads:
         debts = self.owed().get(identity)
         return self._run_one(self._definition(identity, debts), debts) if debts else None
 
-    def _definition(self, identity: str, debts: list[OwedReload]) -> Reload:
-        reloads = self._core.loaded.config.syncs[debts[0].sync].reload
-        return next(reload for reload in reloads if reload_identity(reload) == identity)
+    def _definition(self, identity: str, debts: list[OwedReload]) -> Reload | Rollout:
+        return self._reloads_of(debts[0].sync)[identity]
 
-    def _run_one(self, reload: Reload, debts: list[OwedReload]) -> ReloadResult:
+    def _run_one(self, reload: Reload | Rollout, debts: list[OwedReload]) -> ReloadResult:
         ledger = self._core.ledger
         syncs = tuple(debt.sync for debt in debts)
         redact = self._redactor(syncs)
+        description = reload.description if isinstance(reload, Rollout) else describe(reload)
         try:
-            run_reload(reload, redact=redact, cancelled=self._cancelled)
+            self._core.refuse_unless_writing(description)
+            if isinstance(reload, Rollout):
+                roll_out(self._core, reload)
+            else:
+                run_reload(reload, redact=redact, cancelled=self._cancelled)
         except ConfsyncError as exc:
             with ledger.transaction():
                 for debt in debts:
                     ledger.owe_reload(OwedReload(debt.sync, debt.identity, debt.since, redact(str(exc))))
-            return ReloadResult(describe(reload), syncs, exc)
+            return ReloadResult(description, syncs, exc)
         with ledger.transaction():
             for debt in debts:
                 ledger.settle_reload(debt.sync, debt.identity, debt.since)
-                ledger.note(debt.sync, "", "reloaded", describe(reload))
-        return ReloadResult(describe(reload), syncs, None)
+                ledger.note(debt.sync, "", "reloaded", description)
+        return ReloadResult(description, syncs, None)
 
     def _redactor(self, syncs: tuple[str, ...]) -> Callable[[str], str]:
         """Hides the sensitive values these syncs read, and what they became in their files.

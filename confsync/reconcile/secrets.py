@@ -17,7 +17,6 @@ from confsync.reconcile.core import Core
 from confsync.redact import Line, Word
 from confsync.render.literals import secret_lines, secret_words
 from confsync.render.recorder import leaves_of
-from confsync.sinks import sink_for
 from confsync.snapshot import Found
 from confsync.target import Content, TargetSpec, spec_from_json
 
@@ -37,7 +36,7 @@ def secrets_in(
     core: Core, name: str, sync: Sync, reads: Reads, specs: Iterable[TargetSpec]
 ) -> Iterator[str | bytes]:
     """What these targets of a sync have that is no template's and not public: lines, words, what a line assigns."""
-    contents = [content for spec in specs for content in _contents(spec)]
+    contents = [content for spec in specs for content in _contents(core, spec)]
     if not contents:
         return
     literals = core.renderer.literals(name, sync, reads.templates)
@@ -50,9 +49,9 @@ def secrets_in(
     yield from {part.strip(" \t\"',;") for part in parts} - public
 
 
-def _contents(spec: TargetSpec) -> Iterator[Content]:
+def _contents(core: Core, spec: TargetSpec) -> Iterator[Content]:
     try:
-        content = sink_for(spec).observe(spec).content
+        content = core.sinks.of(spec).observe(spec).content
     except SinkError:
         return
     if content is not None:

@@ -10,7 +10,7 @@ from confsync.errors import SinkError
 from confsync.ledger.ledger import Ledger
 from confsync.ledger.records import OwedReload, State, SyncRecord
 from confsync.reconcile.core import Core
-from confsync.sinks import sink_for
+from confsync.sinks import Sinks
 from confsync.target import spec_from_json
 from confsync.units import format_duration
 
@@ -75,14 +75,14 @@ def status_lines(core: Core) -> Iterator[str]:
         yield f"source {name} {source.describe()}"
 
 
-def drifted(ledger: Ledger) -> list[str]:
+def drifted(ledger: Ledger, sinks: Sinks) -> list[str]:
     """The targets whose content or attributes are not what was written, looked at now."""
     hasher = Hasher(ledger.key)
     found: list[str] = []
     for record in ledger.targets().values():
         spec = spec_from_json(record.id, record.spec)
         try:
-            actual = sink_for(spec).observe(spec)
+            actual = sinks.of(spec).observe(spec)
         except SinkError:
             found.append(record.id)
             continue

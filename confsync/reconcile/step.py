@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from confsync.config.kubernetes import KubernetesSecretTarget, KubernetesTarget
 from confsync.errors import SinkError
 from confsync.ledger.records import TargetRecord
 from confsync.plan.change import Action, Change, Decision, Known, Print, decide, decide_removal
 from confsync.plan.diff import unified
 from confsync.reconcile.core import Core
-from confsync.sinks import sink_for
-from confsync.target import Actual, Desired, TargetSpec, spec_from_json, target_id
+from confsync.target import Actual, Content, Desired, TargetSpec, spec_from_json, target_id
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One target's share of an assessment: what to do, and with what."""
+    """One target's share of an assessment: what to do, and with what.
+
+    Attributes:
+        created: whether confsync made the target that is there, by the ledger or by what the target says itself.
+    """
 
     change: Change
     desired: Desired | None
     spec: TargetSpec
     record: TargetRecord | None
+    created: bool = False
+
+    @property
+    def calls_for_rollout(self) -> bool:
+        """Whether what uses the target should have what it holds now.
+
+        Also where confsync made it and does not remember: whether that was seen to, only the workload knows.
+        """
+        action = self.change.action
+        written = action.writes_content and not action.removes
+        return written or (self.record is None and self.created)
 
     @property
     def is_needed(self) -> bool:
@@ -39,11 +54,13 @@ class Steps:
 
     Args:
         with_diffs: whether to compute diffs, for people to look at.
+        rehearsing: whether to ask those who keep the targets if they would take what is wanted.
     """
 
-    def __init__(self, core: Core, *, with_diffs: bool = False) -> None:
+    def __init__(self, core: Core, *, with_diffs: bool = False, rehearsing: bool = False) -> None:
         self._core = core
         self._with_diffs = with_diffs
+        self._rehearsing = rehearsing
 
     def as_recorded(self, record: TargetRecord) -> bool:
         """Whether a target is as it was last written."""
@@ -51,12 +68,21 @@ class Steps:
             return False
         spec = spec_from_json(record.id, record.spec)
         try:
-            actual = sink_for(spec).observe(spec)
+            actual = self._core.sinks.of(spec).observe(spec)
         except SinkError:
             return False
         if actual.content is None or actual.problem is not None:
             return False
         return actual.has(record.attributes) and self._core.hasher.content(actual.content) == record.digest
+
+    def notes(self, specs: Iterable[TargetSpec]) -> str:
+        """What these targets have to tell though they may be as they should be, in one line; often nothing."""
+        sinks = self._core.sinks
+        shared = (spec for spec in specs if sinks.of(spec).shared)
+        try:
+            return "; ".join(note for spec in shared for note in sinks.of(spec).observe(spec).notes)
+        except SinkError:
+            return ""  # who needs to know has been told
 
     def writing(
         self,
@@ -78,15 +104,15 @@ class Steps:
         target = target_id(desired.spec)
         if record is None:
             record = self._core.ledger.target(target)  # of a sync that was renamed: still ours if it was
-        sink = sink_for(desired.spec)
-        actual = sink.observe(desired.spec)
+        sink = self._core.sinks.of(desired.spec)
+        actual = sink.observe(desired.spec, _names(desired.content))
         if actual.problem is not None:
             raise SinkError(target, actual.problem)
         attributes = sink.attributes(desired, actual)
         after = self._core.hasher.content(desired.content)
         seen = self._print(actual)
         decision = decide(Print(after, attributes), seen, _known(record))
-        sensitive = desired.sensitive or (record.sensitive if record else _is_private(actual))
+        sensitive = desired.sensitive or (record.sensitive if record else _is_private(desired.spec, actual))
         diff: tuple[str, ...] = ()
         if self._with_diffs and decision.action.writes_content:
             diff = unified(actual.content, desired.content, sensitive=sensitive, literals=literals)
@@ -102,16 +128,25 @@ class Steps:
             after=after,
             attributes=attributes,
         )
-        return Step(change, desired, desired.spec, record)
+        created = record.created if record else actual.created_for == sync
+        if self._rehearsing and decision.action.is_change:
+            sink.rehearse(desired, created=created)
+        return Step(change, desired, desired.spec, record, created)
 
     def removal(self, record: TargetRecord, *, retain: bool, why: str) -> Step:
         """What happens to a target that nothing wants any more."""
         spec = spec_from_json(record.id, record.spec)
-        actual = sink_for(spec).observe(spec)
+        sink = self._core.sinks.of(spec)
+        actual = sink.observe(spec)
         seen = self._print(actual) if actual.problem is None else None
         known = _known(record)
         assert known is not None  # noqa: S101 - there is a record
-        decision = Decision(Action.RELEASE) if retain or actual.problem else decide_removal(seen, known)
+        retain = retain or (isinstance(spec, KubernetesTarget) and spec.deletion == "retain")
+        decision = (
+            Decision(Action.RELEASE)
+            if retain or actual.problem
+            else decide_removal(seen, known, shared=sink.shared)
+        )
         diff: tuple[str, ...] = ()
         if self._with_diffs and decision.action is Action.DELETE:
             diff = unified(actual.content, None, sensitive=record.sensitive, literals=())
@@ -136,9 +171,17 @@ class Steps:
         )
 
 
-def _is_private(actual: Actual) -> bool:
-    """Whether only its owner may read what is there: whoever made it so may have had a reason."""
-    return actual.content is not None and int(actual.attributes.get("mode", "0"), 8) & 0o077 == 0
+def _is_private(spec: TargetSpec, actual: Actual) -> bool:
+    """Whether not everybody may read what is there: whoever made it so may have had a reason."""
+    if actual.content is None:
+        return False
+    if isinstance(spec, KubernetesTarget):
+        return isinstance(spec, KubernetesSecretTarget)
+    return int(actual.attributes.get("mode", "0"), 8) & 0o077 == 0
+
+
+def _names(content: Content) -> Collection[str]:
+    return () if isinstance(content, bytes) else content.keys()
 
 
 def _known(record: TargetRecord | None) -> Known | None:
@@ -178,6 +221,8 @@ def _causes(
 def _removal_cause(decision: Decision, known: Known, why: str) -> str:
     if decision.action is Action.DELETE:
         return why
+    if decision.action is Action.WITHDRAW:
+        return f"{why}; the object was there before confsync, and stays without what confsync put into it"
     if not known.created:
         return f"{why}; left, since confsync did not create it"
     return f"{why}; left, since someone else changed it" if decision.drift else f"{why}; left"

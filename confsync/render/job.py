@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from confsync.address import parse
+from confsync.config.kubernetes import KubernetesTarget
 from confsync.config.models import Composed, FileTarget, InlineTemplate, Literally, Sync
-from confsync.config.references import parse_reference
+from confsync.config.references import parse_reference, spot
 from confsync.errors import RenderError
 from confsync.render import filters
 from confsync.render.addressed import AddressedLookup
@@ -18,7 +19,7 @@ from confsync.render.budget import Budget
 from confsync.render.failures import explain
 from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.lookup import SourceLookup
-from confsync.render.paths import final_path
+from confsync.render.paths import final_object, final_path
 from confsync.render.recorder import Recorder, SourceView
 from confsync.render.templates import Templates
 from confsync.target import Content, Desired, TargetSpec
@@ -45,9 +46,10 @@ def templates_of(name: str, sync: Sync) -> list[tuple[str, str | InlineTemplate]
     if sync.for_each is not None:
         found.append((f"syncs.{name}.for_each", InlineTemplate(inline="{{ " + sync.for_each + " }}")))
     found += [
-        (f"syncs.{name}.to.{t.spec.path}", InlineTemplate(inline=t.spec.path))
-        for t in sync.to
-        if "{" in t.spec.path
+        (f"syncs.{name}.to.{text}", InlineTemplate(inline=text))
+        for target in sync.to
+        for text in target.spec.wording
+        if "{" in text
     ]
     return found
 
@@ -100,7 +102,7 @@ class Job:
 
     def run(self, budget: Budget) -> Iterable[Desired]:
         """Render every target."""
-        paths: dict[str, str] = {}
+        places: dict[str, str] = {}
         recorder = self._recorder
         items = self._items()
         tainted_items = recorder.sensitive
@@ -111,14 +113,15 @@ class Job:
             made = self._content(context, budget)
             for target in self._sync.to:
                 spec = self._placed(target.spec, context, each)
-                if spec.path in paths:
+                here = spot(spec.kind, spec.place)
+                if here in places:
                     raise RenderError(
-                        f"{label} and {paths[spec.path]} would both write {spec.path}",
+                        f"{label} and {places[here]} would both write {spec.place}",
                         where=f"syncs.{self._name}.to",
                     )
-                paths[spec.path] = label
+                places[here] = label
                 content = _fitted(made, spec, self._name)
-                yield Desired(spec, content, recorder.sensitive)
+                yield Desired(spec, content, recorder.sensitive, self._name)
 
     def _items(self) -> list[Each] | list[None]:
         if self._sync.for_each is None:
@@ -134,39 +137,40 @@ class Job:
         where = f"syncs.{self._name}.to" + (
             f" for {printable(each.key)!r}" if each is not None and not self._recorder.secrets else ""
         )
-        path = spec.path
-        if "{{" in path or "{%" in path:
-            path = self._path(path, context, where)
-        path = final_path(path, self._base, where)
+
+        def written(text: str) -> str:
+            return self._wording(text, context, where) if "{{" in text or "{%" in text else text
+
+        if isinstance(spec, KubernetesTarget):
+            return final_object(spec, written, where)
+        path = final_path(written(spec.path), self._base, where)
         return spec if path == spec.path else spec.model_copy(update={"path": path})
 
-    def _path(self, template: str, context: Mapping[str, Any], where: str) -> str:
-        """The path, which everybody may see."""
+    def _wording(self, template: str, context: Mapping[str, Any], where: str) -> str:
+        """A path, a name: what everybody may see."""
         recorder = self._recorder
         before, recorder.sensitive = recorder.sensitive, False
         compiled = self._templates.compiled(template, where, of_path=True)
         # Not `.render()`: it hides from the traceback which template it was.
-        path = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
+        text = "".join(compiled.root_render_func(compiled.new_context(dict(context))))
         tainted, recorder.sensitive = recorder.sensitive, before
-        if tainted or recorder.gives_away(path, template):
+        if tainted or recorder.gives_away(text, template):
             raise RenderError(
                 "a path may not depend on a sensitive value: paths are seen by all", where=where
             )
-        return path
+        return text
 
-    def _content(
-        self, context: Mapping[str, Any], budget: Budget
-    ) -> bytes | dict[str, bytes] | dict[str, Scalar]:
+    def _content(self, context: Mapping[str, Any], budget: Budget) -> bytes | dict[str, Scalar]:
         sync = self._sync
         if sync.template is not None:
             return self._text(sync.template, f"syncs.{self._name}.template", context, budget)
-        if sync.templates is not None:
-            where = f"syncs.{self._name}.templates"
-            return {
-                name: self._text(template, f"{where}.{name}", context, budget)
-                for name, template in sync.templates.items()
-            }
-        return {key: self._value(key, value, context, budget) for key, value in (sync.data or {}).items()}
+        where = f"syncs.{self._name}.templates"
+        made: dict[str, Scalar] = {
+            name: self._text(template, f"{where}.{name}", context, budget)
+            for name, template in (sync.templates or {}).items()
+        }
+        made |= {key: self._value(key, value, context, budget) for key, value in (sync.data or {}).items()}
+        return made
 
     def _text(
         self, spec: str | InlineTemplate, label: str, context: Mapping[str, Any], budget: Budget
@@ -257,7 +261,7 @@ def _iterable(value: Any, where: str) -> list[Any]:
     return list(value)
 
 
-def _fitted(made: bytes | Mapping[str, bytes] | Mapping[str, Scalar], spec: TargetSpec, name: str) -> Content:
+def _fitted(made: bytes | Mapping[str, Scalar], spec: TargetSpec, name: str) -> Content:
     """What was made, in the form the target takes."""
     if isinstance(made, bytes):
         return made

@@ -1,17 +1,26 @@
-"""Target paths made by templates: what comes from a key becomes one harmless path segment, whatever it contains."""
+"""Where targets are, made by templates: what comes from a key becomes one harmless segment, whatever it contains."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jinja2.runtime import Undefined
 
+from confsync.config.kubernetes import (
+    KubernetesTarget,
+    NamespaceSelector,
+    name_problem,
+    namespace_problem,
+)
 from confsync.config.references import normal_path
 from confsync.errors import RenderError
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@+=,")
 _LONGEST_NAME = 255
+
+_Spec = TypeVar("_Spec", bound=KubernetesTarget)
 
 
 def escape_segment(value: Any) -> str:
@@ -48,3 +57,22 @@ def final_path(path: str, base: str, where: str) -> str:
     if long is not None:
         raise RenderError(f"the path has a name longer than {_LONGEST_NAME} bytes: {long[:40]}…", where=where)
     return joined
+
+
+def final_object(spec: _Spec, written: Callable[[str], str], where: str) -> _Spec:
+    """`spec` with its name and namespaces as `written` makes them.
+
+    Raises:
+        RenderError: one of them is no name Kubernetes allows.
+    """
+    name = written(spec.name)
+    namespace: str | list[str] | NamespaceSelector = spec.namespace
+    if isinstance(namespace, str):
+        namespace = written(namespace)
+    elif not isinstance(namespace, NamespaceSelector):
+        namespace = [written(one) for one in namespace]
+    placed = spec.model_copy(update={"name": name, "namespace": namespace})
+    problem = name_problem(name) or next(filter(None, map(namespace_problem, placed.namespaces)), None)
+    if problem is not None:
+        raise RenderError(problem, where=where)
+    return placed

@@ -56,6 +56,12 @@ class Sink(ABC):
 
     kind: ClassVar[str]
 
+    shared: ClassVar[bool] = False
+    """Whether others may write to a target as well, and it is known what of it is ours."""
+
+    remote: ClassVar[bool] = False
+    """Whether writing is mostly waiting for somebody else, so that several targets are written at once."""
+
     def place(self, desired: Desired) -> Iterable[Desired]:
         """The targets `desired` stands for, each at its final place: one for each namespace, say.
 

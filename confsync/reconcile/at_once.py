@@ -1,0 +1,34 @@
+"""Several things at once that are mostly waiting for somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from confsync.errors import ConfsyncError
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def at_once(act: Callable[[S], T], things: Sequence[S], most: int) -> tuple[list[T], ConfsyncError | None]:
+    """Do it for every thing, `most` at a time; after the first failure no other is begun.
+
+    Returns:
+        What those gave that succeeded, in order, and the first failure.
+    """
+    failures: list[ConfsyncError] = []
+
+    def unless_failed(thing: S) -> tuple[T] | None:
+        if failures:
+            return None
+        try:
+            return (act(thing),)
+        except ConfsyncError as exc:
+            failures.append(exc)
+            return None
+
+    with ThreadPoolExecutor(min(most, len(things)), thread_name_prefix="writer") as pool:
+        given = list(pool.map(unless_failed, things))
+    return [one[0] for one in given if one is not None], failures[0] if failures else None

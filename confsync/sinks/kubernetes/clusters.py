@@ -1,0 +1,96 @@
+"""The clusters of one configuration, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from confsync.clock import Clock
+from confsync.config import kubernetes as options
+from confsync.config.loading import LoadedConfig
+from confsync.config.references import DEFAULT_CLUSTER
+from confsync.errors import ConfigError
+from confsync.sinks.kubernetes.cluster import Cluster
+from confsync.text import did_you_mean
+
+_PACKAGE = "kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Watchers:
+    on_target: Callable[[str], None]
+    on_namespaces: Callable[[str], None]
+
+
+class Clusters:
+    """Name -> cluster. Thread-safe.
+
+    Args:
+        reuse: those of the configuration before; what is still the same is shared with it.
+
+    Raises:
+        ConfigError: the client library is not installed.
+    """
+
+    def __init__(self, loaded: LoadedConfig, clock: Clock, reuse: Clusters | None = None) -> None:
+        if find_spec(_PACKAGE) is None:
+            raise ConfigError(
+                f"Kubernetes targets need the Python package {_PACKAGE!r}",
+                hint="pip install 'confsync[kubernetes]'",
+            )
+        self._options = loaded.config.clusters or {DEFAULT_CLUSTER: options.Cluster()}
+        self._base = loaded.base
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._watchers: _Watchers | None = None
+        self._opened: dict[str, Cluster] = {}
+        for cluster in reuse.opened() if reuse is not None else ():
+            if cluster.base == self._base and cluster.options == self._options.get(cluster.name):
+                self._opened[cluster.name] = cluster
+
+    def of(self, name: str | None) -> Cluster:
+        """The cluster with this name; by default the only one, or `default`.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        name = name or (next(iter(self._options)) if len(self._options) == 1 else DEFAULT_CLUSTER)
+        with self._lock:
+            cluster = self._opened.get(name)
+            if cluster is not None:
+                return cluster
+            if name not in self._options:
+                raise ConfigError(
+                    f"there is no cluster {name!r}{did_you_mean(name, self._options)}",
+                    hint="name it under `clusters`",
+                )
+            cluster = self._opened[name] = Cluster(name, self._options[name], self._base, self._clock)
+            if self._watchers is not None:
+                cluster.follow(self._watchers.on_target, self._watchers.on_namespaces)
+        return cluster
+
+    def follow(self, on_target: Callable[[str], None], on_namespaces: Callable[[str], None]) -> None:
+        """Watch what is opened already, and what will be."""
+        with self._lock:
+            self._watchers = _Watchers(on_target, on_namespaces)
+            for cluster in self._opened.values():
+                cluster.follow(on_target, on_namespaces)
+
+    def expire(self) -> None:
+        """Have each look for itself at its next use."""
+        for cluster in self.opened():
+            cluster.expire()
+
+    def opened(self) -> list[Cluster]:
+        """Those that something has needed so far."""
+        with self._lock:
+            return list(self._opened.values())
+
+    def close(self, keep: Clusters | None = None) -> None:
+        """Close those that `keep` has not. Idempotent."""
+        kept = keep.opened() if keep is not None else []
+        for cluster in self.opened():
+            if not any(cluster is one for one in kept):
+                cluster.close()
