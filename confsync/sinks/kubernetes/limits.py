@@ -1,0 +1,148 @@
+"""What the API server would refuse, found before it is asked. Pure.
+
+The rules are apimachinery's pkg/util/validation and Kubernetes' pkg/apis/core/validation; the server has the last
+word, so that what is in doubt is left to it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from confsync.config.kubernetes import (
+    KubernetesSecretTarget,
+    KubernetesTarget,
+    data_key_problem,
+    name_problem,
+    namespace_problem,
+)
+from confsync.errors import SinkError
+from confsync.sinks.kubernetes.manifest import MANAGED_BY, PREFIX, full_type
+from confsync.text import printable
+
+MOST_CONTENT = 1024 * 1024
+"""Bytes of all values of one object, keys not counted."""
+
+MOST_ANNOTATIONS = 256 * 1024
+"""Bytes of all names and values of annotations of one object."""
+
+_MOST_TOLD = 5
+_DOMAIN_LENGTH = 253
+_LABEL_LENGTH = 63
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+
+_TLS, _DOCKER, _BASIC, _SSH = map(full_type, ("tls", "dockerconfigjson", "basic-auth", "ssh-auth"))
+
+
+def check(target: str, spec: KubernetesTarget, content: Mapping[str, bytes]) -> None:
+    """Whether the API server could take this at all.
+
+    Args:
+        target: its id, to name in errors.
+        spec: placed: with one namespace, and its final name.
+
+    Raises:
+        SinkError: it could not; names the keys, labels and limits concerned, no value of a key.
+    """
+    problems = [*_of_place(spec), *_of_metadata(spec), *_of_content(content)]
+    if isinstance(spec, KubernetesSecretTarget):
+        problems += _of_type(full_type(spec.type), content)
+    if not problems:
+        return
+    more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
+    raise SinkError(printable(target), "; ".join(problems[:_MOST_TOLD]) + more)
+
+
+def _of_place(spec: KubernetesTarget) -> Iterator[str]:
+    problems = (namespace_problem(str(spec.namespace)), name_problem(spec.name))
+    yield from (problem for problem in problems if problem)
+
+
+def _of_metadata(spec: KubernetesTarget) -> Iterator[str]:
+    for name, value in spec.labels.items():
+        if name == MANAGED_BY:
+            yield f"label {MANAGED_BY} is set by confsync itself: drop it from `labels`"
+        if not _is_qualified(name):
+            yield f"{_shown(name)} cannot be a label's name: {_QUALIFIED}"
+        if value and not _fits(_PART, value, _LABEL_LENGTH):
+            yield (
+                f"label {printable(name)}: {_shown(value)} cannot be a label's value: up to 63 letters, digits,"
+                " -, _ and ., with a letter or digit first and last"
+            )
+    for name in spec.annotations:
+        if name.startswith(PREFIX):
+            yield f"annotation {printable(name)} is confsync's own: drop it from `annotations`"
+        if not _is_qualified(name.lower()):
+            yield f"{_shown(name)} cannot be an annotation's name: {_QUALIFIED}"
+    size = sum(len(text.encode("utf-8", "replace")) for pair in spec.annotations.items() for text in pair)
+    if size > MOST_ANNOTATIONS:
+        yield f"its annotations have {size} bytes; {MOST_ANNOTATIONS} is the most"
+
+
+_QUALIFIED = "up to 63 letters, digits, -, _ and ., after a domain and a / if you like (example.com/team)"
+
+
+def _of_content(content: Mapping[str, bytes]) -> Iterator[str]:
+    yield from (problem for key in content if (problem := data_key_problem(key)))
+    size = sum(map(len, content.values()))
+    if size > MOST_CONTENT:
+        largest = max(content, key=lambda key: len(content[key]))
+        yield (
+            f"its values have {size} bytes; {MOST_CONTENT} (1 MiB) is the most, and {_shown(largest)} alone has"
+            f" {len(content[largest])}: spread them over several objects"
+        )
+
+
+def _of_type(kind: str, content: Mapping[str, bytes]) -> Iterator[str]:
+    """What a Secret of this type must hold."""
+    if kind == _TLS:
+        yield from (_lacks(kind, key) for key in ("tls.crt", "tls.key") if key not in content)
+    elif kind == _BASIC:
+        if "username" not in content and "password" not in content:
+            yield _lacks(kind, "username or password")
+    elif kind == _SSH:
+        if not content.get("ssh-privatekey"):
+            yield _lacks(kind, "ssh-privatekey")
+    elif kind == _DOCKER:
+        yield from _of_docker_config(kind, content)
+
+
+def _of_docker_config(kind: str, content: Mapping[str, bytes]) -> Iterator[str]:
+    key = ".dockerconfigjson"
+    if key not in content:
+        yield _lacks(kind, key)
+        return
+    try:
+        found = json.loads(content[key])
+    except RecursionError:  # nothing to do with what the server reads
+        return
+    except ValueError:
+        yield f"key {key} is not JSON, as a Secret of type {kind} needs it"
+        return
+    if found is not None and not isinstance(found, dict):
+        yield f"key {key} is not a JSON object, as a Secret of type {kind} needs it"
+
+
+def _lacks(kind: str, keys: str) -> str:
+    return f"a Secret of type {kind} needs the key {keys}"
+
+
+def _is_qualified(name: str) -> bool:
+    """Whether a name may be a label's: `name`, or `domain/name`."""
+    domain, slash, last = name.rpartition("/")
+    if slash and not _fits(_SUBDOMAIN, domain, _DOMAIN_LENGTH):
+        return False
+    return _fits(_PART, last, _LABEL_LENGTH)
+
+
+def _fits(pattern: re.Pattern[str], text: str, longest: int) -> bool:
+    return len(text) <= longest and pattern.fullmatch(text) is not None
+
+
+def _shown(name: object) -> str:
+    text = printable(str(name))
+    return repr(text if len(text) <= _LABEL_LENGTH else f"{text[:_LABEL_LENGTH]}…")
