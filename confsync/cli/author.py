@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from confsync.cli.options import given, global_options
 
+if TYPE_CHECKING:
+    from confsync.reconcile.core import Core
 
-@click.command(short_help="Validate the configuration and its templates, offline.")
+
+@click.command(short_help="Validate the configuration and its templates.")
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also read the sources, render every sync, and ask the API server whether it would take the result.",
+)
 @global_options
 @click.pass_context
-def check(context: click.Context) -> int:
-    """Validate the configuration and its templates, offline.
+def check(context: click.Context, *, online: bool) -> int:
+    """Validate the configuration and its templates.
 
-    Every problem is shown with file, line and what to write instead. No store is asked and nothing is written.
+    Every problem is shown with file, line and what to write instead. Nothing is written, and without --online nobody
+    is asked. With it, what is wrong is also what an apply would meet: a key that is missing, a path that is denied,
+    a Secret that the API server refuses in a dry run.
 
-    Exit status: 0 valid, 3 invalid.
+    Exit status: 0 valid, 1 something is wrong outside the configuration (--online), 3 the configuration is invalid.
     """
     from confsync.cli.printing import complain, print_json
     from confsync.cli.session import reading, setup_logs
@@ -28,6 +39,7 @@ def check(context: click.Context) -> int:
     options = given(context)
     setup_logs(options)
     problems: list[str] = []
+    outside: list[str] = []
     with reading(options, ledger_needed=False) as session:
         config = session.loaded.config
         for name in config.sources:
@@ -42,15 +54,28 @@ def check(context: click.Context) -> int:
                     problems += [
                         f"{where}: sync {name!r}: {error}" for error in core.renderer.check_syntax(name, sync)
                     ]
+                if online and not problems:
+                    outside = _rehearsed(core)
     if options.as_json:
-        print_json({"valid": not problems, "problems": problems})
-    else:
-        for problem in problems:
-            complain(problem)
-        if not problems:
-            size = f"{plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
-            click.echo(f"{session.loaded.path} is valid: {size}")
-    return 3 if problems else 0
+        print_json({"valid": not problems, "problems": problems + outside})
+        return 3 if problems else 1 if outside else 0
+    for problem in problems + outside:
+        complain(problem)
+    if not problems:
+        size = f"{plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
+        accepted = "; all of it would be accepted" if online and not outside else ""
+        click.echo(f"{session.loaded.path} is valid: {size}{accepted}")
+    return 3 if problems else 1 if outside else 0
+
+
+def _rehearsed(core: Core) -> list[str]:
+    """What would keep an apply from making everything as it is wanted, were nothing known of earlier ones."""
+    from confsync.reconcile.reconciler import Reconciler
+
+    core.hub.refresh()
+    reconciler = Reconciler(core, looking=True, rehearsing=True)
+    assessments = [reconciler.assess(name) for name in core.loaded.config.syncs]
+    return [f"sync {one.name!r}: {one.detail}" for one in assessments if one.error is not None or one.detail]
 
 
 @click.command(short_help="Print the configuration's JSON Schema.")

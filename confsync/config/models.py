@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from confsync.config.actions import Check, Reload, actions
+from confsync.config.election import Election
 from confsync.config.fields import Model
+from confsync.config.health import Health
 from confsync.config.kubernetes import (
     Cluster,
     KubernetesConfigMapTarget,
@@ -385,6 +387,13 @@ class Config(Model):
         Field(description="Directories to look for templates in; the stock library comes last."),
     ] = Field(default_factory=lambda: ["templates"])
     mass_delete: Annotated[MassDelete, Field(description="The guard against mass deletion.")] = MassDelete()
+    election: Annotated[
+        Election | None,
+        Field(description="Let one of several replicas of the daemon write, and the others stand by."),
+    ] = None
+    health: Annotated[
+        Health | None, Field(description="Answer probes over HTTP; by default nobody listens.")
+    ] = None
     state_dir: Annotated[
         str | None, Field(description="Where the ledger and caches live; `memory` keeps nothing.")
     ] = None

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from confsync import __version__
 from confsync.clock import Clock, SystemClock
-from confsync.config.loading import config_files, load_config
+from confsync.config.loading import LoadedConfig, config_files, load_config
 from confsync.daemon.file_watch import FileWatch
+from confsync.daemon.health import Busy, HealthServer
 from confsync.daemon.signals import Signals, Wish
 from confsync.daemon.timers import Timers
-from confsync.errors import ConfsyncError, LedgerError
+from confsync.errors import ConfsyncError, LedgerError, NotLeading
 from confsync.ledger.ledger import Ledger
 from confsync.reconcile.apply import Outcome
 from confsync.reconcile.assess import Assessment
@@ -31,6 +33,9 @@ from confsync.source.changes import Event
 from confsync.text import plural
 from confsync.units import format_duration
 
+if TYPE_CHECKING:
+    from confsync.daemon.election import Election
+
 log = logging.getLogger(__name__)
 
 CONFIG = "@config"
@@ -39,6 +44,7 @@ RETIRE = "@retire"
 _CONFIRMED = 60.0  # seconds for which a confirmation is believed
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
 _ON_DISK = ("file", "directory")  # kinds of targets that are watched as paths
+_STUCK = 600.0
 _ABANDON = 2.0  # seconds a command that is stopped may take to die
 
 
@@ -76,7 +82,14 @@ class Daemon:
         self._files = FileWatch(self._on_path, self._on_tree)
         self._timers = Timers(self._on_timer)
         self._swap = threading.RLock()
+        self._election: Election | None = None
         self._controller = self._build(None)
+        loaded = self._controller.core.loaded
+        if loaded.config.election is not None:
+            self._election = _election(loaded, self._clock, self._on_gained, self._on_lost)
+        health = loaded.config.health
+        self._busy = Busy(health.stuck if health else _STUCK, self._clock)
+        self._health = HealthServer(health.listen, self._busy.problem, self._not_ready) if health else None
         self._owners: dict[str, str] = {}
         self._config_texts = self._texts()
         self._forced = False
@@ -103,6 +116,8 @@ class Daemon:
             )
             for i in range(WORKERS)
         ]
+        if self._health is not None:
+            self._health.start()
         self._controller.reconciler.sweep()
         self._files.start()
         self._timers.start()
@@ -111,6 +126,8 @@ class Daemon:
             self._ledger.put_flag("config-error", None)
         for worker in (*workers, *reloaders):
             worker.start()
+        if self._election is not None:
+            self._election.start()
         log.info(
             "confsync is running",
             extra={"version": __version__, "syncs": len(self._controller.core.loaded.config.syncs)},
@@ -146,6 +163,11 @@ class Daemon:
         self._files.stop()
         with _ledger_may_fail():
             self._keep_counts()
+        if self._election is not None:
+            # What was abandoned may be writing still: then the others wait as long as the lease says.
+            self._election.stop(release=orderly)
+        if self._health is not None:
+            self._health.stop()
         self._close_retired(all_of_them=True)
         self._controller.core.close()
         if not orderly:
@@ -164,6 +186,24 @@ class Daemon:
                 return False
         return True
 
+    # Replicas
+
+    def _may_write(self) -> bool:
+        """Whether this process may change the world: alone always, as one of several replicas while it leads."""
+        return self._election is None or self._election.leading
+
+    def _on_gained(self) -> None:
+        self._controller.start()  # everything that happened while standing by was left to who led then
+
+    def _on_lost(self) -> None:
+        pass  # what is under way is refused when it comes to write, and what is queued is left
+
+    def _not_ready(self) -> str | None:
+        if not self._may_write():
+            return None  # ready to take over
+        left = self._controller.left
+        return f"{plural(left, 'sync')} not reconciled yet" if left else None
+
     # Configuration
 
     def _build(self, old: Controller | None) -> Controller:
@@ -171,7 +211,7 @@ class Daemon:
         core = Core.open(
             loaded, self._ledger, environment=self._settings.environment, bytecode=self._settings.bytecode,
             clock=self._clock, notify=self._on_source, reuse=old.core if old else None,
-            unclean=self._settings.unclean and old is None,
+            unclean=self._settings.unclean and old is None, may_write=self._may_write,
         )  # fmt: skip
         return Controller(core, self._queue, self._reloads, self._clock, self._cancelled, self._on_applied)
 
@@ -238,6 +278,9 @@ class Daemon:
             old, self._controller = self._controller, new
             old.core.hub.close(keep=new.core.hub, leased=False)
             self._retired.append((old, new))
+            for section in ("election", "health"):
+                if getattr(old.core.loaded.config, section) != getattr(new.core.loaded.config, section):
+                    log.warning("this changes at the next start only", extra={"section": section})
             log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
             self._begin()
             self._config_texts = texts
@@ -328,10 +371,20 @@ class Daemon:
         elif item == RETIRE:
             self._close_retired()
         else:
-            self._controller.handle(item)
+            self._lead(lambda: self._controller.handle(item))
 
     def _handle_reload(self, identity: str) -> None:
-        self._controller.handle_reload(identity)
+        self._lead(lambda: self._controller.handle_reload(identity))
+
+    def _lead(self, work: Callable[[], None]) -> None:
+        """Do what only one of several replicas does; the others leave it, and look at everything when they lead."""
+        if not self._may_write():
+            return
+        try:
+            with self._busy.working():
+                work()
+        except NotLeading as exc:
+            log.warning("stopped in the middle of work", extra={"error": str(exc)})
 
     def _keep_counts(self) -> None:
         for name, source in self._controller.core.hub.sources.items():
@@ -344,6 +397,15 @@ class Daemon:
         log.info(
             "status ends", extra={"syncs": plural(len(self._controller.core.loaded.config.syncs), "sync")}
         )
+
+
+def _election(
+    loaded: LoadedConfig, clock: Clock, on_gained: Callable[[], None], on_lost: Callable[[], None]
+) -> Election:
+    from confsync.daemon.election import open_election  # which needs a client library
+
+    assert loaded.config.election is not None  # noqa: S101 - it was asked for
+    return open_election(loaded.config.election, loaded, clock, on_gained, on_lost)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TypeVar
 from confsync.actions import identity as reload_identity
 from confsync.actions import run_check
 from confsync.config.models import Sync
-from confsync.errors import ConfsyncError, SinkError
+from confsync.errors import ConfsyncError, NotLeading, SinkError
 from confsync.ledger.records import OwedReload, State, SyncRecord, TargetRecord
 from confsync.plan.change import Action, Change
 from confsync.reconcile.assess import Assessment
@@ -59,7 +59,11 @@ class Applier:
         self._cancelled = cancelled
 
     def apply(self, assessment: Assessment) -> Outcome:
-        """Make the world as the assessment says, or leave it as it is and say why."""
+        """Make the world as the assessment says, or leave it as it is and say why.
+
+        Raises:
+            NotLeading: another replica writes now; what was begun is finished by whoever leads.
+        """
         if assessment.error is not None:
             return Outcome(
                 self._record(assessment, assessment.state, assessment.detail), error=assessment.error
@@ -73,6 +77,8 @@ class Applier:
             with self._core.ledger.transaction():
                 self._settle(assessment)
                 record = self._record(assessment, assessment.state, assessment.detail, done=True)
+        except NotLeading:
+            raise
         except ConfsyncError as exc:
             return Outcome(self._record(assessment, State.FAILED, redact(str(exc))), error=exc)
         return Outcome(record, tuple(changes))
@@ -188,6 +194,7 @@ class Applier:
         of_step = {step.change.target: one for step, one in zip(writes, staged, strict=True)}
 
         def commit(step: Step) -> tuple[Step, Staged]:
+            self._core.refuse_unless_writing(f"sync {assessment.name!r}")
             one = of_step[step.change.target]
             one.commit()
             for note in one.notes:

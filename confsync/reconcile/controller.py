@@ -72,6 +72,11 @@ class Controller:
         """Whether every sync has been reconciled with this configuration, well or not."""
         return not self._first_pass
 
+    @property
+    def left(self) -> int:
+        """How many syncs have not been reconciled with this configuration yet."""
+        return len(self._first_pass)
+
     def start(self) -> None:
         """Take up what is known of earlier runs, and look at everything."""
         for name in self.core.loaded.config.syncs:

@@ -90,8 +90,8 @@ class Reloads:
         syncs = tuple(debt.sync for debt in debts)
         redact = self._redactor(syncs)
         description = reload.description if isinstance(reload, Rollout) else describe(reload)
+        self._core.refuse_unless_writing(description)
         try:
-            self._core.refuse_unless_writing(description)
             if isinstance(reload, Rollout):
                 roll_out(self._core, reload)
             else:

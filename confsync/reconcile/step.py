@@ -129,7 +129,7 @@ class Steps:
             attributes=attributes,
         )
         created = record.created if record else actual.created_for == sync
-        if self._rehearsing and decision.action.is_change:
+        if self._rehearsing and (decision.action.is_change or record is None):
             sink.rehearse(desired, created=created)
         return Step(change, desired, desired.spec, record, created)
 

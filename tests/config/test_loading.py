@@ -387,7 +387,8 @@ def test_the_json_schema_knows_every_field_and_refuses_others():
     schema = config_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == {
-        "sources", "clusters", "environments", "defaults", "templates", "mass_delete", "state_dir", "syncs",
+        "sources", "clusters", "environments", "defaults", "templates", "mass_delete", "election", "health",
+        "state_dir", "syncs",
     }  # fmt: skip
     for name, model in schema["$defs"].items():
         if model.get("type") == "object" and name != "Source":
