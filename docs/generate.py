@@ -43,11 +43,15 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 SECTIONS = (
     ("Config", "The whole file", "`confsync.yaml`, and every `conf.d/*.yaml` beside it."),
     ("Source", "`sources.NAME`", ""),
+    ("Cluster", "`clusters.NAME`", ""),
     ("Defaults", "`defaults`", ""),
     ("Sync", "`syncs.NAME`", ""),
     ("Target", "`to`", "A bare path stands for `{file: path}`."),
     ("FileTarget", "`to.file`", "A bare path stands for `{path: …}`."),
     ("DirectoryTarget", "`to.directory`", "A bare path stands for `{path: …}`."),
+    ("KubernetesSecretTarget", "`to.kubernetes_secret`", ""),
+    ("KubernetesConfigMapTarget", "`to.kubernetes_config_map`", ""),
+    ("NamespaceSelector", "`to.kubernetes_secret.namespace: {labels: …}`", ""),
     ("InlineTemplate", "`template: {inline: …}`", ""),
     ("Literally", "`data.NAME: {value: …}`", ""),
     ("Composed", "`data.NAME: {template: …}`", ""),
@@ -57,6 +61,8 @@ SECTIONS = (
     ("Wait", "`wait`", ""),
     ("Limits", "`limits`", ""),
     ("MassDelete", "`mass_delete`", ""),
+    ("Election", "`election`", ""),
+    ("Health", "`health`", ""),
 )
 """Definition -> heading and what else to say, in a reader's order."""
 

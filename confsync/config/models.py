@@ -124,8 +124,14 @@ class Target(Model):
         | None
     ) = None
 
-    kubernetes_secret: KubernetesSecretTarget | None = None
-    kubernetes_config_map: KubernetesConfigMapTarget | None = None
+    kubernetes_secret: Annotated[
+        KubernetesSecretTarget | None,
+        Field(description="A Secret; its keys are those of templates and data."),
+    ] = None
+    kubernetes_config_map: Annotated[
+        KubernetesConfigMapTarget | None,
+        Field(description="A ConfigMap; what depends on a sensitive value is refused."),
+    ] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
