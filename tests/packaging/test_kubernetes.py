@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -267,17 +269,23 @@ def test_the_namespace_refuses_pods_that_are_not_restricted(rendered: dict[str, 
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_a_configuration_that_changes_makes_new_pods(kustomize: Kustomize) -> None:
-    def mounted() -> str:
-        pod = named(kustomize.render("examples/central"), "Deployment", "confsync")["spec"]["template"][
-            "spec"
-        ]
-        return str(next(v for v in pod["volumes"] if v["name"] == "config")["configMap"]["name"])
+@pytest.mark.parametrize("example", ["central", "nginx-signal", "prometheus-http"])
+def test_a_configuration_that_changes_makes_no_new_pods(kustomize: Kustomize, example: str) -> None:
+    """The daemon takes it up; a new pod would have a new ledger, and delete nothing of a sync that is gone."""
+    before = of_kind(kustomize.render(f"examples/{example}"), "Deployment")
+    for name in ("values.yaml", "confsync.yaml"):
+        file = kustomize.root / "examples" / example / name
+        file.write_text(file.read_text() + "# changed\n")
+    assert of_kind(kustomize.render(f"examples/{example}"), "Deployment") == before
 
-    before = mounted()
-    values = kustomize.root / "examples/central/values.yaml"
-    values.write_text(values.read_text().replace("db.shop", "db2.shop"))
-    assert mounted() != before
+
+def test_the_central_one_may_be_put_into_another_namespace(kustomize: Kustomize) -> None:
+    components = [f"../{name}" for name in COMPONENTS if name.startswith("central/")]
+    shown = {"namespace": "other", "resources": ["../central"], "components": components}
+    for one in kustomize.overlay("mine", shown):
+        assert one["metadata"].get("namespace", "other") == "other", f"{one['metadata']['name']} stayed"
+        for subject in one.get("subjects", ()):
+            assert subject["namespace"] == "other", f"{one['metadata']['name']} is bound to another account"
 
 
 def test_nothing_of_the_manifests_looks_as_if_confsync_had_made_it(
@@ -298,6 +306,36 @@ def test_the_role_names_the_lease_of_the_configuration(rendered: dict[str, list[
         rules = named(rendered[name], "Role", "confsync-election")["rules"]
         lease = yaml.safe_load(config)["election"]["lease"]
         assert [lease] in [rule.get("resourceNames") for rule in rules], f"{name}: {rules}"
+
+
+# The configurations
+
+
+@pytest.mark.parametrize(
+    "base", ["central", "examples/central", "examples/nginx-signal", "examples/prometheus-http"]
+)
+def test_every_configuration_is_valid(kustomize: Kustomize, tmp_path: Path, base: str) -> None:
+    files = named(kustomize.render(base), "ConfigMap", "confsync-config")["data"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    program = Path(sys.executable).with_name("confsync")
+    command = [program, "check", "--config", tmp_path / "confsync.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_header_asks_of_a_configuration_is_in_every_one(rendered: dict[str, list[Manifest]]) -> None:
+    """Who writes one begins with what a header or an example shows: they have to say the same."""
+    loaded = {
+        name: yaml.safe_load(named(manifests, "ConfigMap", "confsync-config")["data"]["confsync.yaml"])
+        for name, manifests in rendered.items()
+        if of_kind(manifests, "ConfigMap")
+    }
+    common = loaded["central"]
+    assert loaded["examples/central"].items() >= common.items()
+    (shown,) = (block for block in blocks("sidecar") if "health" in block)
+    for name in ("examples/nginx-signal", "examples/prometheus-http"):
+        assert loaded[name].items() >= shown.items(), name
 
 
 # Roles
@@ -343,14 +381,19 @@ def test_a_namespace_gives_only_what_it_chooses_to(kustomize: Kustomize, part: s
 # The headers
 
 
-def usage(directory: str) -> Manifest:
-    """The kustomization that the comment at the head of a directory's own shows."""
+def blocks(directory: str) -> list[Any]:
+    """What the comment at the head of a directory's kustomization.yaml shows, each parsed."""
     text = (MANIFESTS / directory / "kustomization.yaml").read_text("utf-8")
-    shown = re.search(r"^(?:#   .*\n)+", text, re.MULTILINE)
+    shown = re.findall(r"^(?:#   .*\n)+", text, re.MULTILINE)
     assert shown, f"{directory}/kustomization.yaml does not say how to use it"
-    parsed = yaml.safe_load(re.sub(r"^# ", "", shown[0], flags=re.MULTILINE))
-    assert isinstance(parsed, dict), f"{directory}/kustomization.yaml shows no kustomization"
-    return parsed
+    return [yaml.safe_load(re.sub(r"^# ", "", block, flags=re.MULTILINE)) for block in shown]
+
+
+def usage(directory: str) -> Manifest:
+    """The kustomization that is shown there first."""
+    shown = blocks(directory)[0]
+    assert isinstance(shown, dict), f"{directory}/kustomization.yaml shows no kustomization"
+    return shown
 
 
 def test_every_base_says_how_to_use_it() -> None:
@@ -362,7 +405,7 @@ def test_every_base_says_how_to_use_it() -> None:
 def test_the_central_overlay_that_is_shown_renders(kustomize: Kustomize) -> None:
     shown = usage("central")
     beside(kustomize, "shop", usage("central/target-namespace"))
-    files = {name: "templates: .\n" for name in shown["configMapGenerator"][0]["files"]}
+    files = dict.fromkeys(shown["configMapGenerator"][0]["files"], "templates: .\n")
     manifests = kustomize.overlay("mine", relative(shown), **files)
     image = named(manifests, "Deployment", "confsync")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == f"{shown['images'][0]['newName']}:{shown['images'][0]['newTag']}"
@@ -380,7 +423,7 @@ def test_the_components_of_the_central_one_are_used_as_is_shown(kustomize: Kusto
 def test_the_sidecar_overlay_that_is_shown_renders(kustomize: Kustomize) -> None:
     shown = usage("sidecar")
     example = (kustomize.root / "examples/nginx-signal/deployment.yaml").read_text()
-    files = {name: "" for name in shown["configMapGenerator"][0]["files"]} | {"deployment.yaml": example}
+    files = dict.fromkeys(shown["configMapGenerator"][0]["files"], "") | {"deployment.yaml": example}
     manifests = kustomize.overlay("mine", relative(shown), **files)
     pod = of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]
     assert [one["name"] for one in pod["initContainers"]] == ["confsync-init"]

@@ -58,15 +58,11 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
 
 
 def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
-    """The one of that kind and name; a hash that kustomize put behind the name of a generated one is overlooked.
+    """The one of that kind and name.
 
     Raises:
         AssertionError: there is none.
     """
-    found = [
-        one
-        for one in of_kind(manifests, kind)
-        if one["metadata"]["name"] == name or one["metadata"]["name"].rpartition("-")[0] == name
-    ]
-    assert found, f"there is no {kind} {name}, only {[one['metadata']['name'] for one in manifests]}"
-    return found[0]
+    names = [one["metadata"]["name"] for one in of_kind(manifests, kind)]
+    assert name in names, f"there is no {kind} {name}, only {names}"
+    return of_kind(manifests, kind)[names.index(name)]
