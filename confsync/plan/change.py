@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -69,12 +69,14 @@ class Known:
         created: whether confsync made it.
         intended: whether the last write may not have been finished.
         previous: then, the digest of what was there before it, as far as it was ours.
+        attributes: those it was last written with.
     """
 
     digest: str | None
     created: bool
     intended: bool
     previous: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def decide(desired: Print, actual: Print | None, known: Known | None) -> Decisio
     if actual.digest != desired.digest:
         return Decision(Action.UPDATE, drift)
     if dict(actual.attributes) != dict(desired.attributes):
-        return Decision(Action.PERMISSIONS, known is not None)
+        return Decision(Action.PERMISSIONS, _attributes_drifted(actual, known))
     return Decision(Action.NONE if known is not None else Action.ADOPT)
 
 
@@ -109,6 +111,12 @@ def decide_removal(actual: Print | None, known: Known, *, shared: bool = False) 
     if actual is None or not known.created or actual.digest not in (known.digest, known.previous):
         return Decision(Action.RELEASE, _drifted(actual, known))
     return Decision(Action.DELETE)
+
+
+def _attributes_drifted(actual: Print, known: Known | None) -> bool:
+    if known is None or known.intended:
+        return False
+    return any(actual.attributes.get(name) != value for name, value in known.attributes.items())
 
 
 def _drifted(actual: Print | None, known: Known | None) -> bool:

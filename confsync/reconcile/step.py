@@ -185,7 +185,9 @@ def _names(content: Content) -> Collection[str]:
 
 
 def _known(record: TargetRecord | None) -> Known | None:
-    return Known(record.digest, record.created, record.intended, record.previous) if record else None
+    if record is None:
+        return None
+    return Known(record.digest, record.created, record.intended, record.previous, record.attributes)
 
 
 def _stamp(step: Step) -> tuple[object, ...]:

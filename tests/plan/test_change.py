@@ -16,7 +16,7 @@ def seen(digest, mode="0644"):
 
 
 def written(digest="a", created=True, intended=False):
-    return Known(digest, created, intended)
+    return Known(digest, created, intended, attributes=ATTRIBUTES)
 
 
 TABLE = [
@@ -32,6 +32,7 @@ TABLE = [
     (seen("a"), None, written("a"), Action.CREATE, True),
     (seen("b"), None, written("a"), Action.CREATE, True),
     (seen("a"), seen("a", "0600"), written("a"), Action.PERMISSIONS, True),
+    (seen("a", "0600"), seen("a"), written("a"), Action.PERMISSIONS, False),
     (seen("x"), seen("x"), written("a"), Action.NONE, False),
     # A write that may not have been finished: the file may be old or new, and neither is drift.
     (seen("a"), seen("x"), written("a", intended=True), Action.UPDATE, False),
@@ -98,3 +99,20 @@ def test_nothing_is_deleted_but_what_is_ours_and_as_we_left_it(actual, known):
 def test_what_was_adopted_is_never_deleted_later(actual, known, desired):
     adopted = Known(desired.digest, False, False)
     assert decide_removal(desired, adopted).action is Action.RELEASE
+
+
+SHARED_REMOVALS = [
+    (seen("a"), written("a"), Action.DELETE),
+    (seen("x"), written("a"), Action.RELEASE),
+    (None, written("a", created=False), Action.RELEASE),
+    (seen("a"), written("a", created=False), Action.WITHDRAW),
+    (seen("x"), written("a", created=False), Action.WITHDRAW),
+    (seen("x"), written(None, created=False), Action.WITHDRAW),
+]
+
+
+@pytest.mark.parametrize(("actual", "known", "action"), SHARED_REMOVALS)
+def test_from_what_others_keep_only_what_is_ours_is_taken(actual, known, action):
+    assert decide_removal(actual, known, shared=True).action is action
+    assert Action.WITHDRAW.is_change
+    assert Action.WITHDRAW.removes
