@@ -1,9 +1,13 @@
 """Requests to one cluster's API server.
 
-The library's generated calls are not used, only its credentials and its pool of connections. They build a model of
-every object, which for a list of thousands costs hundreds of megabytes and most of the time; they know nothing of
-server-side apply's answers; `informer` and `watch` retry every 5 seconds, cannot be stopped while they read, and
-hide how they are.
+Of the client library only the credentials and the pool of connections are used, not its generated calls: they build
+a model of every object, which for a list of thousands costs hundreds of megabytes and most of the time; and its
+`informer`, `watch` and `leaderelection`, built on them, retry every few seconds whatever happened, cannot be stopped
+while they read, and do not tell how they are.
+
+What is asked again, and when, is said in `retries`: five tries at most, within three times the cluster's `timeout`.
+Beside that a 401 has the credentials read afresh, once. After a server could not be reached, each request is tried
+once until one is answered: what is down must not hold up those who wait in line.
 """
 
 from __future__ import annotations
@@ -11,38 +15,45 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from confsync import __version__, backoff
+from confsync import __version__
 from confsync.clock import Clock, SystemClock
 from confsync.config.kubernetes import Cluster
 from confsync.errors import ConfigError
-from confsync.sinks.kubernetes import failures
+from confsync.sinks.kubernetes.connections import Connections, Exchange, lost
 from confsync.sinks.kubernetes.credentials import Credentials
 from confsync.sinks.kubernetes.failures import (
     ApiFailure,
     Asked,
-    Conflict,
     Refused,
     Unauthorized,
     Unreachable,
 )
 from confsync.sinks.kubernetes.rate import TokenBucket
 from confsync.sinks.kubernetes.resources import Resource
+from confsync.sinks.kubernetes.retries import TRIES, Retries
+from confsync.sinks.kubernetes.statuses import of_answer
+from confsync.sinks.kubernetes.stream import Stream
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse
+
+__all__ = ["Answer", "Client", "Stream"]
 
 log = logging.getLogger(__name__)
 
-_TRIES = 5
-_LONGEST_PAUSE = 30.0
+_RELOAD_EVERY = 1.0
+"""Seconds between two readings of credentials that are refused: a plugin is not run for each of 1,000 targets."""
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_VERBS_OF_ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_AGENT = f"confsync/{__version__}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,13 +69,6 @@ class Answer:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
-    manager: PoolManager
-    address: str
-    number: int
-
-
 class Client:
     """Speaks to one cluster. Any thread may use it; no I/O before the first request.
 
@@ -74,7 +78,7 @@ class Client:
         base: the directory of the configuration; a relative `kubeconfig` starts there.
         clock: what deadlines are measured with.
         wait: waits for so many seconds; gives True where that was cut short because all is over.
-        credentials: how to log in, instead of by `options`.
+        credentials: how to log in, where it is not by `options`.
     """
 
     def __init__(
@@ -92,11 +96,21 @@ class Client:
         self._clock = clock or SystemClock()
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
-        self._credentials = credentials or Credentials(name, options, base)
+        self._credentials = credentials or Credentials(name, options, base, clock=self._clock)
         self._bucket = TokenBucket(options.requests_per_second, options.burst, self._clock, self._wait)
         self._lock = threading.Lock()
-        self._session: _Session | None = None
+        self._connections: Connections | None = None
+        self._renewed_at = float("-inf")
         self._streams: set[Stream] = set()
+        self._down = False
+
+    def log_in(self) -> None:
+        """Reads the credentials, if that was not done; asks the server nothing.
+
+        Raises:
+            ConfigError: there are none; one line that names file and context.
+        """
+        self._credentials.configuration()
 
     def request(
         self,
@@ -110,36 +124,29 @@ class Client:
         content_type: str = "application/json",
         accept: str = "application/json",
         retry: bool = True,
+        timeout: float | None = None,
     ) -> Answer:
         """Asks for something, again where that is safe and may help.
 
         Args:
-            body: sent as JSON; None sends none.
-            retry: whether to ask again after a failure that may pass.
+            body: sent as JSON; bytes are sent as they are, None sends nothing.
+            retry: whether to ask again after a failure that may pass: see `retries`.
+            timeout: seconds one try may take; None is the cluster's.
 
         Raises:
-            ApiFailure: it was not done; see there.
+            ApiFailure: it was not done, or nobody knows; see there.
         """
-        verb = _VERBS[method] if name is not None or method != "GET" else "list"
+        verb = (_VERBS_OF_ALL if name is None else _VERBS)[method]
         asked = Asked(self.name, verb, resource, namespace, name)
-        path = _path(asked, query)
-        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if content is not None else {})
-        deadline = self._clock.monotonic() + 3 * self._timeout
-        for failed in range(1, _TRIES + 1):
-            if not self._bucket.take():
-                raise self._over(asked)
-            try:
-                return self._once(asked, method, path, content, headers)
-            except ApiFailure as failure:
-                if not retry or failed == _TRIES or not _may_repeat(method, failure):
-                    raise
-                pause = _pause(failed, failure)
-                if self._clock.monotonic() + pause > deadline:
-                    raise
-            if self._wait(pause):
-                raise self._over(asked)
-        raise AssertionError("the last try returns or raises")
+        headers = {"Accept": accept, "User-Agent": _AGENT}
+        content = _content(body)
+        if content is not None:
+            headers["Content-Type"] = content_type
+        one_try = timeout or self._timeout
+        exchange = Exchange(method, _path(asked, query), content, headers, one_try)
+        tries = TRIES if retry and not self._down else 1
+        retries = Retries(method, tries, patient=retry, within=3 * one_try, clock=self._clock)
+        return self._tried(asked, exchange, retries)
 
     def stream(
         self,
@@ -149,209 +156,164 @@ class Client:
         query: Mapping[str, str] | None = None,
         read_timeout: float,
     ) -> Stream:
-        """Begins a watch; `watch=true` is added to the query.
+        """Begins a watch, in one try; `watch=true` is added to the query. It is no request the rate limit counts.
 
         Args:
             read_timeout: seconds of silence after which the connection is given up.
 
         Returns:
-            A context manager, which is also the iterator of events.
+            A context manager, which is also the iterable of events.
 
         Raises:
             ApiFailure: it could not begin.
         """
         asked = Asked(self.name, "watch", resource, namespace)
         path = _path(asked, {"watch": "true", **(query or {})})
-        session = self._login(asked)
-        headers = self._headers({"Accept": "application/json"})
-        response = self._send(asked, session, "GET", path, None, headers, read_timeout, preload=False)
-        if response.status == 401:
-            response.close()
-            self._renew(asked, session)
-            session = self._login(asked)
-            headers = self._headers({"Accept": "application/json"})
-            response = self._send(asked, session, "GET", path, None, headers, read_timeout, preload=False)
+        # Its end is the connection's end too: a `close` that comes late must not hit another request.
+        headers = {"Accept": "application/json", "User-Agent": _AGENT, "Connection": "close"}
+        connections, response = self._answered(
+            asked, Exchange("GET", path, None, headers, read_timeout, whole=False)
+        )
         if response.status != 200:
-            failure = failures.of_answer(
-                asked, response.status, _parsed(response.data), _retry_after(response)
-            )
-            response.close()
-            raise failure
-        stream = Stream(asked, session.address, response, self._streams)
+            raise self._failure(asked, connections, response)
+        stream = Stream(asked, connections.address, response, self._streams.discard)
+        self._streams.add(stream)
         if self._closed.is_set():
             stream.close()
         return stream
 
     def close(self) -> None:
-        """Ends whatever waits or reads, and forbids more. Idempotent."""
+        """Ends whatever waits, asks or reads, and forbids more. Idempotent."""
         self._closed.set()
         for stream in list(self._streams):
             stream.close()
-        with self._lock:
-            if self._session is not None:
-                self._session.manager.clear()
+        connections = self._connections
+        if connections is not None:
+            connections.hang_up()
+            connections.close()
 
-    def _once(
-        self, asked: Asked, method: str, path: str, content: bytes | None, headers: dict[str, str]
-    ) -> Answer:
-        session = self._login(asked)
-        response = self._send(asked, session, method, path, content, self._headers(headers), self._timeout)
-        if response.status == 401:
-            self._renew(asked, session)
-            session = self._login(asked)
-            response = self._send(
-                asked, session, method, path, content, self._headers(headers), self._timeout
-            )
-        parsed = _parsed(response.data)
+    def _tried(self, asked: Asked, exchange: Exchange, retries: Retries) -> Answer:
+        while True:
+            if not self._bucket.take():
+                raise self._over(asked)
+            try:
+                return self._once(asked, exchange)
+            except ApiFailure as failure:
+                pause = retries.pause(failure)
+                if pause is None:
+                    self._down = isinstance(failure, Unreachable) and failure.status == 0
+                    raise
+                facts = {
+                    "cluster": self.name,
+                    "asked": str(asked),
+                    "why": failure.why,
+                    "pause": round(pause, 3),
+                }
+                log.debug("asking again", extra=facts)
+            if self._wait(pause):
+                raise self._over(asked)
+
+    def _once(self, asked: Asked, exchange: Exchange) -> Answer:
+        connections, response = self._answered(asked, exchange)
         if response.status >= 300:
-            raise failures.of_answer(asked, response.status, parsed, _retry_after(response))
+            raise self._failure(asked, connections, response)
+        parsed = _parsed(response.data)
         if not isinstance(parsed, dict):
-            raise Unreachable(
-                asked, f"half an answer, or none of an API server, from {session.address}", status=0
-            )
+            raise Unreachable(asked, f"{connections.address}: half an answer, or not one of an API server")
         return Answer(response.status, parsed)
 
-    def _send(
-        self,
-        asked: Asked,
-        session: _Session,
-        method: str,
-        path: str,
-        content: bytes | None,
-        headers: dict[str, str],
-        read_timeout: float,
-        *,
-        preload: bool = True,
-    ) -> BaseHTTPResponse:
-        from urllib3 import Timeout
+    def _answered(self, asked: Asked, exchange: Exchange) -> tuple[Connections, BaseHTTPResponse]:
+        """An answer of whatever status; where that is 401, the one to newly read credentials."""
+        connections = self._logged_in(asked)
+        response = self._sent(asked, connections, exchange)
+        if response.status == 401 and self._renew(asked, connections):
+            response.close()
+            connections = self._logged_in(asked)
+            response = self._sent(asked, connections, exchange)
+        return connections, response
+
+    def _sent(self, asked: Asked, connections: Connections, exchange: Exchange) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
 
         if self._closed.is_set():
             raise self._over(asked)
-        timeout = Timeout(connect=self._timeout, read=read_timeout)
         try:
-            return session.manager.urlopen(
-                method,
-                session.address + path,
-                body=content,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                timeout=timeout,
-                preload_content=preload,
-            )
+            response = connections.send(exchange, self._authorization(asked))
         except (HTTPError, OSError) as exc:
-            raise Unreachable(asked, f"no answer from {session.address}: {type(exc).__name__}") from exc
+            if self._closed.is_set():
+                raise self._over(asked) from exc
+            raise lost(asked, connections.address, exc) from exc
+        self._down = False
+        return response
 
-    def _login(self, asked: Asked) -> _Session:
-        with self._lock:
-            if self._session is None:
-                self._session = self._session_of(asked, 1)
-            return self._session
-
-    def _renew(self, asked: Asked, refused: _Session) -> None:
-        """Reads the credentials again, unless another thread just did."""
-        with self._lock:
-            if self._session is not refused:
-                return
-            try:
-                self._credentials.reload()
-            except ConfigError as exc:
-                raise Unauthorized(asked, exc.message, hint=exc.hint) from exc
-            self._session = self._session_of(asked, refused.number + 1)
-
-    def _session_of(self, asked: Asked, number: int) -> _Session:
-        try:
-            configuration = self._credentials.configuration()
-        except ConfigError as exc:
-            raise Unauthorized(asked, exc.message, hint=exc.hint) from exc
-        from kubernetes.client.rest import RESTClientObject
-
-        return _Session(RESTClientObject(configuration).pool_manager, configuration.host.rstrip("/"), number)
-
-    def _headers(self, more: dict[str, str]) -> dict[str, str]:
-        headers = {"User-Agent": f"confsync/{__version__}", **more}
-        authorization = self._credentials.authorization()
-        if authorization:
-            headers["Authorization"] = authorization
-        return headers
-
-    def _over(self, asked: Asked) -> Unreachable:
-        return Unreachable(asked, "confsync is stopping")
-
-
-class Stream:
-    """A watch's events, each as soon as its line has come: dicts with `type` and `object`.
-
-    One thread iterates; any thread may `close`, which ends the iteration at once.
-    """
-
-    def __init__(
-        self, asked: Asked, address: str, response: BaseHTTPResponse, open_ones: set[Stream]
-    ) -> None:
-        self._asked = asked
-        self._address = address
-        self._response = response
-        self._closed = threading.Event()
-        self._open_ones = open_ones
-        open_ones.add(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-        self._response.close()
-
-    def close(self) -> None:
-        """Ends it; idempotent."""
-        self._closed.set()
-        self._open_ones.discard(self)
-        try:
-            self._response.shutdown()
-        except (OSError, ValueError, RuntimeError):  # it has ended already
-            return
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The events until the server ends the watch, or `close`.
-
-        Raises:
-            Gone: the past it asked for is forgotten.
-            ApiFailure: the connection was lost, or the server says something else.
-        """
-        for line in self._lines():
-            event = _parsed(line)
-            if not isinstance(event, dict):
-                raise Unreachable(self._asked, f"half an event from {self._address}")
-            if event.get("type") == "ERROR":
-                status = event.get("object")
-                code = status.get("code") if isinstance(status, dict) else None
-                raise failures.of_answer(self._asked, code if isinstance(code, int) else 500, status)
-            yield event
-
-    def _lines(self) -> Iterator[bytes]:
-        rest = b""
-        while chunk := self._read():
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line for line in lines if line.strip())
-        if rest.strip() and not self._closed.is_set():
-            raise Unreachable(self._asked, f"half an event from {self._address}")
-
-    def _read(self) -> bytes:
+    def _failure(self, asked: Asked, connections: Connections, response: BaseHTTPResponse) -> ApiFailure:
         from urllib3.exceptions import HTTPError
 
-        if self._closed.is_set():
-            return b""
         try:
-            return self._response.read1() or b""
-        except (HTTPError, OSError, ValueError) as exc:
-            if self._closed.is_set():
-                return b""
-            raise Unreachable(
-                self._asked, f"the connection to {self._address} was lost: {type(exc).__name__}"
-            ) from exc
+            content = response.data
+        except HTTPError as exc:
+            raise lost(asked, connections.address, exc) from exc
+        finally:
+            response.close()
+        failure = of_answer(asked, response.status, _parsed(content), self._retry_after(response), content)
+        if isinstance(failure, Unauthorized):
+            failure.hint = f"they come from {self._credentials.origin}"
+        return failure
+
+    def _logged_in(self, asked: Asked) -> Connections:
+        with self._lock:
+            if self._connections is None:
+                try:
+                    self._connections = Connections(self._credentials.configuration())
+                except ConfigError as exc:
+                    raise _no_login(asked, exc) from exc
+            return self._connections
+
+    def _renew(self, asked: Asked, refused: Connections) -> bool:
+        """Reads the credentials again; False where that was just done, and they were refused all the same."""
+        with self._lock:
+            if self._connections is not refused:
+                return True
+            now = self._clock.monotonic()
+            if now - self._renewed_at < _RELOAD_EVERY:
+                return False
+            self._renewed_at = now
+            try:
+                self._connections = Connections(self._credentials.reload())
+            except ConfigError as exc:
+                raise _no_login(asked, exc) from exc
+        refused.close()
+        return True
+
+    def _authorization(self, asked: Asked) -> str:
+        try:
+            return self._credentials.authorization()
+        except ConfigError as exc:
+            raise _no_login(asked, exc) from exc
+
+    def _retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Seconds; the header has them, or a date (RFC 9110, 10.2.3)."""
+        value = response.headers.get("Retry-After", "").strip()
+        if not value:
+            return None
+        if value.isascii() and value.isdigit():
+            return float(value[:9])
+        try:
+            then = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return max(0.0, then.replace(tzinfo=then.tzinfo or UTC).timestamp() - self._clock.now())
+
+    def _over(self, asked: Asked) -> Unreachable:
+        failure = Unreachable(asked, "confsync is stopping")
+        failure.passing = False
+        return failure
+
+
+def _content(body: Any) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _path(asked: Asked, query: Mapping[str, str] | None) -> str:
@@ -362,22 +324,8 @@ def _path(asked: Asked, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _may_repeat(method: str, failure: ApiFailure) -> bool:
-    if failure.status == 429:
-        return True
-    if isinstance(failure, Unreachable):
-        return method != "POST"
-    return isinstance(failure, Conflict) and method == "PATCH" and not failure.causes
-
-
-def _pause(failed: int, failure: ApiFailure) -> float:
-    wanted = failure.retry_after if failure.retry_after is not None else backoff.delay(failed)
-    return min(wanted, _LONGEST_PAUSE)
-
-
-def _retry_after(response: BaseHTTPResponse) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+def _no_login(asked: Asked, error: ConfigError) -> Unauthorized:
+    return Unauthorized(asked, error.message.removeprefix(f"cluster {asked.cluster!r}: "), hint=error.hint)
 
 
 def _parsed(content: bytes) -> object:

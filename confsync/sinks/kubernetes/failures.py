@@ -10,25 +10,17 @@
     ├── Gone                         410: the past a list or a watch asked for is forgotten
     └── Refused                      422, 400, 413 and the rest: the same request will be refused again
 
-A server repeats what it was sent: a 422 quotes the value, a webhook says what it likes. So its words are shown only
-where the recorded answers have nothing but names and fields in them; the rest is said in ours.
-
-The recorded answers are tests/stand_ins/kubernetes/recordings.jsonl (kube-apiserver 1.36); the forms of messages
-are apimachinery's pkg/api/errors and pkg/util/validation/field.
+What a server's answer means, and which of its words are shown, is decided in `statuses`; what a lost connection
+means, in `connections`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from confsync.errors import ConfsyncError, SinkError
 from confsync.sinks.kubernetes.resources import Resource
 from confsync.text import printable
-
-_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,10 @@ class Asked:
     """What was asked of which cluster.
 
     Attributes:
-        verb: as RBAC has it: get, list, watch, create, update, patch, delete.
+        cluster: its name in `clusters`.
+        verb: as RBAC has it: get, list, watch, create, update, patch, delete, deletecollection.
+        namespace: None for everywhere, and for what is in none.
+        name: None for all of them.
     """
 
     cluster: str
@@ -46,10 +41,10 @@ class Asked:
     name: str | None = None
 
     def __str__(self) -> str:
-        where = f"{self.namespace}/{self.name}" if self.namespace and self.name else self.name
-        if where:
+        if self.name is not None:
+            where = self.name if self.namespace is None else f"{self.namespace}/{self.name}"
             return f"{self.verb} {self.resource.kind} {printable(where)}"
-        if self.namespace:
+        if self.namespace is not None:
             return f"{self.verb} {self.resource.plural} in namespace {printable(self.namespace)}"
         return f"{self.verb} {self.resource.plural}"
 
@@ -60,13 +55,15 @@ class Cause:
 
     Attributes:
         field: the path of the field: ".data.user" of a conflict, "data[tls.key]" of a refusal; "" if there is none.
-        message: what is wrong with it.
+        message: what is wrong with it, in words that may be shown.
         manager: whose field it is, where it is a conflict of field managers; else "".
+        reason: the server's word: "FieldManagerConflict", "FieldValueRequired", "NamespaceTerminating"…; or "".
     """
 
     field: str
     message: str
     manager: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.field else self.message
@@ -108,10 +105,12 @@ class Unreachable(ApiFailure):
     """No connection, a timeout, half an answer, or 5xx or 429 after all tries: worth trying again later.
 
     Attributes:
-        sent: whether the request may have reached the server, and may have been carried out.
+        sent: whether the server may have had the request, and may have carried it out.
+        passing: whether it may be over in a moment; a certificate nobody vouches for is not.
     """
 
     sent: bool = True
+    passing: bool = True
 
 
 class Unauthorized(ApiFailure):
@@ -137,7 +136,7 @@ class NotFound(ApiFailure):
 
 
 class Conflict(ApiFailure):
-    """Somebody else has the field, a precondition does not hold, or the object exists already (see reason)."""
+    """Somebody else has the field (see causes), a precondition does not hold, or it exists already (see reason)."""
 
 
 class Gone(ApiFailure):
@@ -151,65 +150,3 @@ class Refused(ApiFailure):
 def sink_error(target: str, failure: ApiFailure, doing: str) -> SinkError:
     """The error to raise (`from failure`) where `failure` kept a target from `doing`, such as "cannot be read"."""
     return SinkError(target, f"{doing}: {failure.why}", hint=failure.hint)
-
-
-def of_answer(asked: Asked, status: int, body: object, retry_after: float | None = None) -> ApiFailure:
-    """The failure a server's answer means.
-
-    Args:
-        status: 400 or more.
-        body: the `Status` object as parsed, or None where it was none.
-    """
-    told: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    details = told.get("details")
-    causes = _causes(details if isinstance(details, dict) else {})
-    facts: dict[str, Any] = {
-        "status": status,
-        "reason": _word(told.get("reason")),
-        "causes": causes,
-        "retry_after": retry_after,
-    }
-    if status == 401:
-        return Unauthorized(asked, "401: the server does not accept our credentials", **facts)
-    if status == 403:
-        return Forbidden(asked, "403: not allowed", **facts)
-    if status == 404:
-        return NotFound(asked, "404: it is not there", **facts)
-    if status == 409:
-        return Conflict(asked, _list("409: conflict", causes), **facts)
-    if status == 410:
-        return Gone(asked, "410: the server has forgotten that state", **facts)
-    if status == 429 or status >= 500:
-        return Unreachable(asked, f"the server answers {status}", **facts)
-    return Refused(asked, _list(f"{status}: refused", causes), **facts)
-
-
-def _causes(details: Mapping[str, Any]) -> tuple[Cause, ...]:
-    given = details.get("causes")
-    if not isinstance(given, list):
-        return ()
-    return tuple(_cause(one) for one in given if isinstance(one, dict))
-
-
-_CONFLICT = re.compile(r'conflict with "([^"]*)"')
-
-
-def _cause(given: Mapping[str, Any]) -> Cause:
-    field, message = _short(given.get("field")), str(given.get("message") or "")
-    conflict = _CONFLICT.match(message)
-    if conflict:
-        return Cause(field, f"set by {_short(conflict[1])!r}", _short(conflict[1]))
-    return Cause(field, _word(given.get("reason")) or "refused")
-
-
-def _list(head: str, causes: tuple[Cause, ...]) -> str:
-    return f"{head}: {'; '.join(str(cause) for cause in causes)}" if causes else head
-
-
-def _word(value: object) -> str:
-    text = str(value or "")
-    return text if re.fullmatch(r"[A-Za-z]{1,60}", text) else ""
-
-
-def _short(value: object) -> str:
-    return printable(str(value or ""))[:_LONGEST]
