@@ -308,6 +308,35 @@ def test_the_role_names_the_lease_of_the_configuration(rendered: dict[str, list[
         assert [lease] in [rule.get("resourceNames") for rule in rules], f"{name}: {rules}"
 
 
+# The sidecar
+
+
+def test_the_kernel_lets_the_sidecar_signal_the_app(rendered: dict[str, list[Manifest]]) -> None:
+    pod = named(rendered["examples/nginx-signal"], "Deployment", "nginx")["spec"]["template"]["spec"]
+    assert pod["shareProcessNamespace"] is True, "the pid file's number would mean another process, or none"
+    users = {security(one, pod)["runAsUser"] for one in pod["containers"]}
+    assert len(users) == 1, f"a process without capabilities may not signal another user's: {users}"
+    mounts = {one["name"]: {m["name"] for m in one["volumeMounts"]} for one in pod["containers"]}
+    assert "confsync-run" in mounts["confsync"] & mounts["nginx"], "they do not share the pid file"
+
+
+def test_the_sidecar_sees_no_process_of_an_app_it_need_not_signal(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    pod = named(rendered["examples/prometheus-http"], "Deployment", "prometheus")["spec"]["template"]["spec"]
+    assert not pod.get("shareProcessNamespace")
+
+
+def test_the_app_reads_what_confsync_wrote_and_cannot_change_it(rendered: dict[str, list[Manifest]]) -> None:
+    for name in ("examples/nginx-signal", "examples/prometheus-http"):
+        for where, container, pod in containers({name: rendered[name]}):
+            if container["image"] != "confsync":
+                mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+                assert mounts["confsync-files"]["readOnly"] is True, f"{where} could change its files"
+                assert "confsync-state" not in mounts, f"{where} sees the ledger"
+                assert pod["securityContext"]["fsGroup"] == 10001, f"{where} cannot read files of mode 0640"
+
+
 # The configurations
 
 
@@ -331,11 +360,14 @@ def test_what_a_header_asks_of_a_configuration_is_in_every_one(rendered: dict[st
         for name, manifests in rendered.items()
         if of_kind(manifests, "ConfigMap")
     }
-    common = loaded["central"]
-    assert loaded["examples/central"].items() >= common.items()
-    (shown,) = (block for block in blocks("sidecar") if "health" in block)
-    for name in ("examples/nginx-signal", "examples/prometheus-http"):
-        assert loaded[name].items() >= shown.items(), name
+    (sidecar,) = (block for block in blocks("sidecar") if "health" in block)
+    expected = {
+        "examples/central": loaded["central"],
+        "examples/nginx-signal": sidecar,
+        "examples/prometheus-http": sidecar,
+    }
+    for name, shown in expected.items():
+        assert {field: loaded[name].get(field) for field in shown} == shown, f"{name} says otherwise"
 
 
 # Roles
