@@ -51,6 +51,15 @@ def check(target: str, spec: KubernetesTarget, content: Mapping[str, bytes]) -> 
     problems = [*_of_place(spec), *_of_metadata(spec), *_of_content(content)]
     if isinstance(spec, KubernetesSecretTarget):
         problems += _of_type(full_type(spec.type), content)
+    _refuse(target, problems)
+
+
+def check_place(target: str, spec: KubernetesTarget) -> None:
+    """Whether there could be an object at a placed target's place. Raises `SinkError` if not."""
+    _refuse(target, list(_of_place(spec)))
+
+
+def _refuse(target: str, problems: list[str]) -> None:
     if not problems:
         return
     more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""

@@ -133,15 +133,22 @@ def as_it_was(before: KubeObject, applied: Json, content: Mapping[str, bytes], r
 
     That is what was ours, and what others had set and `applied` took from them. Whose it was cannot be put back.
     """
-    ours, metadata = fields_of(before), applied["metadata"]
-    labels = ours.labels | _changed(before.labels, metadata.get("labels", {}))
-    annotations = ours.annotations | _changed(before.annotations, metadata.get("annotations", {}))
+    fields = fields_of(before) | overwritten(before, applied, content)
     thing = _empty(resource, before.name)
     thing["metadata"] |= _filled(
-        labels=_some(before.labels, labels), annotations=_some(before.annotations, annotations)
+        labels=_some(before.labels, fields.labels), annotations=_some(before.annotations, fields.annotations)
     )
-    keys = ours.keys | _changed(before.data, content)
-    return thing | _fixed(before) | _data(resource, _some(before.data, keys))
+    return thing | _fixed(before) | _data(resource, _some(before.data, fields.keys))
+
+
+def overwritten(before: KubeObject, applied: Json, content: Mapping[str, bytes]) -> Fields:
+    """What has another value once `applied`, which has `content`, is applied."""
+    metadata = applied["metadata"]
+    return Fields(
+        _changed(before.data, content),
+        _changed(before.labels, metadata.get("labels", {})),
+        _changed(before.annotations, metadata.get("annotations", {})),
+    )
 
 
 def withdrawn(found: KubeObject, resource: Resource) -> Json:

@@ -1,0 +1,278 @@
+"""Secrets and ConfigMaps as targets: server-side apply, by which others' fields in the same object live on.
+
+What is ours of an object its server keeps (the fields our field manager applied); whose object it is its marks say
+(see `manifest`). An object of another sync is left alone, and noted on, so that both say so (see `claims`, `rivals`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar
+
+from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
+from confsync.errors import SinkError, TargetTaken
+from confsync.sinks.base import Actual, Desired, Sink, TargetSpec
+from confsync.sinks.kubernetes import claims, limits, manifest, private_files
+from confsync.sinks.kubernetes.access import Access, is_precondition
+from confsync.sinks.kubernetes.cluster import Cluster
+from confsync.sinks.kubernetes.failures import ApiFailure, sink_error
+from confsync.sinks.kubernetes.manifest import Marks, Origin
+from confsync.sinks.kubernetes.objects import KubeObject
+from confsync.sinks.kubernetes.placement import Placement, Spec, name_of
+from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET, Resource
+from confsync.sinks.kubernetes.rivals import MOST, WITHIN, Rivals
+from confsync.sinks.kubernetes.staged import Order, StagedObject
+from confsync.text import printable
+
+_CLAIMANT = "confsync-claim"
+
+
+class KubernetesSink(Sink):
+    """What Secrets and ConfigMaps have in common.
+
+    Args:
+        clusters: gives the cluster of a name, or the default one; raises ConfigError for one that is not known.
+        key: secret; for the names of immutable objects, which tell nothing of their content.
+    """
+
+    shared: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
+    resource: ClassVar[Resource]
+
+    def __init__(self, clusters: Callable[[str | None], Cluster], key: bytes) -> None:
+        self._clusters = clusters
+        self._placement = Placement(clusters, key)
+        self._rivals = Rivals()
+        self._seen: dict[str, tuple[str, str]] = {}  # target -> uid and resourceVersion when it was observed
+
+    def place(self, desired: Desired) -> list[Desired]:
+        spec = self._spec(desired.spec)
+        target = name_of(spec)
+        content = _files(target, desired)
+        self._check(target, desired)
+        return [replace(desired, spec=one) for one in self._placement.placed(spec, desired.sync, content)]
+
+    def locate(self, spec: TargetSpec) -> str:
+        placed = self._spec(spec)
+        limits.check_place(name_of(placed), placed)
+        return placed.place
+
+    def observe(self, spec: TargetSpec, wanted: Collection[str] = ()) -> Actual:
+        placed = self._spec(spec)
+        target = name_of(placed)
+        found = self._find(placed)
+        if found is None:
+            self._seen.pop(target, None)
+            return Actual(None, {})
+        self._seen[target] = (found.uid, found.resource_version)
+        marks = Marks.of(found)
+        return Actual(
+            manifest.content_of(found, wanted),
+            manifest.attributes_of(found, placed, wanted),
+            created_for=marks.sync if marks.origin == Origin.CREATED else None,
+            notes=claims.told(marks.claimed_by, self._clusters(placed.cluster).clock.now()),
+        )
+
+    def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
+        spec = self._spec(desired.spec)
+        wanted = manifest.attributes_wanted(spec, desired.sync)
+        if actual.content is not None:
+            self._check_fixed(spec, wanted, actual, same=actual.content == desired.content)
+        return wanted
+
+    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedObject:
+        spec = self._spec(desired.spec)
+        before = self._find(spec)
+        rival = self._rival(desired, before, created)
+        if before is not None and rival is not None:
+            self._claim(spec, before, desired.sync)
+            raise rival
+        staged = StagedObject(self._order(desired, before, created))
+        if undoable:  # else what commits is all there is, and asks the same
+            staged.rehearse()
+        return staged
+
+    def rehearse(self, desired: Desired, *, created: bool = False) -> None:
+        before = self._find(self._spec(desired.spec))
+        rival = self._rival(desired, before, created)
+        if rival is not None:
+            raise rival
+        StagedObject(self._order(desired, before, created)).rehearse()
+
+    def remove(self, spec: TargetSpec) -> None:
+        """Delete the object, or what is ours of it where others have keys in it.
+
+        Only as `observe` saw it last: what changed since is somebody's work.
+        """
+        placed = self._spec(spec)
+        target = name_of(placed)
+        found = self._find(placed)
+        uid, resource_version = self._seen.pop(target, ("", ""))
+        if found is None:
+            return
+        try:
+            if manifest.foreign_keys(found):
+                self._withdraw(placed, found)
+            else:
+                self._access(placed).delete(
+                    found.name, uid or found.uid, resource_version or found.resource_version
+                )
+        except ApiFailure as failure:
+            if is_precondition(failure):
+                raise SinkError(
+                    target, "not removed: somebody changed it meanwhile", hint="it is looked at again"
+                ) from failure
+            raise sink_error(target, failure, "cannot be removed") from failure
+        self._rivals.forget(target)
+
+    def release(self, spec: TargetSpec) -> None:
+        """Withdraw our fields; with `deletion: retain` leave them."""
+        placed = self._spec(spec)
+        found = None if placed.deletion == "retain" else self._find(placed)
+        if found is None or manifest.OURS not in found.owners:
+            return
+        try:
+            self._withdraw(placed, found)
+        except ApiFailure as failure:
+            raise sink_error(name_of(placed), failure, "what is ours of it cannot be withdrawn") from failure
+        self._rivals.forget(name_of(placed))
+
+    def sweep(self, specs: Iterable[TargetSpec]) -> None:  # noqa: ARG002 - in the cluster nothing is left behind
+        private_files.sweep()
+
+    @abstractmethod
+    def _spec(self, spec: TargetSpec) -> Spec:
+        """The spec, which is of this sink's kind. Raises `TypeError`."""
+
+    def _check(self, target: str, desired: Desired) -> None:
+        """Raises `SinkError` for what may not be in an object of this kind."""
+
+    # Looking
+
+    def _access(self, spec: Spec) -> Access:
+        return Access(self._clusters(spec.cluster), self.resource, str(spec.namespace))
+
+    def _find(self, spec: Spec) -> KubeObject | None:
+        target = name_of(spec)
+        try:
+            found = self._access(spec).find(spec.name)
+        except ApiFailure as failure:
+            raise sink_error(target, failure, "cannot be read") from failure
+        if found is not None and found.deleting:
+            raise SinkError(
+                target,
+                "it is being deleted, and waits for its finalizers",
+                hint=f"see kubectl -n {spec.namespace} get {self.resource.plural} {spec.name} -o yaml",
+            )
+        return found
+
+    def _check_fixed(self, spec: Spec, wanted: Mapping[str, str], actual: Actual, *, same: bool) -> None:
+        """Whether what is there can become what is wanted at all."""
+        target, found = name_of(spec), actual.attributes
+        delete = (
+            f"delete it (kubectl -n {spec.namespace} delete {self.resource.plural} {spec.name}) and confsync"
+            " makes it anew, or choose another name"
+        )
+        if found.get("type") != wanted.get("type"):
+            kind = printable(found.get("type", ""))
+            raise SinkError(
+                target, f"its type is {kind}, not {wanted.get('type')}, and a type cannot change", hint=delete
+            )
+        if found["immutable"] == "yes" and not (spec.immutable and same):
+            raise SinkError(target, "it is immutable, and holds something else", hint=delete)
+
+    # Writing
+
+    def _order(self, desired: Desired, before: KubeObject | None, created: bool) -> Order:
+        spec = self._spec(desired.spec)
+        target, access = name_of(spec), self._access(spec)
+        content = _files(target, desired)
+        created = before is not None and (created or Marks.of(before).created_for(desired.sync))
+        origin = Origin.CREATED if before is None or created else Origin.ADOPTED
+        salt = manifest.salt_of(before or access.cache.tombstone(spec.name)) or manifest.new_salt()
+        conflicts = spec.conflicts or ("take" if created else "report")
+        return Order(
+            target,
+            access,
+            self.resource,
+            manifest.desired_object(spec, desired.sync, content, origin, manifest.checksum(content, salt)),
+            content,
+            before,
+            force=conflicts == "take",
+            created=created,
+            wrote=lambda written: self._rivals.wrote(target, written),
+        )
+
+    def _rival(self, desired: Desired, before: KubeObject | None, created: bool) -> TargetTaken | None:
+        """Why an object is left to another sync, of another confsync; None where it is not."""
+        if before is None:
+            return None
+        spec = self._spec(desired.spec)
+        target, sync = name_of(spec), Marks.of(before).sync
+        if sync not in (None, desired.sync) and not created and spec.conflicts != "take":
+            return TargetTaken(
+                target,
+                f"it belongs to sync {printable(sync or '')!r} of another confsync",
+                hint="choose another name, or take it over with `conflicts: take`",
+            )
+        if self._rivals.are_there(target, before, self._clusters(spec.cluster).clock):
+            return TargetTaken(
+                target,
+                f"another confsync writes it too: it was overwritten {MOST} times in {WITHIN / 60:.0f} minutes",
+                hint="let only one of them have it",
+            )
+        return None
+
+    def _claim(self, spec: Spec, before: KubeObject, sync: str) -> None:
+        """Leave a note for the other, who will tell of it. It is no harm where that fails."""
+        now = self._clusters(spec.cluster).clock.now()
+        age = claims.age(Marks.of(before).claimed_by, now, sync=sync)
+        if age is not None and age < claims.REFRESHED:
+            return
+        note = manifest.claim(before, self.resource, claims.text_of(sync, now))
+        with suppress(ApiFailure):
+            self._access(spec).apply(note, before=before, manager=_CLAIMANT, force=True)
+
+    def _withdraw(self, spec: Spec, found: KubeObject) -> None:
+        self._access(spec).apply(manifest.withdrawn(found, self.resource), before=found)
+
+
+class KubernetesSecretSink(KubernetesSink):
+    """Writes `KubernetesSecretTarget`s."""
+
+    kind: ClassVar[str] = KubernetesSecretTarget.kind
+    resource: ClassVar[Resource] = SECRET
+
+    def _spec(self, spec: TargetSpec) -> KubernetesSecretTarget:
+        if not isinstance(spec, KubernetesSecretTarget):
+            raise TypeError(f"the sink for Secrets was given a {type(spec).__name__}")
+        return spec
+
+
+class KubernetesConfigMapSink(KubernetesSink):
+    """Writes `KubernetesConfigMapTarget`s; what is sensitive it refuses."""
+
+    kind: ClassVar[str] = KubernetesConfigMapTarget.kind
+    resource: ClassVar[Resource] = CONFIG_MAP
+
+    def _spec(self, spec: TargetSpec) -> KubernetesConfigMapTarget:
+        if not isinstance(spec, KubernetesConfigMapTarget):
+            raise TypeError(f"the sink for ConfigMaps was given a {type(spec).__name__}")
+        return spec
+
+    def _check(self, target: str, desired: Desired) -> None:
+        if desired.sensitive:
+            raise SinkError(
+                target,
+                "what it should hold depends on a sensitive value, and a ConfigMap is no place for one",
+                hint="use kubernetes_secret",
+            )
+
+
+def _files(target: str, desired: Desired) -> Mapping[str, bytes]:
+    if isinstance(desired.content, bytes):
+        raise SinkError(target, "one nameless file has no key", hint="use `data`, or `templates` with names")
+    return desired.content
