@@ -346,7 +346,7 @@ def test_listen_is_host_and_port(text, split):
 @pytest.mark.parametrize(
     "text",
     ["", "8086", "127.0.0.1", ":0", ":65536", ":http", "::1:8086", "[::1]", "[localhost]:8086", "http://x:8086",
-     " :8086", "x :80", ":８０", "[::1:80", "a@b:80"],
+     " :8086", "x :80", ":\N{FULLWIDTH DIGIT EIGHT}0", "[::1:80", "a@b:80"],
 )  # fmt: skip
 def test_another_listen_is_refused_and_told_what_to_write(text):
     with pytest.raises(ValueError, match=r"127\.0\.0\.1:8086"):
