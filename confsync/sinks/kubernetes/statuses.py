@@ -164,15 +164,20 @@ def _conflict(message: str, facts: Mapping[str, Any]) -> str:
 def _broken(asked: Asked, admission: str, message: str, facts: Mapping[str, Any]) -> ApiFailure:
     status = facts["status"]
     if status == 500 and message.startswith(_UNREADABLE):
-        field = _NOT_DECLARED.search(message)
-        known = f"it knows no field {field[1]}" if field else _WITHHELD
-        return Refused(asked, f"500: the server cannot read what it was sent: {known}", **facts)
+        return Refused(asked, f"500: the server cannot read what it was sent: {_unread(message)}", **facts)
     if admission:
         return Unreachable(asked, admission, **facts)
     etcd = _ETCD.search(message)
     return Unreachable(
         asked, f"{status}: the server failed ({etcd[0]})" if etcd else f"{status}: the server failed", **facts
     )
+
+
+def _unread(message: str) -> str:
+    field = _NOT_DECLARED.search(message)
+    if field:
+        return f"it knows no field {field[1]}"
+    return "a value is no base64" if "illegal base64 data" in message else _WITHHELD
 
 
 def _admission(status: int, message: str) -> str:

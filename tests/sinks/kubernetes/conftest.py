@@ -6,22 +6,70 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
 
 from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.client import Client
+from confsync.sinks.kubernetes.credentials import Credentials
 
 __all__ = ["api_server", "cluster"]
 
 
+class Pauses:
+    """A clock on which only waiting takes time, and none of anybody's: a wait is noted, and over at once.
+
+    Attributes:
+        taken: the seconds of each wait.
+        over: whether the next wait is cut short because all is over.
+    """
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self.over = False
+        self.time = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.taken.append(seconds)
+        self.time += seconds
+        return self.over
+
+
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
 @pytest.fixture
 def connect(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Make a client by a kubeconfig, or with other options of a cluster; closed at the end."""
+    """Make a client by a kubeconfig, or with other options of a cluster; closed at the end.
+
+    With `pauses` it waits on those; with `credentials` it logs in by them.
+    """
     opened: list[Client] = []
 
-    def connect(kubeconfig: Path | None = None, name: str = "prod", **wanted: object) -> Client:
+    def connect(
+        kubeconfig: Path | None = None,
+        name: str = "prod",
+        pauses: Pauses | None = None,
+        credentials: Credentials | None = None,
+        **wanted: object,
+    ) -> Client:
         given = wanted if kubeconfig is None else {"kubeconfig": str(kubeconfig), **wanted}
-        client = Client(name, options.Cluster.model_validate(given), tmp_path)
+        client = Client(
+            name,
+            options.Cluster.model_validate(given),
+            tmp_path,
+            clock=pauses,
+            wait=pauses.wait if pauses else None,
+            credentials=credentials,
+        )
         opened.append(client)
         return client
 
@@ -34,3 +82,9 @@ def connect(tmp_path: Path) -> Iterator[Callable[..., Client]]:
 def client(connect: Callable[..., Client], cluster: Cluster) -> Client:
     """A client of the cluster's administrator."""
     return connect(cluster.kubeconfig)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A certificate authority of the test's own."""
+    return Authority(tmp_path)
