@@ -9,15 +9,11 @@ from typing import Any
 from confsync.clock import Clock
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.listing import METADATA_ONLY, read_all
+from confsync.sinks.kubernetes.manifest import FIELD_MANAGER, MANAGED_BY
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.reflector import Reflector
 from confsync.sinks.kubernetes.resources import Resource
 from confsync.sinks.kubernetes.single_flight import SingleFlight
-
-MANAGED_BY = "app.kubernetes.io/managed-by"
-"""The label by which ours are found; its value is OURS."""
-
-OURS = "confsync"
 
 _BELIEVED = 10.0
 """Seconds the names of a namespace are believed."""
@@ -31,7 +27,7 @@ class ObjectCache:
     """
 
     def __init__(self, client: Client, resource: Resource, namespace: str, clock: Clock) -> None:
-        self._reflector = Reflector(client, resource, namespace, f"{MANAGED_BY}={OURS}", clock)
+        self._reflector = Reflector(client, resource, namespace, f"{MANAGED_BY}={FIELD_MANAGER}", clock)
         self._names = _Names(client, resource, namespace, clock)
 
     def get(self, name: str) -> KubeObject | None:
@@ -63,7 +59,7 @@ class ObjectCache:
 
         An object without our label is none of ours any more.
         """
-        if thing.labels.get(MANAGED_BY) == OURS:
+        if thing.labels.get(MANAGED_BY) == FIELD_MANAGER:
             self._reflector.put(thing)
         else:
             self._reflector.forget(thing.name, thing.uid)

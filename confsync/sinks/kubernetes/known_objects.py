@@ -62,10 +62,10 @@ class KnownObjects:
 
     def deleted(self, thing: KubeObject) -> bool:
         """A watch says that this object is gone, or no longer fits its selector; its resourceVersion is of that."""
-        known = self._objects.get(thing.name)
-        if self._is_covered(thing) or (known is not None and is_later(known, thing)):
-            return False
+        known, last = self._objects.get(thing.name), self._last(thing.name)
         if known is not None and known.uid != thing.uid:
+            return False
+        if last is not None and is_before(thing.resource_version, last.resource_version):
             return False
         self._bury(thing)
         return known is not None
@@ -124,20 +124,26 @@ def is_later(thing: KubeObject, known: KubeObject | None) -> bool:
     """Whether a state of an object is later than another of the same name; where it cannot be told, it is."""
     if known is None:
         return True
-    new, old = number(thing.resource_version), number(known.resource_version)
+    new, old = _number(thing.resource_version), _number(known.resource_version)
     if new is None or old is None:
         return thing.resource_version != known.resource_version
     return new > old
 
 
-def number(revision: str) -> int | None:
+def _number(revision: str) -> int | None:
     """A resourceVersion to compare; None for one that is no number."""
     return int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 20 else None
 
 
+def is_before(revision: str, other: str) -> bool:
+    """Whether a resourceVersion is known to be earlier than another."""
+    one, two = _number(revision), _number(other)
+    return one is not None and two is not None and one < two
+
+
 def _reaches(revision: str, other: str) -> bool:
-    """Whether a revision is known to be the other, or later."""
-    reached, wanted = number(revision), number(other)
+    """Whether a resourceVersion is known to be the other, or later."""
+    reached, wanted = _number(revision), _number(other)
     return reached is not None and wanted is not None and reached >= wanted
 
 

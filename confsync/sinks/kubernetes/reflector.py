@@ -24,7 +24,7 @@ from typing import Any
 from confsync.clock import Clock
 from confsync.sinks.kubernetes.client import Client, Stream
 from confsync.sinks.kubernetes.failures import ApiFailure, Asked, Unreachable
-from confsync.sinks.kubernetes.known_objects import KnownObjects, number
+from confsync.sinks.kubernetes.known_objects import KnownObjects, is_before
 from confsync.sinks.kubernetes.listing import read_all
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.resources import Resource
@@ -200,7 +200,7 @@ class Reflector:
         """A list came, of this revision; when it was asked for, the watch had told all up to `place`."""
         if self._stream is None:
             self._revision = revision
-        elif _is_before(
+        elif is_before(
             revision, place
         ):  # a backup was restored: the watch waits for a future that never comes
             self._revision = revision
@@ -312,8 +312,3 @@ class Reflector:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(random.randint(240, 300)),  # noqa: S311 - so that not all end at once
         }
-
-
-def _is_before(revision: str, other: str) -> bool:
-    one, two = number(revision), number(other)
-    return one is not None and two is not None and one < two
