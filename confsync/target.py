@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
+from confsync.config.kubernetes import (
+    KubernetesConfigMapTarget,
+    KubernetesSecretTarget,
+    KubernetesTarget,
+)
 from confsync.config.models import DirectoryTarget, FileTarget, TargetSpec
 
 __all__ = ["Actual", "Content", "Desired", "TargetSpec", "spec_from_json", "target_id"]
@@ -59,7 +63,7 @@ class Actual:
         return all(self.attributes.get(name) == value for name, value in attributes.items())
 
 
-def target_id(spec: TargetSpec) -> str:
+def target_id(spec: TargetSpec | KubernetesTarget) -> str:
     """The identity of a target whose place is final: `file:/etc/app.conf`, `kubernetes_secret:prod/shop/db`."""
     return f"{spec.kind}:{spec.place}"
 

@@ -174,7 +174,7 @@ class Core:
         """
         specs = [target.spec for target in sync.to]
         return tuple(
-            f"{spec.place}: {' '.join(self.sinks.cluster(spec).namespaces(spec.namespace.text))}"
+            f"{spec.place}: {' '.join(self.sinks.namespaces(spec))}"
             for spec in specs
             if isinstance(spec, KubernetesTarget) and isinstance(spec.namespace, NamespaceSelector)
         )

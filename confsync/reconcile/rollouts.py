@@ -73,7 +73,7 @@ def roll_out(core: Core, rollout: Rollout) -> None:
     from confsync.sinks.kubernetes import workloads
 
     specs = [spec for spec in _restarting(core.ledger.targets()) if rollout in rollouts_of(spec)]
-    cluster = core.sinks.cluster_named(rollout.cluster)
+    cluster = core.sinks.cluster(rollout.cluster)
     try:
         workloads.roll_out(cluster, rollout.namespace, rollout.workload, specs)
     except SinkError as exc:

@@ -64,11 +64,17 @@ class Sinks:
         """The targets that `desired` stands for. Raises `SinkError` where that cannot be told."""
         return self.of(desired.spec).place(desired)
 
-    def cluster(self, spec: KubernetesTarget) -> Cluster:
-        """The cluster a target is in."""
-        return self.cluster_named(spec.cluster)
+    def namespaces(self, spec: KubernetesTarget) -> tuple[str, ...]:
+        """The namespaces that a target stands for now.
 
-    def cluster_named(self, name: str | None) -> Cluster:
+        Raises:
+            SinkError: the cluster cannot be asked, or refuses.
+        """
+        from confsync.sinks.kubernetes.placement import namespaces_of
+
+        return namespaces_of(spec, self.cluster(spec.cluster))
+
+    def cluster(self, name: str | None) -> Cluster:
         """One of the configuration's clusters; by default the only one."""
         with self._lock:
             clusters = self._opened_clusters()

@@ -47,7 +47,7 @@ class Clusters:
         self._watchers: _Watchers | None = None
         self._opened: dict[str, Cluster] = {}
         for cluster in reuse.opened() if reuse is not None else ():
-            if cluster.base == self._base and cluster.options == self._options.get(cluster.name):
+            if reuse is not None and self.identity_of(cluster.name) == reuse.identity_of(cluster.name):
                 self._opened[cluster.name] = cluster
 
     def of(self, name: str | None) -> Cluster:
@@ -77,6 +77,10 @@ class Clusters:
             self._watchers = _Watchers(on_target, on_namespaces)
             for cluster in self._opened.values():
                 cluster.follow(on_target, on_namespaces)
+
+    def identity_of(self, name: str) -> tuple[object, ...]:
+        """What makes it another cluster, or another login, when it is different."""
+        return name, self._options.get(name), self._base
 
     def expire(self) -> None:
         """Have each look for itself at its next use."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget, NamespaceSelector
+from confsync.config.kubernetes import (
+    KubernetesConfigMapTarget,
+    KubernetesSecretTarget,
+    KubernetesTarget,
+    NamespaceSelector,
+)
 from confsync.digest import Hasher
 from confsync.sinks.kubernetes import limits, manifest
 from confsync.sinks.kubernetes.cluster import Cluster
@@ -36,20 +41,12 @@ class Placement:
             SinkError: the namespaces cannot be told, or the API server could not take such an object.
         """
         cluster = self._clusters(spec.cluster)
-        for namespace in self._namespaces(spec, cluster):
+        for namespace in namespaces_of(spec, cluster):
             one = spec.model_copy(update={"cluster": cluster.name, "namespace": namespace})
             if one.immutable:
                 one = self._named_by_content(one, sync, content, cluster)
             limits.check(name_of(one), one, content)
             yield one
-
-    def _namespaces(self, spec: Spec, cluster: Cluster) -> Iterable[str]:
-        if not isinstance(spec.namespace, NamespaceSelector):
-            return dict.fromkeys(spec.namespaces)
-        try:
-            return cluster.namespaces().matching(spec.namespace.text)
-        except ApiFailure as failure:
-            raise sink_error(name_of(spec), failure, "its namespaces cannot be told") from failure
 
     def _named_by_content(
         self, spec: Spec, sync: str, content: Mapping[str, bytes], cluster: Cluster
@@ -75,9 +72,23 @@ class Placement:
         return spec.model_copy(update={"name": min(same)}) if same else named
 
 
-def name_of(spec: Spec) -> str:
+def name_of(spec: KubernetesTarget) -> str:
     """A target's id, safe to print."""
     return printable(target_id(spec))
+
+
+def namespaces_of(spec: KubernetesTarget, cluster: Cluster) -> tuple[str, ...]:
+    """The namespaces a target stands for, in the order in which they are named, or else of their names.
+
+    Raises:
+        SinkError: the cluster cannot be asked, or refuses.
+    """
+    if not isinstance(spec.namespace, NamespaceSelector):
+        return tuple(dict.fromkeys(spec.namespaces))
+    try:
+        return cluster.namespaces().matching(spec.namespace.text)
+    except ApiFailure as failure:
+        raise sink_error(name_of(spec), failure, "its namespaces cannot be told") from failure
 
 
 def _is_version(found: KubeObject, name: str, sync: str, kind: str) -> bool:
