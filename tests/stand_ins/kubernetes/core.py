@@ -7,7 +7,7 @@ from typing import Any
 
 from stand_ins.common.clock import Clock
 
-from . import bootstrap, deletion, lists, patches, reviews, status, users, watches
+from . import bootstrap, deletion, discovery, lists, patches, reviews, status, users, watches
 from .access import Rbac
 from .answers import Answer, to_json
 from .custom import CustomKinds
@@ -106,7 +106,7 @@ class Core:
             return Answer(body=VERSION)
         if path in ("/healthz", "/livez", "/readyz"):
             return Answer(text="ok", headers={"Content-Type": "text/plain; charset=utf-8"})
-        found = reviews.discovery(path, self.registry)
+        found = discovery.page(path, self.registry)
         if found is None:
             raise page_not_found()
         return Answer(body=found)
@@ -114,7 +114,7 @@ class Core:
     def _resource(self, call: Call, kind: Kind) -> Answer:
         if call.target.subresource == "token":
             return reviews.token(call, self.store, self.tokens, self.clock)
-        view = view_of(call)
+        view = view_of(call, self.clock.now())
         if call.verb == "get":
             return Answer(body=view(self._get(call, kind)))
         if call.verb == "list":

@@ -1,4 +1,4 @@
-"""What is answered but never kept: access reviews, service account tokens, the lists of what is served."""
+"""What is answered but never kept: access reviews, service account tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from .go import Undecodable, from_json
 from .kinds import api_object
 from .managed import Writer
 from .metadata import rfc3339
-from .registry import Registry
 from .request import Call, Target
 from .status import Json, bad_request, copied, method_not_allowed
 from .store import Key, Store
@@ -92,43 +91,6 @@ def token(call: Call, store: Store, tokens: Tokens, clock: Clock) -> Answer:
         "status": {"token": issued, "expirationTimestamp": rfc3339(ends)},
     }
     return Answer(201, body)
-
-
-def discovery(path: str, registry: Registry) -> Json | None:
-    """The versions, groups and resources that are served; None when the path is none of these."""
-    kinds = registry.all()
-    groups = sorted({(kind.group, kind.version) for kind in kinds if kind.group})
-    if path == "/api":
-        return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
-    if path == "/apis":
-        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(*pair) for pair in groups]}
-    steps = path.strip("/").split("/")
-    if steps == ["api", "v1"]:
-        group, version = "", "v1"
-    elif steps[0] == "apis" and len(steps) == 3:
-        group, version = steps[1], steps[2]
-    else:
-        return None
-    resources = [
-        {
-            "name": kind.plural,
-            "singularName": kind.kind.lower(),
-            "namespaced": kind.namespaced,
-            "kind": kind.kind,
-            "verbs": list(kind.verbs),
-        }
-        for kind in kinds
-        if (kind.group, kind.version) == (group, version)
-    ]
-    if not resources:
-        return None
-    where = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": where, "resources": resources}
-
-
-def _group(name: str, version: str) -> Json:
-    served = {"groupVersion": f"{name}/{version}", "version": version}
-    return {"name": name, "versions": [served], "preferredVersion": served}
 
 
 def _body(call: Call, kind: str) -> Json:

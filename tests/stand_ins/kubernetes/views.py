@@ -1,4 +1,4 @@
-"""What of an object is sent: all of it, or its metadata only, as the Accept header wishes.
+"""What of an object is sent: all of it, its metadata only, or a row of a table, as the Accept header wishes.
 
 Source: apiserver's endpoints/handlers/negotiation and response.go.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from . import tables
 from .request import Call
 from .status import Json, Refused, beyond_the_stand_in
 
@@ -15,8 +16,11 @@ View = Callable[[Json], Json]
 _KINDS = {"PartialObjectMetadata", "PartialObjectMetadataList"}
 
 
-def view_of(call: Call) -> View:
+def view_of(call: Call, now: float) -> View:
     """How the answer to a get, list or watch is shown.
+
+    Args:
+        now: the epoch time, in seconds; a table has ages in it.
 
     Raises:
         Refused: 406, nothing that is accepted can be served.
@@ -25,6 +29,8 @@ def view_of(call: Call) -> View:
     for kind, options in _wishes(accepted):
         wanted = options.get("as")
         if wanted is not None and kind in ("application/json", "*/*"):
+            if wanted == "Table":
+                return tables.view_of(call.target.plural, now)
             if wanted not in _KINDS:
                 raise beyond_the_stand_in(f"answers as {wanted}")
             return _metadata_only
