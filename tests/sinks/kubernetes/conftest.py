@@ -8,37 +8,13 @@ from pathlib import Path
 import pytest
 from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
+from stand_ins.pauses import Pauses
 
 from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.credentials import Credentials
 
 __all__ = ["api_server", "cluster"]
-
-
-class Pauses:
-    """A clock on which only waiting takes time, and none of anybody's: a wait is noted, and over at once.
-
-    Attributes:
-        taken: the seconds of each wait.
-        over: whether the next wait is cut short because all is over.
-    """
-
-    def __init__(self) -> None:
-        self.taken: list[float] = []
-        self.over = False
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> bool:
-        self.taken.append(seconds)
-        self.time += seconds
-        return self.over
 
 
 @pytest.fixture
