@@ -116,9 +116,10 @@ def _print_target(facts: dict[str, Any]) -> None:
 
     attributes = facts["attributes"]
     owner = ":".join(attributes[name] for name in ("owner", "group") if name in attributes)
-    secret = ", sensitive" if facts["sensitive"] else ""
-    told = f"{attributes.get('mode', '')} {owner}".strip() + secret
-    click.echo(click.style(path_of(facts["target"]), bold=True) + f"  ({told})")
+    told = [f"{attributes.get('mode', attributes.get('type', ''))} {owner}".strip()]
+    told += ["sensitive"] if facts["sensitive"] else []
+    aside = f"  ({', '.join(filter(None, told))})" if any(told) else ""
+    click.echo(click.style(path_of(facts["target"]), bold=True) + printable(aside))
     click.echo(
         f"  sync      {facts['sync']}: {facts['state']}{': ' + facts['detail'] if facts['detail'] else ''}"
     )

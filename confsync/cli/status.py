@@ -8,6 +8,8 @@ import click
 
 from confsync.cli.options import given, global_options
 
+_MOST = 20  # targets that are named one by one
+
 _COLOURS = {
     "ok": "green",
     "stale": "yellow",
@@ -53,7 +55,9 @@ def status(context: click.Context) -> int:
     agrees = all(one.agrees for one in found) and not drift and not invalid
     if options.as_json:
         print_json({
-            "in_agreement": agrees, "daemon": daemon, "drifted": drift, "config_error": invalid,
+            "in_agreement": agrees, "daemon": daemon, "drifted": [one.target for one in drift if one.problem is None],
+            "unreadable": {one.target: one.problem for one in drift if one.problem is not None},
+            "config_error": invalid,
             "syncs": [
                 {"sync": s.record.name, "state": s.record.state.value, "since": s.record.since,
                  "detail": s.record.detail, "targets": s.targets, "reloads_owed": len(s.owed), "removed": s.removed}
@@ -66,8 +70,14 @@ def status(context: click.Context) -> int:
         name, _, rest = printable_lines(describe(one, now)).partition(" ")
         state, space, more = rest.partition(" ")
         click.echo(f"{name}  {click.style(state, fg=_COLOURS.get(one.record.state.value, ''))}{space}{more}")
-    for target in drift:
-        click.echo(f"{click.style('drift', fg='magenta')}  {path_of(target)} was changed by someone else")
+    for one_drift in drift[:_MOST]:
+        if one_drift.problem is None:
+            told = f"{path_of(one_drift.target)} was changed by someone else"
+            click.echo(f"{click.style('drift', fg='magenta')}  {told}")
+        else:
+            click.echo(f"{click.style('unknown', fg='yellow')}  {printable_lines(one_drift.problem)}")
+    if len(drift) > _MOST:
+        click.echo(f"       … and {len(drift) - _MOST} more; see them all with --output json")
     if invalid:
         complain(f"the daemon keeps its old configuration; the new one is invalid: {invalid}")
     click.echo(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from confsync.digest import Hasher
-from confsync.errors import SinkError
+from confsync.errors import ConfigError, SinkError
 from confsync.ledger.ledger import Ledger
 from confsync.ledger.records import OwedReload, State, SyncRecord
 from confsync.reconcile.core import Core
@@ -75,18 +75,30 @@ def status_lines(core: Core) -> Iterator[str]:
         yield f"source {name} {source.describe()}"
 
 
-def drifted(ledger: Ledger, sinks: Sinks) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A target that is not, or may not be, as it was written.
+
+    Attributes:
+        problem: why it cannot be looked at, or None where it was looked at and differs.
+    """
+
+    target: str
+    problem: str | None = None
+
+
+def drifted(ledger: Ledger, sinks: Sinks) -> list[Drift]:
     """The targets whose content or attributes are not what was written, looked at now."""
     hasher = Hasher(ledger.key)
-    found: list[str] = []
+    found: list[Drift] = []
     for record in ledger.targets().values():
         spec = spec_from_json(record.id, record.spec)
         try:
             actual = sinks.of(spec).observe(spec)
-        except SinkError:
-            found.append(record.id)
+        except (SinkError, ConfigError) as exc:
+            found.append(Drift(record.id, str(exc)))
             continue
         digest = hasher.content(actual.content) if actual.content is not None else None
         if record.digest is not None and (digest != record.digest or not actual.has(record.attributes)):
-            found.append(record.id)
+            found.append(Drift(record.id))
     return found
