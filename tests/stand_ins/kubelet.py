@@ -72,10 +72,14 @@ class Pod:
         assert found, f"there is no container {name}"
         return found[0]
 
-    def command(self, name: str) -> list[str]:
-        """What runs in a container, with its environment and nothing of ours but where programs are."""
+    def command(self, name: str, *instead: str) -> list[str]:
+        """What runs in a container, with its environment and nothing of ours but where programs are.
+
+        Args:
+            instead: what to run there instead, as `kubectl exec` does.
+        """
         container = self.container(name)
-        argv = [*container.get("command", _IMAGES[container["image"]]), *container.get("args", ())]
+        argv = instead or [*container.get("command", _IMAGES[container["image"]]), *container.get("args", ())]
         path = f"{Path(sys.executable).parent}:{os.defpath}"
         environment = [f"PATH={path}", "HOME=/nowhere", *map(self._variable, container.get("env", ()))]
         return ["/usr/bin/env", "-i", *environment, *(self._as_here(one, container) for one in argv)]
