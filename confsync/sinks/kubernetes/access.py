@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from confsync.sinks.kubernetes.cluster import Cluster
-from confsync.sinks.kubernetes.failures import Asked, Conflict, NotFound, Unreachable
+from confsync.sinks.kubernetes.failures import ApiFailure, Asked, Conflict, NotFound, Refused, Unreachable
 from confsync.sinks.kubernetes.manifest import FIELD_MANAGER, Json
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.resources import Resource
@@ -78,8 +78,7 @@ class Access:
             force: whether to take fields that others keep.
 
         Raises:
-            ApiFailure: it was not done. A Conflict with causes: others keep those fields; without: another object is
-                there, or none.
+            ApiFailure: it was not done; see `is_precondition`. A Conflict with causes: others keep those fields.
         """
         precondition = {"uid": before.uid} if before is not None else {"resourceVersion": _NEVER}
         name = thing["metadata"]["name"]
@@ -118,6 +117,8 @@ class Access:
             raise Unreachable(asked, str(exc)) from None
 
 
-def is_precondition(failure: Exception) -> bool:
-    """Whether another object is there than was seen."""
+def is_precondition(failure: ApiFailure) -> bool:
+    """Whether another object is there than was seen, or none."""
+    if isinstance(failure, Refused):
+        return any(cause.field == "metadata.uid" for cause in failure.causes)
     return isinstance(failure, Conflict) and not failure.causes

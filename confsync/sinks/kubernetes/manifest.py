@@ -40,6 +40,9 @@ CHECKSUM = f"{PREFIX}checksum"
 BASE_NAME = f"{PREFIX}base-name"
 CLAIMED_BY = f"{PREFIX}claimed-by"
 
+NOBODY = "nobody"
+"""Who keeps what no field manager does; no manager of this name is told from it, which does no harm."""
+
 DIGITS = 10
 """How many hexadecimal digits tell the name of an immutable object from its base name."""
 
@@ -176,12 +179,12 @@ def owned_keys(found: KubeObject) -> frozenset[str]:
 
 
 def foreign_keys(found: KubeObject) -> dict[str, str]:
-    """The keys that are not ours alone -> who else keeps them: field managers, or nobody."""
+    """The keys that are not ours alone -> who else keeps them: field managers, or NOBODY."""
     foreign = {}
     for key in sorted(found.data):
         others = keepers(found, Fields(keys=frozenset({key})))
         if others or key not in owned_keys(found):
-            foreign[key] = ", ".join(others) or "nobody"
+            foreign[key] = ", ".join(others) or NOBODY
     return foreign
 
 
@@ -289,7 +292,7 @@ def _managers(found: KubeObject, wanted: Iterable[str], spec: KubernetesTarget) 
         frozenset(spec.labels) & found.labels.keys() - ours.labels,
         frozenset(spec.annotations) & found.annotations.keys() - ours.annotations,
     )
-    return (keepers(found, lost) or ["nobody"]) if lost != _NONE else [FIELD_MANAGER]
+    return (keepers(found, lost) or [NOBODY]) if lost != _NONE else [FIELD_MANAGER]
 
 
 def _shown(manager: Manager) -> str:

@@ -15,8 +15,8 @@ from typing import ClassVar
 from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
 from confsync.errors import SinkError, TargetTaken
 from confsync.sinks.base import Actual, Desired, Sink, TargetSpec
-from confsync.sinks.kubernetes import claims, limits, manifest, private_files
-from confsync.sinks.kubernetes.access import Access, is_precondition
+from confsync.sinks.kubernetes import claims, limits, manifest, private_files, removal
+from confsync.sinks.kubernetes.access import Access
 from confsync.sinks.kubernetes.cluster import Cluster
 from confsync.sinks.kubernetes.failures import ApiFailure, sink_error
 from confsync.sinks.kubernetes.manifest import Marks, Origin
@@ -110,34 +110,18 @@ class KubernetesSink(Sink):
         placed = self._spec(spec)
         target = name_of(placed)
         found = self._find(placed)
-        uid, resource_version = self._seen.pop(target, ("", ""))
-        if found is None:
-            return
-        try:
-            if manifest.foreign_keys(found):
-                self._withdraw(placed, found)
-            else:
-                self._access(placed).delete(
-                    found.name, uid or found.uid, resource_version or found.resource_version
-                )
-        except ApiFailure as failure:
-            if is_precondition(failure):
-                raise SinkError(
-                    target, "not removed: somebody changed it meanwhile", hint="it is looked at again"
-                ) from failure
-            raise sink_error(target, failure, "cannot be removed") from failure
+        seen = self._seen.pop(target, None)
+        if found is not None:
+            now = (found.uid, found.resource_version)
+            removal.remove(self._access(placed), placed, found, seen or now)
         self._rivals.forget(target)
 
     def release(self, spec: TargetSpec) -> None:
         """Withdraw our fields; with `deletion: retain` leave them."""
         placed = self._spec(spec)
         found = None if placed.deletion == "retain" else self._find(placed)
-        if found is None or manifest.OURS not in found.owners:
-            return
-        try:
-            self._withdraw(placed, found)
-        except ApiFailure as failure:
-            raise sink_error(name_of(placed), failure, "what is ours of it cannot be withdrawn") from failure
+        if found is not None and manifest.OURS in found.owners:
+            removal.withdraw(self._access(placed), placed, found)
         self._rivals.forget(name_of(placed))
 
     def sweep(self, specs: Iterable[TargetSpec]) -> None:  # noqa: ARG002 - in the cluster nothing is left behind
@@ -172,10 +156,7 @@ class KubernetesSink(Sink):
     def _check_fixed(self, spec: Spec, wanted: Mapping[str, str], actual: Actual, *, same: bool) -> None:
         """Whether what is there can become what is wanted at all."""
         target, found = name_of(spec), actual.attributes
-        delete = (
-            f"delete it (kubectl -n {spec.namespace} delete {self.resource.plural} {spec.name}) and confsync"
-            " makes it anew, or choose another name"
-        )
+        delete = f"delete it ({removal.deleting(spec)}) and confsync makes it anew, or choose another name"
         if found.get("type") != wanted.get("type"):
             kind = printable(found.get("type", ""))
             raise SinkError(
@@ -235,9 +216,6 @@ class KubernetesSink(Sink):
         note = manifest.claim(before, self.resource, claims.text_of(sync, now))
         with suppress(ApiFailure):
             self._access(spec).apply(note, before=before, manager=_CLAIMANT, force=True)
-
-    def _withdraw(self, spec: Spec, found: KubeObject) -> None:
-        self._access(spec).apply(manifest.withdrawn(found, self.resource), before=found)
 
 
 class KubernetesSecretSink(KubernetesSink):

@@ -134,12 +134,12 @@ def _look(order: Order) -> KubeObject | None:
 
 
 def _refused(order: Order, failure: ApiFailure) -> SinkError:
-    if not isinstance(failure, Conflict):
-        return sink_error(order.target, failure, "cannot be written")
     if is_precondition(failure):
         order.access.cache.forget(order.manifest["metadata"]["name"])  # what is known of it is not so
-        what = "changed it, or made it anew," if order.before is not None else "made it"
+        what = "deleted it, or made it anew," if order.before is not None else "made it"
         return SinkError(order.target, f"somebody {what} meanwhile", hint="it is looked at again")
+    if not isinstance(failure, Conflict):
+        return sink_error(order.target, failure, "cannot be written")
     fields = "; ".join(f"{cause.field} is kept by {cause.manager or 'others'}" for cause in failure.causes)
     return SinkError(
         order.target,
