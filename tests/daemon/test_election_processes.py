@@ -1,0 +1,151 @@
+"""Elections among processes that are killed, stopped and told to end; each writes into one file while it leads."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
+
+from confsync.testing.waiting import eventually
+
+__all__ = ["api_server", "cluster"]
+
+PROGRAM = Path(__file__).with_name("election_process.py")
+SHORT = {"duration": "2s", "renew": "1500ms", "retry": "100ms"}
+
+
+class Process:
+    """One replica."""
+
+    def __init__(self, name: str, cluster: Cluster, shared: Path, options: dict[str, str]) -> None:
+        self.name = name
+        self.words: list[str] = []
+        self._shared = shared
+        self._process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), name, str(cluster.kubeconfig), cluster.namespace,
+             str(shared), json.dumps(options)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self.words.append(line.strip())
+
+    def wait(self, word: str, times: int = 1) -> None:
+        eventually(lambda: self.words.count(word) >= times, 15)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def writes(self) -> bool:
+        """Whether it was the last to write."""
+        return written(self._shared)[-1:] == [self.name]
+
+    def end(self) -> int:
+        if self._process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self._process.kill()
+        status = self._process.wait(5)
+        self._reader.join(5)
+        return status
+
+    def wait_end(self) -> int:
+        return self._process.wait(10)
+
+
+def written(shared: Path) -> list[str]:
+    """Who wrote, in the order in which they took turns."""
+    return [name for name, _ in groupby(shared.read_text().split())]
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    file = tmp_path / "shared"
+    file.touch()
+    return file
+
+
+Pair = Callable[[dict[str, str]], tuple[Process, Process]]
+
+
+@pytest.fixture
+def pair(cluster: Cluster, shared: Path) -> Iterator[Pair]:
+    """Start a leader and a standby that knows of it."""
+    processes: list[Process] = []
+
+    def pair(options: dict[str, str]) -> tuple[Process, Process]:
+        processes.extend(Process(name, cluster, shared, options) for name in ("a", "b"))
+        eventually(lambda: any("gained" in one.words for one in processes), 15)
+        leader = next(one for one in processes if "gained" in one.words)
+        standby = next(one for one in processes if one is not leader)
+        standby.wait(f"sees {leader.name}")
+        eventually(leader.writes)
+        return leader, standby
+
+    yield pair
+    for process in processes:
+        process.end()
+
+
+def test_a_leader_that_is_killed_is_followed_when_its_lease_has_expired(pair, shared):
+    leader, standby = pair(SHORT)
+    leader.signal(signal.SIGKILL)
+    killed = monotonic()
+    leader.wait_end()
+
+    standby.wait("gained")
+
+    assert (
+        1 < monotonic() - killed < 8
+    )  # it was renewed a tenth of a second before, or on a busy machine some more
+    eventually(standby.writes)
+    assert written(shared) == [leader.name, standby.name]
+
+
+def test_a_leader_that_was_stopped_does_not_write_when_it_wakes_up(pair, shared):
+    leader, standby = pair(SHORT)
+    leader.signal(signal.SIGSTOP)
+    standby.wait("gained")
+    eventually(standby.writes)
+    before = _lines(shared, leader)
+
+    leader.signal(signal.SIGCONT)
+    leader.wait("lost")
+    leader.wait(f"sees {standby.name}")
+
+    # Not even once, unless it was stopped between asking and writing.
+    assert _lines(shared, leader) - before <= 1
+    eventually(standby.writes)
+    assert standby.words.count("lost") == 0
+
+
+def _lines(shared: Path, process: Process) -> int:
+    return shared.read_text().split().count(process.name)
+
+
+def test_a_leader_that_is_told_to_end_hands_over_at_once(pair, shared):
+    leader, standby = pair({"duration": "15s", "renew": "10s", "retry": "5s"})
+    leader.signal(signal.SIGTERM)
+    told = monotonic()
+
+    standby.wait("gained")
+
+    assert (
+        monotonic() - told < 2
+    )  # where a look would be due after five seconds, and the lease expires after 15
+    assert leader.wait_end() == 0
+    eventually(standby.writes)
+    assert written(shared) == [leader.name, standby.name]
