@@ -19,7 +19,8 @@ _LONGEST_PAUSE_AFTER_END = 1.0
 """Seconds to wait at most where the server is well, but ends every watch early."""
 
 _TOLD_AFTER = 2  # failures in a row: a server that is restarted is back by then
-_JOIN = 0.9
+_JOIN = 0.5
+"""Seconds to wait for a thread that was stopped; what blocks it for longer is not worth waiting for."""
 _BREAKS_OFF = "breaks off"
 
 

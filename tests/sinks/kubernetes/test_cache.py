@@ -271,8 +271,7 @@ class TestFailures:
         [
             '{"items": 1, "metadata": {"resourceVersion": "1"}}',
             '{"items": [{"metadata": {}}], "metadata": {"resourceVersion": "1"}}',
-            '{"items": [{"metadata": {"name": "a", "uid": "u"}, "data": {"a": "hunter2!"}}],'
-            ' "metadata": {"resourceVersion": "1"}}',
+            '{"items": [{"metadata": {"name": "a", "uid": "u"}, "data": {"a": "hunter2!"}}], "metadata": {}}',
             '{"items": [], "metadata": {}}',
             '{"items": []}',
             '{"kind": "Secret"}',
