@@ -1,7 +1,8 @@
-"""A Vault and a workspace that reads it."""
+"""A Vault and a workspace that reads it; a cluster and a workspace that writes to it."""
 
 from __future__ import annotations
 
+from stand_ins.clustered import api_server, cluster, clustered
 from stand_ins.vaulted import vault, vault_server, vaulted
 
-__all__ = ["vault", "vault_server", "vaulted"]
+__all__ = ["api_server", "cluster", "clustered", "vault", "vault_server", "vaulted"]
