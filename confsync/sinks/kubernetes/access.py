@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from confsync.sinks.kubernetes.cluster import Cluster
 from confsync.sinks.kubernetes.failures import ApiFailure, Asked, Conflict, NotFound, Refused, Unreachable
-from confsync.sinks.kubernetes.manifest import FIELD_MANAGER, Json
+from confsync.sinks.kubernetes.manifest import FIELD_MANAGER, Json, encoded
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.resources import Resource
 
@@ -89,7 +89,7 @@ class Access:
             self._namespace,
             name,
             query=query | ({"dryRun": "All"} if dry_run else {}),
-            body={**thing, "metadata": {**thing["metadata"], **precondition}},
+            body=encoded({**thing, "metadata": {**thing["metadata"], **precondition}}),
             content_type=_APPLY,
         )
         now = self._parse(answer, name, "patch")

@@ -82,7 +82,9 @@ def _of_metadata(spec: KubernetesTarget) -> Iterator[str]:
                 f"label {printable(name)}: {_shown(value)} cannot be a label's value: up to 63 letters, digits,"
                 " -, _ and ., with a letter or digit first and last"
             )
-    for name in spec.annotations:
+    for name, value in spec.annotations.items():
+        if not _is_text(value):
+            yield f"annotation {printable(name)}: its value is no text that could be sent"
         if name.startswith(PREFIX):
             yield f"annotation {printable(name)} is confsync's own: drop it from `annotations`"
         if not _is_qualified(name.lower()):
@@ -150,6 +152,15 @@ def _is_qualified(name: str) -> bool:
 
 def _fits(pattern: re.Pattern[str], text: str, longest: int) -> bool:
     return len(text) <= longest and pattern.fullmatch(text) is not None
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text is free of halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(name: object) -> str:

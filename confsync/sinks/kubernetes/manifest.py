@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
@@ -48,6 +49,7 @@ DIGITS = 10
 
 _NONE = Fields()
 _SALT = re.compile(r"[0-9a-f]{32}")
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SHORT_TYPES = {
     name: f"kubernetes.io/{name}" for name in ("tls", "dockerconfigjson", "basic-auth", "ssh-auth")
 }
@@ -122,6 +124,16 @@ def desired_object(
     if spec.immutable:
         thing["immutable"] = True
     return thing | _data(resource_of(spec), content)
+
+
+def encoded(thing: Json) -> bytes:
+    """As it is sent to be applied: JSON that is YAML as well, since the server reads it as YAML.
+
+    YAML 1.1 has no pairs of surrogates for one character, forbids control characters, and takes some for line breaks
+    (libyaml, from which sigs.k8s.io/yaml descends); JSON has no such rules, and Python's escapes break them.
+    """
+    text = json.dumps(thing, separators=(",", ":"), ensure_ascii=False)
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def claim(found: KubeObject, resource: Resource, text: str) -> Json:

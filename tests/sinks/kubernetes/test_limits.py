@@ -45,6 +45,7 @@ def refusal(spec: KubernetesTarget, content: dict[str, bytes]) -> str:
         ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, "is set by confsync itself"),
         ({"annotations": {"a b": "x"}}, "'a b' cannot be an annotation's name"),
         ({"annotations": {"confsync.dev/sync": "x"}}, "confsync.dev/sync is confsync's own"),
+        ({"annotations": {"a": "\ud800"}}, "annotation a: its value is no text"),
         ({"annotations": {"a": "x" * 262144}}, "262145 bytes; 262144 is the most"),
     ],
 )  # fmt: skip

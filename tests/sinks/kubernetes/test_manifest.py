@@ -1,8 +1,10 @@
 """What is applied is what is read back; whose it is; what is put back, and what is left when we withdraw."""
 
+import json
 import re
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stand_ins.kubernetes.fixtures import Cluster
@@ -221,6 +223,18 @@ def test_a_key_that_the_same_name_set_without_applying_is_not_ours(cluster: Clus
 
     assert manifest.content_of(found) == {}
     assert manifest.attributes_of(found, target, ["a"])["managed by"] == "confsync (without applying)"
+
+
+@given(
+    st.text()
+    | st.text(alphabet='"\\\x7f\x80\x85\x9f\xa0\u2028\u2029\ud7ff\ufeff\ufffd\ufffe\uffff🎉\U0010ffff\t\n\0')
+)
+def test_what_is_sent_is_the_same_as_json_and_as_yaml(text: str) -> None:
+    thing = {"data": {"key": text}, "metadata": {"annotations": {"note": text + "x"}}}
+    sent = manifest.encoded(thing)
+
+    assert json.loads(sent) == thing
+    assert yaml.load(sent, yaml.CSafeLoader) == thing
 
 
 @given(CONTENTS, CONTENTS)
