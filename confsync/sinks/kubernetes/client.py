@@ -27,7 +27,7 @@ from confsync import __version__
 from confsync.clock import Clock, SystemClock
 from confsync.config.kubernetes import Cluster
 from confsync.errors import ConfigError
-from confsync.sinks.kubernetes.connections import Connections, Exchange, lost
+from confsync.sinks.kubernetes.connections import Connections, Exchange
 from confsync.sinks.kubernetes.credentials import Credentials
 from confsync.sinks.kubernetes.failures import (
     ApiFailure,
@@ -36,6 +36,7 @@ from confsync.sinks.kubernetes.failures import (
     Unauthorized,
     Unreachable,
 )
+from confsync.sinks.kubernetes.losses import lost
 from confsync.sinks.kubernetes.rate import TokenBucket
 from confsync.sinks.kubernetes.resources import Resource
 from confsync.sinks.kubernetes.retries import TRIES, Retries
@@ -223,14 +224,19 @@ class Client:
         return Answer(response.status, parsed)
 
     def _answered(self, asked: Asked, exchange: Exchange) -> tuple[Connections, BaseHTTPResponse]:
-        """An answer of whatever status; where that is 401, the one to newly read credentials."""
+        """An answer of whatever status; where the credentials are no good, the one to newly read ones."""
         connections = self._logged_in(asked)
-        response = self._sent(asked, connections, exchange)
-        if response.status == 401 and self._renew(asked, connections):
-            response.close()
-            connections = self._logged_in(asked)
+        try:
             response = self._sent(asked, connections, exchange)
-        return connections, response
+        except Unreachable as failure:  # certificates in temporary files go when somebody tidies up
+            if not failure.files_gone or not self._renew(asked, connections):
+                raise
+        else:
+            if response.status != 401 or not self._renew(asked, connections):
+                return connections, response
+            response.close()
+        connections = self._logged_in(asked)
+        return connections, self._sent(asked, connections, exchange)
 
     def _sent(self, asked: Asked, connections: Connections, exchange: Exchange) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError

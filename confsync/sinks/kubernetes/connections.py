@@ -1,4 +1,4 @@
-"""The connections to one API server, and what it means when one is lost.
+"""The connections to one API server.
 
 The library builds the pool: TLS, client certificates, proxies. Here each socket is known, so that those who wait for
 an answer can be told to stop.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from confsync.sinks.kubernetes.failures import Asked, Unreachable
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -24,32 +21,6 @@ if TYPE_CHECKING:
 
 _CONNECT = 10.0
 """Seconds to wait for a connection at most: a server that is there accepts in one."""
-
-_CERTIFICATE = {
-    9: "its certificate is not valid yet; compare the clocks",
-    10: "its certificate has expired",
-    18: "its certificate is signed by itself, and is not the one the kubeconfig trusts",
-    19: "its certificate comes from an authority that is not trusted",
-    20: "its certificate comes from an authority that is not trusted",
-    21: "its certificate comes from an authority that is not trusted",
-    62: "its certificate is for another host name",
-    64: "its certificate is for another address",
-}
-"""OpenSSL's X509_V_ERR_* -> what is wrong with the server's certificate."""
-_AUTHORITY = "give the cluster's certificate-authority in the kubeconfig"
-_ADVICE = {
-    18: _AUTHORITY,
-    19: _AUTHORITY,
-    20: _AUTHORITY,
-    21: _AUTHORITY,
-    62: "use a name the certificate has, or set tls-server-name in the kubeconfig",
-    64: "use an address the certificate has, or set tls-server-name in the kubeconfig",
-}
-_OURS_REFUSED = (
-    "ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "CERTIFICATE_REQUIRED", "ALERT_CERTIFICATE_EXPIRED",
-    "ALERT_CERTIFICATE_UNKNOWN", "HANDSHAKE_FAILURE",
-)  # fmt: skip
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -137,75 +108,6 @@ def _remembering(pool: Any, remember: Any) -> Any:
         ConnectionCls = Connection
 
     return Pool
-
-
-def lost(asked: Asked, address: str, error: Exception) -> Unreachable:
-    """The failure it means where `error` came instead of an answer."""
-    why, hint, sent, passing = _meaning(error)
-    failure = Unreachable(asked, f"{address}: {why}", hint=hint)
-    failure.sent, failure.passing = sent, passing
-    return failure
-
-
-def _meaning(error: Exception) -> tuple[str, str | None, bool, bool]:
-    """Why, what to do, whether the request may have been sent, and whether it may be over in a moment."""
-    from urllib3 import exceptions as urllib3
-
-    below = list(_beneath(error))
-    for one in below:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            code = one.verify_code
-            why = _CERTIFICATE.get(code, "its certificate cannot be verified")
-            return why, _ADVICE.get(code), False, False
-        if isinstance(one, ssl.SSLError):
-            return _tls(one)
-    if isinstance(error, urllib3.ProxyError):
-        return f"the proxy does not let us through: {_system(below)}", None, False, True
-    if isinstance(error, urllib3.NameResolutionError):
-        return "there is no such host", None, False, True
-    if isinstance(error, urllib3.NewConnectionError):
-        return f"no connection: {_system(below)}", None, False, True
-    if isinstance(error, urllib3.ConnectTimeoutError):
-        return "no connection: it does not answer", None, False, True
-    if isinstance(error, urllib3.ReadTimeoutError):
-        return "no answer in time", None, True, True
-    if isinstance(error, (urllib3.IncompleteRead, urllib3.ProtocolError)):
-        return f"half an answer, or none: {_system(below)}", None, True, True
-    return f"no answer: {type(error).__name__}", None, True, True
-
-
-def _tls(error: ssl.SSLError) -> tuple[str, str | None, bool, bool]:
-    reason = error.reason or ""
-    if any(word in reason for word in _NOT_TLS):
-        hint = "its address should begin with http://, or the port is another's"
-        return "it does not speak TLS", hint, False, False
-    if any(word in reason for word in _OURS_REFUSED):
-        return "it refuses our client certificate, or the want of one", None, True, False
-    if "EOF" in reason or isinstance(error, ssl.SSLEOFError):
-        return "the connection was lost", None, True, True
-    return f"TLS fails ({reason.lower().replace('_', ' ') or type(error).__name__})", None, True, False
-
-
-def _system(errors: list[BaseException]) -> str:
-    """What the operating system says of it."""
-    for one in errors:
-        if isinstance(one, OSError) and one.strerror:
-            return one.strerror.lower()
-    return "the connection was lost"
-
-
-def _beneath(error: BaseException) -> Iterator[BaseException]:
-    """The error, those it came from, and those it holds."""
-    pending: list[BaseException] = [error]
-    seen: set[int] = set()
-    while pending:
-        one = pending.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        within = [arg for arg in one.args if isinstance(arg, BaseException)]
-        pending += within + [cause for cause in (one.__cause__, one.__context__) if cause is not None]
 
 
 def _without_credentials(url: str) -> str:

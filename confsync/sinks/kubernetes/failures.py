@@ -10,8 +10,8 @@
     ├── Gone                         410: the past a list or a watch asked for is forgotten
     └── Refused                      422, 400, 413 and the rest: the same request will be refused again
 
-What a server's answer means, and which of its words are shown, is decided in `statuses`; what a lost connection
-means, in `connections`.
+What a server's answer means, and which of its words are shown, is decided in `statuses`; what it means where none
+came, in `losses`.
 """
 
 from __future__ import annotations
@@ -107,10 +107,12 @@ class Unreachable(ApiFailure):
     Attributes:
         sent: whether the server may have had the request, and may have carried it out.
         passing: whether it may be over in a moment; a certificate nobody vouches for is not.
+        files_gone: whether it is for want of a certificate or key that was there when the credentials were read.
     """
 
     sent: bool = True
     passing: bool = True
+    files_gone: bool = False
 
 
 class Unauthorized(ApiFailure):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from confsync.sinks.kubernetes.connections import lost
 from confsync.sinks.kubernetes.failures import Asked, Unreachable
+from confsync.sinks.kubernetes.losses import lost
 from confsync.sinks.kubernetes.statuses import of_answer
 
 if TYPE_CHECKING:
