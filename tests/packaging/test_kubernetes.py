@@ -490,3 +490,55 @@ def relative(shown: Manifest) -> Manifest:
             if field in shown
         },
     }
+
+
+# packaging/README.md
+
+
+def in_readme(kustomize: Kustomize) -> dict[str, list[Manifest]]:
+    """The kustomizations the page shows, by the directory it puts them in, with local paths for remote ones."""
+    page = (MANIFESTS.parent / "README.md").read_text("utf-8")
+    shown = re.findall(
+        r"^```yaml\n# ([a-z/]*)kustomization\.yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    found: dict[str, list[Manifest]] = {}
+    for directory, text in shown:
+        up = "../" * (2 if directory else 1)
+        local = re.sub(
+            r"https://git\.example\.com/confsync//packaging/kubernetes/(\S+)\?ref=main", rf"{up}\1", text
+        )
+        assert "https:" not in local, "it names something else of the project than a base"
+        found.setdefault(directory, []).append(yaml.safe_load(local))
+    return found
+
+
+def test_the_overlays_of_the_page_render(kustomize: Kustomize) -> None:
+    shown = in_readme(kustomize)
+    central, sidecar = shown[""]
+    (shop,) = shown["shop/"]
+    (kustomize.root / "page/shop").mkdir(parents=True)
+    (kustomize.root / "page/shop/kustomization.yaml").write_text(yaml.safe_dump(shop))
+    files = {"confsync.yaml": "", "shop.ini.j2": ""}
+    manifests = kustomize.overlay("page", central, **files)
+    assert {one["metadata"]["namespace"] for one in of_kind(manifests, "Role")} == {"confsync", "shop"}
+    assert named(manifests, "ConfigMap", "confsync-config")["data"] == files
+
+    example = kustomize.root / "examples/nginx-signal"
+    copied = {
+        name: (example / name).read_text() for name in ("deployment.yaml", "confsync.yaml", "nginx.conf.j2")
+    }
+    manifests = kustomize.overlay("beside", sidecar, **copied)
+    assert of_kind(manifests, "Deployment")[0]["spec"]["template"]["spec"]["shareProcessNamespace"] is True
+
+
+def test_the_page_tells_which_verbs_each_role_gives() -> None:
+    page = (MANIFESTS.parent / "README.md").read_text("utf-8")
+    for part in ("secrets", "restarts"):
+        role = next(
+            yaml.safe_load_all((MANIFESTS / f"central/target-namespace/{part}/role.yaml").read_text("utf-8"))
+        )
+        row = next(line for line in page.splitlines() if line.startswith(f"| `target-namespace/{part}`"))
+        told = re.findall(
+            r"\b(get|list|watch|create|patch|update|delete)\b", row.split("|")[3].partition(" of ")[0]
+        )
+        assert told == role["rules"][0]["verbs"]

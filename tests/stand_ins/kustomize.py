@@ -45,7 +45,7 @@ class Kustomize:
     def overlay(self, name: str, kustomization: Manifest, **files: str) -> list[Manifest]:
         """What an overlay in a directory of its own beside the others renders to."""
         directory = self.root / name
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         for file, text in files.items():
             (directory / file).write_text(text)
