@@ -6,6 +6,7 @@ The protocol: https://kubernetes.io/docs/reference/access-authn-authz/authentica
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,6 +77,7 @@ def _info(plugin: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, An
 def _output(
     arguments: list[str], directory: Path, environ: Mapping[str, str], timeout: float, install: object
 ) -> bytes:
+    name = arguments[0]
     try:
         process = subprocess.Popen(
             arguments,
@@ -89,17 +91,17 @@ def _output(
     except OSError as exc:
         hint = printable(str(install))[:_LONGEST] if install else None
         why = (exc.strerror or type(exc).__name__).lower()
-        raise ConfigError(f"its exec plugin {arguments[0]!r} cannot be run: {why}", hint=hint) from exc
-    try:
-        output, complaint = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise ConfigError(
-            f"its exec plugin {arguments[0]!r} did not answer within {timeout:g} s and was killed"
-        ) from None
+        raise ConfigError(f"its exec plugin {name!r} cannot be run: {why}", hint=hint) from exc
+    with process:
+        try:
+            output, complaint = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            late = f"its exec plugin {name!r} did not answer within {timeout:g} s and was killed"
+            raise ConfigError(late) from None
     if process.returncode != 0:
         lines = complaint.decode(errors="replace").strip().splitlines()
         why = f": {printable(lines[-1])[:_LONGEST]}" if lines else ""
-        raise ConfigError(f"its exec plugin {arguments[0]!r} failed with status {process.returncode}{why}")
+        raise ConfigError(f"its exec plugin {name!r} failed with status {process.returncode}{why}")
     return output

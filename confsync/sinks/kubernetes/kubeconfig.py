@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 _FILES = ("client-certificate", "client-key", "tokenFile")
+_TEXTS = (*_FILES, "token", "username", "password", "client-certificate-data", "client-key-data")
 _PROVIDERS = ("gcp", "oidc")
 
 
@@ -203,6 +204,9 @@ def _check_user(path: Path, name: str, user: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"{path}: the user {name!r} acts as somebody else (`as`), which confsync does not do"
         )
+    for key in _TEXTS:
+        if not isinstance(user.get(key) or "", str):
+            raise ConfigError(f"{path}: the {key} of user {name!r} is no text", hint="put it in quotes")
     provider = user.get("auth-provider")
     kind = provider.get("name") if isinstance(provider, dict) else None
     if provider and kind not in _PROVIDERS:
