@@ -21,7 +21,7 @@ import pytest
 from confsync.testing.etcd import find_etcd
 
 PATIENCE = 45.0  # seconds: a source that was down is asked again within half a minute
-LOOKS = ("cat ", "grep ", "ls ", "stat ", "confsync status", "confsync explain")
+LOOKS = ("cat ", "grep ", "ls ", "stat ", "kubectl get ", "confsync status", "confsync explain")
 """Commands that only look: until they show what the page shows, a reader may have to look again."""
 _NOT_OURS = ("ETCD", "CONFSYNC_", "VAULT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -124,9 +124,12 @@ def follow(shell: Shell, blocks: Iterable[Block], home: Path) -> None:
 
 
 def essential(text: str, home: str) -> str:
-    """`text` without what differs each time it is printed: places, times, durations, process ids, users."""
+    """`text` without what differs each time it is printed: places, times, ids, users, what is drawn at random."""
     text = text.replace(home, "HOME")
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r"(uid: |resourceVersion: )\S+", r"\1ID", text)
+    text = re.sub(r"\b([0-9a-f]{32}\.)?[0-9a-f]{64}\b", "CHECKSUM", text)
+    text = re.sub(r" {2,}\d+[smh](\d+[sm])?$", "  AGE", text, flags=re.MULTILINE)
     text = re.sub(r"\b(for )[\d.]+m?s(\d+s)?", r"\1A WHILE", text)
     text = re.sub(r"(process )\d+", r"\1ID", text)
     return re.sub(r"\((0\d{3}) \S+:\S+\)", r"(\1 WHO)", text)
