@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +25,12 @@ from confsync.errors import ConfsyncError, LedgerError, NotLeading
 from confsync.ledger.ledger import Ledger
 from confsync.reconcile.apply import Outcome
 from confsync.reconcile.assess import Assessment
-from confsync.reconcile.controller import WORKERS, Controller, work
+from confsync.reconcile.controller import Controller
 from confsync.reconcile.core import Core
 from confsync.reconcile.queue import WorkQueue
+from confsync.reconcile.rollouts import cluster_of
 from confsync.reconcile.status import status_lines
+from confsync.reconcile.workers import Workers
 from confsync.source.changes import Event
 from confsync.text import plural
 from confsync.units import format_duration
@@ -76,8 +78,8 @@ class Daemon:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock or SystemClock()
-        self._queue = WorkQueue(self._clock)
-        self._reloads = WorkQueue(self._clock)
+        self._queue = WorkQueue(self._clock, self._lane_of)
+        self._reloads = WorkQueue(self._clock, cluster_of)
         self._cancelled = threading.Event()
         self._files = FileWatch(self._on_path, self._on_tree)
         self._timers = Timers(self._on_timer)
@@ -106,16 +108,8 @@ class Daemon:
         Returns:
             0 after an orderly end, 1 when work had to be abandoned.
         """
-        workers = [
-            threading.Thread(target=work, args=(self._queue, self._handle), name=f"worker-{i}", daemon=True)
-            for i in range(WORKERS)
-        ]
-        reloaders = [
-            threading.Thread(
-                target=work, args=(self._reloads, self._handle_reload), name=f"reloader-{i}", daemon=True
-            )
-            for i in range(WORKERS)
-        ]
+        workers = Workers(self._queue, self._handle, "worker")
+        reloaders = Workers(self._reloads, self._handle_reload, "reloader")
         if self._health is not None:
             self._health.start()
         self._controller.reconciler.sweep()
@@ -124,8 +118,8 @@ class Daemon:
         self._begin()
         with _ledger_may_fail():  # this configuration is valid, whatever was said of one before
             self._ledger.put_flag("config-error", None)
-        for worker in (*workers, *reloaders):
-            worker.start()
+        workers.start()
+        reloaders.start()
         if self._election is not None:
             self._election.start()
         log.info(
@@ -140,9 +134,7 @@ class Daemon:
                 self._queue.add(DUMP)
         return self._end(signals, workers, reloaders)
 
-    def _end(
-        self, signals: Signals, workers: Sequence[threading.Thread], reloaders: Sequence[threading.Thread]
-    ) -> int:
+    def _end(self, signals: Signals, workers: Workers, reloaders: Workers) -> int:
         log.info(
             "stopping; work under way is finished first",
             extra={"deadline": format_duration(self._settings.deadline)},
@@ -158,8 +150,8 @@ class Daemon:
         orderly = orderly and self._drained(signals, reloaders, deadline)
         self._cancelled.set()
         patience = self._clock.monotonic() + _ABANDON
-        for worker in (*workers, *reloaders):
-            worker.join(timeout=max(0.0, patience - self._clock.monotonic()))
+        for some in (workers, reloaders):
+            some.join(patience, self._clock)
         self._files.stop()
         with _ledger_may_fail():
             self._keep_counts()
@@ -176,9 +168,9 @@ class Daemon:
         log.info("stopped")
         return 0
 
-    def _drained(self, signals: Signals, workers: Sequence[threading.Thread], deadline: float) -> bool:
+    def _drained(self, signals: Signals, workers: Workers, deadline: float) -> bool:
         """Wait until these have ended; False when that takes too long, or somebody is impatient."""
-        while any(worker.is_alive() for worker in workers):
+        while workers.are_alive:
             if self._clock.monotonic() >= deadline:
                 return False
             if signals.wait(timeout=0.05) is Wish.STOP:
@@ -304,6 +296,9 @@ class Daemon:
             except OSError:
                 found.append((str(path), b""))
         return tuple(found)
+
+    def _lane_of(self, item: str) -> str:
+        return self._controller.lane(item)  # of the one that is in charge by then
 
     # Events, each of which only enqueues
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from confsync import backoff
 from confsync.clock import Clock
 from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
-from confsync.config.models import Wait
+from confsync.config.models import Config, Sync, Wait
 from confsync.config.references import cluster_name
 from confsync.errors import ConfsyncError, Held, SourceError
 from confsync.ledger.records import State
@@ -24,7 +24,6 @@ from confsync.source.changes import Event
 
 log = logging.getLogger(__name__)
 
-WORKERS = 4
 RELOADS = "@reloads"
 PRUNE = "@prune"
 _LOOK = "@look "
@@ -66,6 +65,9 @@ class Controller:
         self._lock = threading.Lock()
         self._first_pass: set[str] = set(core.loaded.config.syncs)
         self._missed: dict[str, list[Callable[[], set[str]]]] = {}
+        self._lanes = {
+            name: _lane(core.loaded.config, sync) for name, sync in core.loaded.config.syncs.items()
+        }
 
     @property
     def settled(self) -> bool:
@@ -76,6 +78,10 @@ class Controller:
     def left(self) -> int:
         """How many syncs have not been reconciled with this configuration yet."""
         return len(self._first_pass)
+
+    def lane(self, item: str) -> str:
+        """The lane of an item of the queue: the clusters it has to do with, which may hang; "" is none."""
+        return self._lanes.get(item.removeprefix(_LOOK), "")
 
     def start(self) -> None:
         """Take up what is known of earlier runs, and look at everything."""
@@ -315,23 +321,16 @@ class Controller:
             self._queue.add(PRUNE, backoff.delay(failures))
 
 
+def _lane(config: Config, sync: Sync) -> str:
+    """The clusters a sync has targets in, separated by commas."""
+    specs = (target.spec for target in sync.to)
+    return ",".join(
+        sorted({cluster_name(config, spec) or "" for spec in specs if isinstance(spec, KubernetesTarget)})
+    )
+
+
 def _was_in_trouble(assessment: Assessment, outcome: Outcome) -> bool:
     """Whether a sync that is in order now was not, by what the ledger says: of another configuration, maybe."""
     before = assessment.record
     troubles = (State.FAILED, State.HELD, State.STALE)
     return outcome.record.state is State.OK and before is not None and before.state in troubles
-
-
-def work(queue: WorkQueue, handle: Callable[[str], None]) -> None:
-    """A worker: take items and handle them until the queue is shut down. A bug in one item does not end it."""
-    while (item := queue.take()) is not None:
-        try:
-            handle(item)
-        except ConfsyncError as exc:  # the ledger cannot be written: a full disk, a directory gone read-only
-            log.error("cannot be handled now; it is tried again", extra={"item": item, "error": str(exc)})
-            queue.add(item, backoff.CEILING / 6)
-        except Exception:
-            log.exception("a bug: please report it", extra={"item": item})
-            queue.add(item, backoff.CEILING)
-        finally:
-            queue.done(item)

@@ -8,6 +8,7 @@ three sets and a heap, and these rules:
 - added with a delay, it waits its time, unless another wish is due sooner;
 - `settle` waits for quiet: each event restarts the short wait, and the long wait bounds it;
 - first come, first served, so that a busy item cannot starve the others;
+- each item is in a lane, and whoever takes, takes from one: what a cluster that hangs holds up is in its own;
 - after `shut_down` nothing is taken that is not already due, and `take` gives None when all is handled.
 
 Thread-safe. The clock is a parameter, so that tests choose the time.
@@ -19,17 +20,32 @@ import heapq
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from confsync.clock import Clock
 
 
-class WorkQueue:
-    """See the module for what it promises."""
+class _Lane:
+    """What is due of one lane, and what those who take from it wait for."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, lock: threading.RLock) -> None:
+        self.ready: deque[str] = deque()
+        self.changed = threading.Condition(lock)
+
+
+class WorkQueue:
+    """See the module for what it promises.
+
+    Args:
+        lane_of: gives an item's lane; asked each time it becomes due, of any thread, and must not block.
+    """
+
+    def __init__(self, clock: Clock, lane_of: Callable[[str], str] = lambda _: "") -> None:
         self._clock = clock
-        self._changed = threading.Condition()
-        self._ready: deque[str] = deque()
+        self._lane_of = lane_of
+        self._lock = threading.RLock()
+        self._lanes: dict[str, _Lane] = {}
+        self._hire: Callable[[str], None] | None = None
         self._dirty: set[str] = set()
         self._processing: set[str] = set()
         self._delayed: dict[str, float] = {}
@@ -40,7 +56,7 @@ class WorkQueue:
 
     def add(self, item: str, delay: float = 0.0) -> None:
         """Have `item` looked at, now or after `delay` seconds; the sooner wish wins."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             if delay <= 0:
@@ -56,7 +72,7 @@ class WorkQueue:
         if quiet <= 0:
             self.add(item)
             return
-        with self._changed:
+        with self._lock:
             if self._closed or item in self._dirty:
                 return
             now = self._clock.monotonic()
@@ -64,47 +80,58 @@ class WorkQueue:
             self._settling[item] = due
             self._wait_until(item, due)
 
-    def take(self) -> str | None:
-        """Block until an item is due and take it; None when the queue is shut down and nothing is left.
+    def staff(self, hire: Callable[[str], None]) -> None:
+        """Have `hire` called with each lane that has had something due, or will: for somebody to take from it.
+
+        It is called once for each, of any thread; it must not take from the queue itself.
+        """
+        with self._lock:
+            self._hire = hire
+            for lane in self._lanes:
+                hire(lane)
+
+    def take(self, lane: str = "") -> str | None:
+        """Block until an item of a lane is due and take it; None when the queue is shut down and none is left.
 
         The caller must call `done` with it.
         """
-        with self._changed:
+        with self._lock:
+            own = self._lane(lane)
             while True:
                 wait = self._promote()
-                if self._ready:
-                    item = self._ready.popleft()
+                if own.ready:
+                    item = own.ready.popleft()
                     self._dirty.discard(item)
                     self._processing.add(item)
                     return item
                 if self._closed:
                     return None
-                self._changed.wait(wait)
+                own.changed.wait(wait)
 
     def done(self, item: str) -> None:
         """The work on `item` has ended; if it was added meanwhile it is due again."""
-        with self._changed:
+        with self._lock:
             self._processing.discard(item)
             if item in self._dirty:
-                self._ready.append(item)
-            self._changed.notify_all()
+                self._make_ready(item)
 
     def shut_down(self) -> None:
         """Take no more; what is due is still handed out, what waits is dropped."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._heap.clear()
-            self._changed.notify_all()
+            for lane in self._lanes.values():
+                lane.changed.notify_all()
 
     def idle(self, besides: str | None = None) -> bool:
         """Whether nothing is due or being handled, apart from `besides`."""
-        with self._changed:
+        with self._lock:
             self._promote()
             return not ((self._dirty | self._processing) - {besides})
 
     def busy(self, item: str) -> bool:
         """Whether `item` is due or being handled."""
-        with self._changed:
+        with self._lock:
             return item in self._dirty or item in self._processing
 
     def _enqueue(self, item: str) -> None:
@@ -114,12 +141,24 @@ class WorkQueue:
             return
         self._dirty.add(item)
         if item not in self._processing:
-            self._ready.append(item)
-            self._changed.notify()
+            self._make_ready(item)
+
+    def _make_ready(self, item: str) -> None:
+        lane = self._lane(self._lane_of(item))
+        lane.ready.append(item)
+        lane.changed.notify()
+
+    def _lane(self, name: str) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane(self._lock)
+            if self._hire is not None:
+                self._hire(name)
+        return lane
 
     def _wait_until(self, item: str, due: float) -> None:
         heapq.heappush(self._heap, (due, item))
-        self._changed.notify()
+        self._lane(self._lane_of(item)).changed.notify()
 
     def _promote(self) -> float | None:
         """Enqueue what has become due; gives the seconds until the next, or None when nothing waits."""

@@ -43,6 +43,11 @@ def is_rollout(identity: str) -> bool:
     return identity.startswith(_PREFIX)
 
 
+def cluster_of(identity: str) -> str:
+    """The cluster of a roll-out, by its identity; "" of other reloads."""
+    return identity.removeprefix(_PREFIX).partition("/")[0] if is_rollout(identity) else ""
+
+
 def rollouts_of(spec: TargetSpec | KubernetesTarget) -> list[Rollout]:
     """What is rolled out when a placed target's content changed."""
     if not isinstance(spec, KubernetesTarget):

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from confsync.reconcile.queue import WorkQueue
 
-ITEMS = st.sampled_from(["a", "b", "c"])
+LANES = {"a": "", "b": "", "c": "slow"}
+ITEMS = st.sampled_from(list(LANES))
 
 
 class FakeClock:
@@ -30,7 +31,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.queue = WorkQueue(self.clock)
+        self.queue = WorkQueue(self.clock, LANES.__getitem__)
         self.working: set[str] = set()
         self.owed: set[str] = set()  # added without delay and not yet taken since
         self.later: dict[str, float] = {}  # the latest time at which it must have become due
@@ -64,12 +65,14 @@ class QueueMachine(RuleBasedStateMachine):
                 del self.later[item]
 
     @precondition(lambda self: self.owed - self.working)
-    @rule()
-    def take(self) -> None:
+    @rule(data=st.data())
+    def take(self, data: st.DataObject) -> None:
         assert not self.queue.idle()
-        assert self.queue._ready, "something is owed and nobody could take it"
-        item = self.queue.take()
+        lane = data.draw(st.sampled_from(sorted({LANES[item] for item in self.owed - self.working})))
+        assert self.queue._lanes[lane].ready, "something is owed and nobody could take it"
+        item = self.queue.take(lane)
         assert item is not None
+        assert LANES[item] == lane
         assert item not in self.working
         self.working.add(item)
         self.owed.discard(item)
@@ -146,3 +149,25 @@ def test_shutting_down_wakes_a_waiting_worker() -> None:
     worker.join(5)
 
     assert taken == [None]
+
+
+def test_each_lane_is_staffed_once_when_it_is_first_needed() -> None:
+    queue = WorkQueue(FakeClock(), LANES.__getitem__)
+    hired: list[str] = []
+    queue.add("a")
+    queue.staff(hired.append)
+    queue.add("b")
+    queue.add("c", delay=5)
+
+    assert hired == ["", "slow"]
+
+
+def test_a_lane_is_served_though_nobody_takes_from_the_others() -> None:
+    queue = WorkQueue(FakeClock(), LANES.__getitem__)
+    queue.add("a")
+    queue.add("c")
+
+    assert queue.take("slow") == "c"
+    queue.shut_down()
+    assert queue.take("slow") is None
+    assert queue.take() == "a"

@@ -18,7 +18,6 @@ import pytest
 
 from confsync.testing.daemon import PATIENCE, Workspace
 from confsync.testing.waiting import eventually
-from stand_ins.kubernetes import ApiServer
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
 
 __all__ = ["ClusterWorkspace", "api_server", "cluster", "clustered", "data", "open_workspace"]
@@ -145,8 +144,12 @@ def open_workspace(root: Path, like: ClusterWorkspace) -> ClusterWorkspace:
 
 
 @pytest.fixture
-def clustered(tmp_path: Path, cluster: Cluster) -> Iterator[ClusterWorkspace]:
+def clustered(
+    tmp_path: Path, cluster: Cluster, request: pytest.FixtureRequest
+) -> Iterator[ClusterWorkspace]:
     """A directory of its own and a namespace of its own."""
     workspace = ClusterWorkspace(tmp_path, cluster)
     yield workspace
     workspace.close()
+    if "api_server" in request.fixturenames:
+        request.getfixturevalue("api_server").faults.clear()  # what is cleaned up now is not what they are for
