@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes.client
 import pytest
 import yaml
 from stand_ins.kustomize import MANIFESTS, Kustomize, Manifest, named, of_kind
@@ -186,6 +187,39 @@ def test_no_token_is_mounted_where_none_is_needed(rendered: dict[str, list[Manif
     for directory, manifests in rendered.items():
         for account in of_kind(manifests, "ServiceAccount"):
             assert account["automountServiceAccountToken"] is False, f"{directory}: it is mounted everywhere"
+
+
+def test_every_field_is_one_that_kubernetes_knows(rendered: dict[str, list[Manifest]]) -> None:
+    for directory, manifests in rendered.items():
+        for one in manifests:
+            unknown = list(misspelt(one, f"V1{one['kind']}", one["kind"]))
+            assert not unknown, f"{directory}: {one['metadata']['name']} has {unknown}"
+
+
+def misspelt(value: Any, kind: str, where: str) -> Iterator[str]:
+    """Fields that the models of Kubernetes' own client do not have, and values of another type."""
+    many = re.fullmatch(r"(list|dict)\[(?:str, )?(\w+)\]", kind, re.IGNORECASE)
+    model = getattr(kubernetes.client, kind, None)
+    plain = {"str": str, "bytes": str, "int": int, "bool": bool, "object": (str, int)}.get(
+        kind, ()
+    )  # object: a port, say
+    if many and isinstance(value, list | dict):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from misspelt(one, many[2], f"{where}.{key}")
+    elif model and isinstance(value, dict):
+        kinds = {name: model.openapi_types[field] for field, name in model.attribute_map.items()}
+        yield from (f"{where}.{name}" for name in value.keys() - kinds.keys())
+        for name in value.keys() & kinds.keys():
+            yield from misspelt(value[name], kinds[name], f"{where}.{name}")
+    elif not isinstance(value, plain):
+        yield f"{where}: {value!r} is no {kind}"
+
+
+def test_every_port_has_a_name_kubernetes_takes(rendered: dict[str, list[Manifest]]) -> None:
+    # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports
+    for where, container, _ in containers(rendered):
+        for port in container.get("ports", ()):
+            assert re.fullmatch(r"[a-z0-9-]{1,15}", port["name"]), f"{where}: {port['name']!r}"
 
 
 def test_every_probe_asks_a_port_that_is_named(rendered: dict[str, list[Manifest]]) -> None:

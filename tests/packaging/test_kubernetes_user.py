@@ -1,4 +1,4 @@
-"""The sidecar's init container runs as it would in a pod: its user, no capability, nothing writable but its volumes."""
+"""Containers run as they would in a pod: their user, no capability, nothing writable but their volumes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_ins.common.certificates import Authority
 from stand_ins.kubelet import content
-from stand_ins.kustomize import Kustomize, named
+from stand_ins.kubernetes import ApiServer, KubeAdmin
+from stand_ins.kustomize import Kustomize, Manifest, named, of_kind
 
 pytestmark = pytest.mark.root
 
@@ -51,38 +55,105 @@ def root(tmp_path: Path) -> Path:
     return directory
 
 
-def script(root: Path, container: Any, pod: Any, config: dict[str, str], then: str) -> str:
-    """What makes the container's file system, and runs its command in it, then another."""
-    holds = {**pod["securityContext"], **container["securityContext"]}
-    assert holds["readOnlyRootFilesystem"], "this test has no other way"
-    user, group = holds["runAsUser"], pod["securityContext"]["fsGroup"]
-    lines = [f"ROOT={root}/root"]
-    # The Python of a developer's machine may be in a home directory that is closed to others.
-    python = Path(sys.executable)
-    lines += [f"chmod a+x $ROOT{parent}" for parent in {*python.resolve().parents, *python.parents}]
-    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-    lines += [f"mkdir -p $ROOT{path}" for path in mounts]
-    lines += [f"cat >$ROOT/etc/confsync/{name} <<'END'\n{text}\nEND" for name, text in config.items()]
-    lines.append("mount -o remount,ro $ROOT")
-    writable = [path for path, mount in mounts.items() if not mount.get("readOnly")]
-    lines += [f"{AS_KUBELET_DOES.format(group=group)} $ROOT{path}" for path in writable]
-    drop = "--no-new-privs --bounding-set -all --inh-caps -all"
-    who = f"setpriv --reuid {user} --regid {holds['runAsGroup']} --groups {group} {drop}"
-    path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
-    runs = f"cd / && exec chroot $ROOT {who} env -i {path}"
-    for command in (shlex.join([*container["command"], *container["args"]]), f"sh -c {shlex.quote(then)}"):
-        lines.append(f"({runs} {command})")
-    return PREPARE + "\n".join(lines)
+@dataclass(frozen=True)
+class Container:
+    """A container of a rendered Deployment, to be run in a file system made as kubelet makes it.
+
+    Attributes:
+        files: mount path -> name -> content, of the volumes that are only read.
+    """
+
+    pod: Any
+    spec: Any
+    files: dict[str, dict[str, str]]
+
+    @property
+    def security(self) -> dict[str, Any]:
+        return {**self.pod["securityContext"], **self.spec["securityContext"]}
+
+    def run(self, root: Path, *commands: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run commands in it, one after the other."""
+        holds = self.security
+        drop = ["--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all"]
+        who = ["--reuid", holds["runAsUser"], "--regid", holds["runAsGroup"], "--groups", holds["fsGroup"]]
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
+        into = ["chroot", f"{root}/root", "setpriv", *map(str, who), *drop, "env", "-i", path, *variables]
+        runs = [f"(cd / && {shlex.join([*into, *command])})" for command in commands]
+        return unshared("\n".join([PREPARE, *self._made(root), "set +e", *runs]), root)
+
+    def _made(self, root: Path) -> Iterator[str]:
+        assert self.security["readOnlyRootFilesystem"], "this test has no other way"
+        inside, group = f"chroot {root}/root", self.security["fsGroup"]
+        # The Python of a developer's machine may be in a home directory that is closed to others.
+        python = Path(sys.executable)
+        yield from (f"{inside} chmod a+x {parent}" for parent in {*python.resolve().parents, *python.parents})
+        for mount in self.spec["volumeMounts"]:
+            yield f"{inside} mkdir -p {mount['mountPath']}"
+        for path, files in self.files.items():
+            for name, text in files.items():
+                file = f"{path}/{name}"
+                yield f"{inside} sh -c 'cat >{file}; chgrp {group} {file}; chmod 0440 {file}' <<'END'\n{text}\nEND"
+        yield f"mount -o remount,ro {root}/root"
+        for mount in self.spec["volumeMounts"]:
+            if not mount.get("readOnly"):
+                yield f"{AS_KUBELET_DOES.format(group=group)} {root}/root{mount['mountPath']}"
+
+
+def pod_of(manifests: list[Manifest], deployment: str) -> Any:
+    return named(manifests, "Deployment", deployment)["spec"]["template"]["spec"]
 
 
 def test_the_image_s_user_writes_into_volumes_that_are_root_s(root: Path, tmp_path: Path) -> None:
     manifests = Kustomize(tmp_path / "kubernetes").render("examples/nginx-signal")
-    pod = named(manifests, "Deployment", "nginx")["spec"]["template"]["spec"]
+    pod = pod_of(manifests, "nginx")
+    init = pod["initContainers"][0]
     config = content(named(manifests, "ConfigMap", "confsync-config"))
-    then = "id -u; stat -c '%u:%g %a' /files/nginx.conf /var/lib/confsync/state; touch /anywhere"
+    container = Container(pod, init, {"/etc/confsync": config})
+    look = "id -u; stat -c '%u:%g %a' /files/nginx.conf /var/lib/confsync/state; touch /anywhere"
 
-    done = unshared(script(root, pod["initContainers"][0], pod, config, then), root)
+    done = container.run(root, [*init["command"], *init["args"]], ["sh", "-c", look])
 
     told = done.stdout.splitlines()
     assert told[-3:] == ["10001", "10001:10001 644", "10001:10001 2700"], done.stdout + done.stderr
     assert "Read-only file system" in done.stderr
+
+
+def test_the_central_one_logs_in_with_the_token_it_mounts(root: Path, tmp_path: Path) -> None:
+    manifests = Kustomize(tmp_path / "kubernetes").render("examples/central")
+    pod = pod_of(manifests, "confsync")
+    authority = Authority(tmp_path)
+    with ApiServer(tls=authority.server()) as server:
+        create(server, manifests, tmp_path, authority)
+        account = tmp_path / "account"
+        token = server.account("confsync", "confsync")
+        variables = server.pod(account, token, "confsync", authority.cert)
+        files = {
+            "/etc/confsync": content(named(manifests, "ConfigMap", "confsync-config")),
+            "/etc/confsync-source": content(named(manifests, "Secret", "confsync-source")),
+            "/var/run/secrets/kubernetes.io/serviceaccount": {
+                file.name: file.read_text() for file in account.iterdir()
+            },
+        }
+        container = Container(pod, pod["containers"][0], files)
+
+        done = container.run(
+            root, ["confsync", "apply", "--config", "/etc/confsync/confsync.yaml"], **variables
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert server.get("secrets", "shop", "credentials") is not None
+
+
+def create(server: ApiServer, manifests: list[Manifest], directory: Path, authority: Authority) -> None:
+    """What `kubectl apply -k` would, of what confsync needs."""
+    resources = {
+        "Namespace": "namespaces",
+        "Role": "roles",
+        "RoleBinding": "rolebindings",
+        "Deployment": "deployments",
+    }
+    admin = KubeAdmin(server.kubeconfig(directory / "admin", ca=authority.cert))
+    for kind, resource in resources.items():
+        for manifest in of_kind(manifests, kind):
+            admin.create(resource, manifest["metadata"].get("namespace", ""), manifest)
