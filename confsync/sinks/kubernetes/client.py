@@ -36,6 +36,7 @@ from confsync.sinks.kubernetes.failures import (
     Unauthorized,
     Unreachable,
 )
+from confsync.sinks.kubernetes.login import Login
 from confsync.sinks.kubernetes.losses import lost
 from confsync.sinks.kubernetes.rate import TokenBucket
 from confsync.sinks.kubernetes.resources import Resource
@@ -50,8 +51,6 @@ __all__ = ["Answer", "Client", "Stream"]
 
 log = logging.getLogger(__name__)
 
-_RELOAD_EVERY = 1.0
-"""Seconds between two readings of credentials that are refused: a plugin is not run for each of 1,000 targets."""
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _VERBS_OF_ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _AGENT = f"confsync/{__version__}"
@@ -97,11 +96,9 @@ class Client:
         self._clock = clock or SystemClock()
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
-        self._credentials = credentials or Credentials(name, options, base, clock=self._clock)
+        credentials = credentials or Credentials(name, options, base, clock=self._clock)
+        self._login = Login(credentials, self._clock)
         self._bucket = TokenBucket(options.requests_per_second, options.burst, self._clock, self._wait)
-        self._lock = threading.Lock()
-        self._connections: Connections | None = None
-        self._renewed_at = float("-inf")
         self._streams: set[Stream] = set()
         self._down = False
 
@@ -111,7 +108,7 @@ class Client:
         Raises:
             ConfigError: there are none; one line that names file and context.
         """
-        self._credentials.configuration()
+        self._login.check()
 
     def request(
         self,
@@ -188,7 +185,7 @@ class Client:
         self._closed.set()
         for stream in list(self._streams):
             stream.close()
-        connections = self._connections
+        connections = self._login.opened
         if connections is not None:
             connections.hang_up()
             connections.close()
@@ -225,17 +222,24 @@ class Client:
 
     def _answered(self, asked: Asked, exchange: Exchange) -> tuple[Connections, BaseHTTPResponse]:
         """An answer of whatever status; where the credentials are no good, the one to newly read ones."""
-        connections = self._logged_in(asked)
+        try:
+            return self._answered_with(asked, exchange)
+        except ConfigError as exc:
+            why = exc.message.removeprefix(f"cluster {self.name!r}: ")
+            raise Unauthorized(asked, why, hint=exc.hint) from exc
+
+    def _answered_with(self, asked: Asked, exchange: Exchange) -> tuple[Connections, BaseHTTPResponse]:
+        connections = self._login.connections()
         try:
             response = self._sent(asked, connections, exchange)
         except Unreachable as failure:  # certificates in temporary files go when somebody tidies up
-            if not failure.files_gone or not self._renew(asked, connections):
+            if not failure.files_gone or not self._login.renew(connections):
                 raise
         else:
-            if response.status != 401 or not self._renew(asked, connections):
+            if response.status != 401 or not self._login.renew(connections):
                 return connections, response
             response.close()
-        connections = self._logged_in(asked)
+        connections = self._login.connections()
         return connections, self._sent(asked, connections, exchange)
 
     def _sent(self, asked: Asked, connections: Connections, exchange: Exchange) -> BaseHTTPResponse:
@@ -244,7 +248,7 @@ class Client:
         if self._closed.is_set():
             raise self._over(asked)
         try:
-            response = connections.send(exchange, self._authorization(asked))
+            response = connections.send(exchange, self._login.authorization())
         except (HTTPError, OSError) as exc:
             if self._closed.is_set():
                 raise self._over(asked) from exc
@@ -263,39 +267,8 @@ class Client:
             response.close()
         failure = of_answer(asked, response.status, _parsed(content), self._retry_after(response), content)
         if isinstance(failure, Unauthorized):
-            failure.hint = f"they come from {self._credentials.origin}"
+            failure.hint = f"they come from {self._login.origin}"
         return failure
-
-    def _logged_in(self, asked: Asked) -> Connections:
-        with self._lock:
-            if self._connections is None:
-                try:
-                    self._connections = Connections(self._credentials.configuration())
-                except ConfigError as exc:
-                    raise _no_login(asked, exc) from exc
-            return self._connections
-
-    def _renew(self, asked: Asked, refused: Connections) -> bool:
-        """Reads the credentials again; False where that was just done, and they were refused all the same."""
-        with self._lock:
-            if self._connections is not refused:
-                return True
-            now = self._clock.monotonic()
-            if now - self._renewed_at < _RELOAD_EVERY:
-                return False
-            self._renewed_at = now
-            try:
-                self._connections = Connections(self._credentials.reload())
-            except ConfigError as exc:
-                raise _no_login(asked, exc) from exc
-        refused.close()
-        return True
-
-    def _authorization(self, asked: Asked) -> str:
-        try:
-            return self._credentials.authorization()
-        except ConfigError as exc:
-            raise _no_login(asked, exc) from exc
 
     def _retry_after(self, response: BaseHTTPResponse) -> float | None:
         """Seconds; the header has them, or a date (RFC 9110, 10.2.3)."""
@@ -328,10 +301,6 @@ def _path(asked: Asked, query: Mapping[str, str] | None) -> str:
     except ValueError as exc:
         raise Refused(asked, str(exc)) from None
     return f"{path}?{urlencode(query)}" if query else path
-
-
-def _no_login(asked: Asked, error: ConfigError) -> Unauthorized:
-    return Unauthorized(asked, error.message.removeprefix(f"cluster {asked.cluster!r}: "), hint=error.hint)
 
 
 def _parsed(content: bytes) -> object:

@@ -1,7 +1,8 @@
 """What a 403 says, and the rule that would allow what it denies.
 
 The server's words are recorded in tests/stand_ins/kubernetes/recordings.jsonl. An apply that creates needs the verb
-`create` beside `patch`, and the server then denies it without saying so: its message ends after "is forbidden:".
+`create` beside `patch`, and the server then denies it without saying so: its message ends after "is forbidden:", or
+names no verb.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from confsync.sinks.kubernetes.failures import Asked
 from confsync.text import printable
 
 _DENIED = re.compile(
-    r'User "(?P<user>[^"]*)" cannot (?P<verb>[a-z]+) resource "(?P<resource>[a-z0-9./-]+)" '
+    r'User "(?P<user>[^"]*)" cannot (?P<verb>[a-z]*) resource "(?P<resource>[a-z0-9./-]+)" '
     r'in API group "(?P<group>[a-z0-9.-]*)" '
     r'(?:in the namespace "(?P<namespace>[a-z0-9-]+)"|at the cluster scope)'
 )
@@ -26,8 +27,8 @@ _LONGEST = 200
 def denial(asked: Asked, message: str) -> tuple[str, str]:
     """What is denied, and what to do about it; each one line."""
     denied = _DENIED.search(message)
-    if denied is None:
-        return _unsaid(asked, message)
+    if denied is None or not denied["verb"]:
+        return _unsaid(asked, message, silent=denied is not None)
     user = printable(denied["user"])[:_LONGEST]
     if user == _ANONYMOUS:
         why = f"403: the server takes us for {_ANONYMOUS}: it was sent no credentials that it knows"
@@ -45,9 +46,9 @@ def rule(group: str, resource: str, verb: str) -> str:
     return f'{{apiGroups: ["{group}"], resources: [{resource}], verbs: [{verb}]}}'
 
 
-def _unsaid(asked: Asked, message: str) -> tuple[str, str]:
+def _unsaid(asked: Asked, message: str, silent: bool) -> tuple[str, str]:
     resource = asked.resource
-    if asked.verb == "patch" and _SILENT.search(message):
+    if asked.verb == "patch" and (silent or _SILENT.search(message)):
         why = f"403: it does not exist yet, and an apply that creates needs the verb create on {resource.plural}"
         return why, _advice(rule(resource.group, resource.plural, "create"), asked.namespace)
     why = f"403: the server forbids to {asked.verb} {resource.plural}"

@@ -280,12 +280,13 @@ class TestBrokenKubeconfig:
         assert f"there is no kubeconfig {tmp_path / 'none'}" in failure.value.why
 
     def test_it_is_used_as_soon_as_it_is_there(
-        self, connect: Callable[..., Client], api_server: ApiServer, tmp_path: Path
+        self, connect: Callable[..., Client], api_server: ApiServer, tmp_path: Path, pauses: Pauses
     ) -> None:
-        client = connect(tmp_path / "config")
+        client = connect(tmp_path / "config", pauses=pauses)
         with pytest.raises(Unauthorized):
             client.request("GET", SECRET, "default")
         api_server.kubeconfig(tmp_path / "config")
+        pauses.time += 1.1
 
         assert client.request("GET", SECRET, "default").status == 200
 
@@ -368,9 +369,11 @@ class TestPod:
     def test_a_token_that_the_kubelet_replaced_is_read_when_the_old_one_is_refused(
         self, connect: Callable[..., Client], environ: dict[str, str], directory: Path, server: ApiServer
     ) -> None:
-        client = connect(credentials=credentials(in_cluster=True, environ=environ, pod=directory))
+        pauses = Pauses()
+        client = connect(credentials=credentials(environ=environ, pod=directory), pauses=pauses)
         assert client.request("GET", SECRET, "default").status == 200
         server.advance(3601)
+        pauses.time += 2
         (directory / "token").write_text(server.account("default", "confsync"))
 
         assert client.request("GET", SECRET, "default").status == 200
@@ -473,10 +476,12 @@ class TestPlugins:
         tokens = tmp_path / "token"
         tokens.write_text(api_server.user("jane"))
         api_server.grant("jane", None, ["list"], ["secrets"])
+        pauses = Pauses()
         code = f"import json; token = open({str(tokens)!r}).read()\n" + SAY.format(status='{"token": token}')
-        client = connect(plugin(code, server=api_server.address))
+        client = connect(plugin(code, server=api_server.address), pauses=pauses)
         assert client.request("GET", SECRET, "default").status == 200
 
+        pauses.time += 2
         api_server.revoke_token(tokens.read_text())
         tokens.write_text(api_server.user("jane"))
         assert client.request("GET", SECRET, "default").status == 200
@@ -579,6 +584,24 @@ open({str(count)!r}, 'a').write('x'); n = len(open({str(count)!r}).read())
 
         assert "did not answer within 0.5 s and was killed" in text
         assert eventually(lambda: not is_running(int(told.read_text())))
+
+    def test_one_that_fails_is_run_once_a_second_at_most(
+        self, plugin: Callable[..., Path], connect: Callable[..., Client], tmp_path: Path, pauses: Pauses
+    ) -> None:
+        """However many targets there are."""
+        count = tmp_path / "count"
+        client = connect(
+            plugin(f"open({str(count)!r}, 'a').write('x'); raise SystemExit('no')"), pauses=pauses
+        )
+        for _ in range(5):
+            with pytest.raises(Unauthorized, match="failed with status 1: no"):
+                client.request("GET", SECRET, "default")
+        assert count.read_text() == "x"
+
+        pauses.time += 1.1
+        with pytest.raises(Unauthorized):
+            client.request("GET", SECRET, "default")
+        assert count.read_text() == "xx"
 
     def test_the_library_s_own_log_says_nothing(
         self, plugin: Callable[..., Path], caplog: pytest.LogCaptureFixture

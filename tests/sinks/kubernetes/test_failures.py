@@ -404,6 +404,11 @@ class TestRules:
 
         assert eventually(lambda: is_done(client, "apply", CONFIG_MAP, cluster.namespace))
 
+    def test_also_where_the_server_names_no_verb(self) -> None:
+        message = 'User "jane" cannot  resource "secrets" in API group "" in the namespace "demo"'
+
+        assert rule_in(failure_of(403, message, "Forbidden"))["verbs"] == ["create"]
+
     def test_a_role_that_is_bound_and_does_not_exist(self) -> None:
         message = (
             'secrets "app" is forbidden: User "jane" cannot get resource "secrets" in API group "" in the namespace '
