@@ -171,7 +171,7 @@ class KubernetesSink(Sink):
         spec = self._spec(desired.spec)
         target, access = name_of(spec), self._access(spec)
         content = _files(target, desired)
-        created = before is not None and (created or Marks.of(before).created_for(desired.sync))
+        created = _is_our_making(desired.sync, before, created)
         origin = Origin.CREATED if before is None or created else Origin.ADOPTED
         salt = manifest.salt_of(before or access.cache.tombstone(spec.name)) or manifest.new_salt()
         conflicts = spec.conflicts or ("take" if created else "report")
@@ -254,3 +254,13 @@ def _files(target: str, desired: Desired) -> Mapping[str, bytes]:
     if isinstance(desired.content, bytes):
         raise SinkError(target, "one nameless file has no key", hint="use `data`, or `templates` with names")
     return desired.content
+
+
+def _is_our_making(sync: str, before: KubeObject | None, created: bool) -> bool:
+    """Whether confsync made the object that is there.
+
+    The ledger knows of a name only: an object in which nothing is ours any more is one that somebody made anew.
+    """
+    if before is None:
+        return False
+    return Marks.of(before).created_for(sync) or (created and manifest.OURS in before.owners)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from stand_ins.kube_sinks import KubeSinks, marks, open_sinks, sinks
-from stand_ins.kubernetes import ApiServer
+from stand_ins.kubernetes import ApiServer, Fault
 from stand_ins.kubernetes.fixtures import Cluster
+from stand_ins.kubernetes.request import Call
 
 from confsync.config.kubernetes import KubernetesTarget
 from confsync.errors import SinkError
@@ -326,6 +328,25 @@ def test_an_answer_that_was_lost_does_no_harm(
     sinks.write(spec, CONTENT, undoable=False)
 
     assert sinks.agrees(spec, CONTENT)
+
+
+def test_what_is_sent_is_yaml_as_the_server_reads_it(sinks: KubeSinks, api_server: ApiServer) -> None:
+    """A real server reads an apply as YAML, always; the stand-in only what is no JSON."""
+    sent: list[bytes] = []
+
+    def note(call: Call) -> bool:
+        sent.append(call.body)
+        return False
+
+    api_server.faults.add(Fault(verb="patch", when=note))
+    text = "🎉 \x7f\x85\u2028\ufeff"
+    sinks.write(sinks.config_map(annotations={"note": text}), {"a": text.encode()})
+
+    assert len(sent) == 2
+    for body in sent:
+        read = yaml.load(body, yaml.CSafeLoader)
+        assert read["data"] == {"a": text}
+        assert read["metadata"]["annotations"]["note"] == text
 
 
 def test_nothing_shows_a_value(sinks: KubeSinks) -> None:

@@ -126,6 +126,21 @@ def test_the_ledger_knows_what_we_made_where_the_marks_are_gone(sinks: KubeSinks
     assert sinks.agrees(sinks.secret(), OURS)
 
 
+def test_what_somebody_made_anew_is_not_ours_whatever_the_ledger_says(
+    sinks: KubeSinks, cluster: Cluster
+) -> None:
+    sinks.write(sinks.secret(), OURS)
+    cluster.admin.delete("secrets", cluster.namespace, "app")
+    cluster.admin.secret(cluster.namespace, "app", {"user": "theirs"})
+
+    with pytest.raises(SinkError, match=r"conflict: \.data\.user is kept by confsync-tests"):
+        sinks.stage(sinks.secret(), OURS, created=True)
+    sinks.write(sinks.secret(), {"user": b"theirs"}, created=True)
+    sinks.observe(sinks.secret())
+    sinks.secrets.remove(sinks.secret())
+    assert cluster.admin.data(cluster.namespace, "app") == {"user": "theirs"}
+
+
 def test_a_rehearsal_goes_by_the_same_rule(sinks: KubeSinks, cluster: Cluster) -> None:
     sinks.write(sinks.secret(), OURS)
     cluster.admin.edit(
