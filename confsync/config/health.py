@@ -51,6 +51,6 @@ class Health(Model):
         Timespan,
         Field(
             description="After how long at one thing a worker counts as stuck, and /livez fails. "
-            "More than a sync's checks may take together."
+            "More than a sync's checks, or a reload, may take."
         ),
     ] = 600.0

@@ -98,7 +98,7 @@ def test_one_writes_and_when_it_ends_the_other_leads_at_once_and_does_nothing_tw
 
 
 def test_what_changed_while_nobody_led_is_written_by_who_leads_next(pair, clustered, other):
-    leader, standby = pair(SHORT)
+    leader, standby = pair(SHORT, interval="1h")  # only becoming the leader is a reason to look
     leader.signal(signal.SIGKILL)
     for workspace in (clustered, other):
         give(workspace, "db2")
