@@ -198,12 +198,10 @@ class Reflector:
 
     def _watch_from(self, revision: str, place: str) -> None:
         """A list came, of this revision; when it was asked for, the watch had told all up to `place`."""
-        if self._stream is None:
-            self._revision = revision
-        elif is_before(
-            revision, place
-        ):  # a backup was restored: the watch waits for a future that never comes
-            self._revision = revision
+        if self._stream is not None and not is_before(revision, place):
+            return
+        self._revision = revision
+        if self._stream is not None:  # a backup was restored: this watch waits for a revision far off
             self._stream.close()
             self._stream = None
 

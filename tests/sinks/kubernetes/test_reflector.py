@@ -56,6 +56,7 @@ def reflector(client: Client, space: str, clock: SteeredClock) -> Iterator[Refle
 def followed(api_server: ApiServer, reflector: Reflector, told: Told) -> Reflector:
     """The same, with a watch that lives; the log of requests is empty."""
     reflector.follow(told)
+    assert eventually(lambda: reflector._stream is not None)
     watched(api_server)
     api_server.forget_requests()
     return reflector
@@ -255,20 +256,66 @@ class TestWhenItAsks:
 
         assert api_server.count("list", "secrets") == 1
 
-    def test_while_the_watch_is_away_a_list_is_believed_for_ten_seconds(
-        self, api_server: ApiServer, space: str, followed: Reflector, told: Told, clock: SteeredClock
+    def test_after_a_watch_what_it_told_last_is_believed_for_ten_seconds(
+        self, api_server: ApiServer, followed: Reflector, clock: SteeredClock
     ) -> None:
-        api_server.faults.unavailable(verb="watch", times=None)
-        api_server.end_watches()
-        watched(api_server, 0)
-        assert eventually(lambda: followed._stream is None)
+        clock.advance(60)
+        end_for_good(api_server, followed)
+        clock.advance(9)
         followed.all()
         assert api_server.count("list") == 0
-        clock.advance(10)
+        clock.advance(1)
         followed.all()
         followed.all()
 
         assert api_server.count("list") == 1
+
+    def test_a_watch_that_hardly_lived_proves_nothing(
+        self, api_server: ApiServer, followed: Reflector, clock: SteeredClock
+    ) -> None:
+        clock.advance(4)
+        end_for_good(api_server, followed)
+        clock.advance(6)
+        followed.all()
+
+        assert api_server.count("list") == 1
+
+    def test_after_a_lost_connection_the_last_sign_counts(
+        self, api_server: ApiServer, cluster: Cluster, space: str, followed: Reflector, clock: SteeredClock
+    ) -> None:
+        cluster.admin.config_map(space, "other", {})
+        clock.advance(60)
+        api_server.bookmark()
+        assert eventually(lambda: followed._revision == str(api_server.core.store.revision))
+        clock.advance(9)
+        api_server.faults.unavailable(verb="watch", times=None)
+        api_server.restart()
+        assert eventually(lambda: followed._stream is None)
+        followed.all()
+        assert api_server.count("list") == 0
+        clock.advance(1)
+        followed.all()
+
+        assert api_server.count("list") == 1
+
+    def test_a_server_that_answers_a_look_is_asked_for_a_watch_at_once(
+        self, api_server: ApiServer, reflector: Reflector, told: Told
+    ) -> None:
+        reflector.all()
+        fault = api_server.faults.rate_limited(30, verb="watch")
+        reflector.follow(told)
+        assert eventually(lambda: fault.hits == 1)
+        reflector.expire()
+        reflector.all()
+
+        watched(api_server)
+
+
+def end_for_good(server: ApiServer, reflector: Reflector) -> None:
+    """The watch ends as at its timeout, and none can be had any more."""
+    server.faults.unavailable(verb="watch", times=None)
+    server.end_watches()
+    assert eventually(lambda: reflector._stream is None)
 
 
 class TestEnds:
@@ -419,6 +466,32 @@ class TestEnds:
         write(api_server, space, "app")
 
         assert eventually(lambda: told.names == ["app"])
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(
+                504, {"kind": "Status", "code": 504, "message": "Too large resource version: 9, current: 7"}
+            ),
+            Answer(200, None, {}, text='{"type": "ERROR", "object": {"code": 500}}\n'),
+            Answer(200, None, {}, text='{"type": "ADDED", "object": {}}\n'),
+        ],
+    )
+    def test_a_place_the_server_cannot_go_on_from_is_given_up(
+        self, api_server: ApiServer, space: str, reflector: Reflector, told: Told, answer: Answer
+    ) -> None:
+        reflector.all()
+        place = reflector._revision
+        fault = Fault(
+            verb="watch", times=None, answer=answer, when=lambda call: call.option("resourceVersion") == place
+        )
+        api_server.faults.add(fault)
+        write(api_server, space, "app")
+        reflector.follow(told)
+
+        assert eventually(lambda: told.names == ["app"])
+        watched(api_server)
+        assert fault.hits == 1
 
     def test_connections_that_break_again_and_again(
         self, api_server: ApiServer, space: str, reflector: Reflector, told: Told
@@ -586,13 +659,14 @@ class TestStopping:
     def test_a_server_that_does_not_answer_does_not_hold_it_up(
         self, api_server: ApiServer, reflector: Reflector, told: Told
     ) -> None:
-        fault = api_server.faults.late(1, verb="watch", times=None)
+        fault = api_server.faults.late(0.7, verb="watch", times=None)
         reflector.follow(told)
         assert eventually(lambda: fault.hits == 1)
         began = time.monotonic()
         reflector.stop()
 
         assert time.monotonic() - began < 1
+        assert eventually(lambda: threads() == [])
         assert fault.hits == 1
 
     def test_looks_still_work(
