@@ -53,6 +53,8 @@ log = logging.getLogger(__name__)
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _VERBS_OF_ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_CONDITION = b'"resourceVersion":'
+"""As a member of a JSON object; within a text its quotes are escaped."""
 _AGENT = f"confsync/{__version__}"
 
 
@@ -143,7 +145,8 @@ class Client:
         one_try = timeout or self._timeout
         exchange = Exchange(method, _path(asked, query), content, headers, one_try)
         tries = TRIES if retry and not self._down else 1
-        retries = Retries(method, tries, patient=retry, within=3 * one_try, clock=self._clock)
+        final = content is not None and _CONDITION in content
+        retries = Retries(method, tries, patient=retry, final=final, within=3 * one_try, clock=self._clock)
         return self._tried(asked, exchange, retries)
 
     def stream(

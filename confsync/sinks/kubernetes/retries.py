@@ -26,11 +26,15 @@ class Retries:
         method: GET, POST, PUT, PATCH or DELETE.
         tries: how often it may be sent at most, not counting what is answered 429.
         patient: whether it may be sent again after a 429.
+        final: whether a conflict is: the request names the resourceVersion it is for.
         within: seconds from now after which it is not sent again.
     """
 
-    def __init__(self, method: str, tries: int, patient: bool, within: float, clock: Clock) -> None:
+    def __init__(
+        self, method: str, tries: int, *, patient: bool, final: bool, within: float, clock: Clock
+    ) -> None:
         self._method = method
+        self._final = final
         self._tries = tries
         self._patient = patient
         self._clock = clock
@@ -50,14 +54,14 @@ class Retries:
         if failure.status == _BUSY:
             return self._patient
         self._tries -= 1
-        return self._tries > 0 and is_harmless(self._method, failure)
+        return self._tries > 0 and self._is_harmless(failure)
 
-
-def is_harmless(method: str, failure: ApiFailure) -> bool:
-    """Whether the same request, sent again, can do no harm, and may succeed."""
-    if isinstance(failure, Unreachable):
-        return failure.passing and (method != "POST" or not failure.sent)
-    return isinstance(failure, Conflict) and method == "PATCH" and not failure.causes
+    def _is_harmless(self, failure: ApiFailure) -> bool:
+        """Whether the same request, sent again, does nothing that it should not, and may succeed."""
+        if isinstance(failure, Unreachable):
+            return failure.passing and (self._method != "POST" or not failure.sent)
+        overtaken = isinstance(failure, Conflict) and not failure.causes
+        return overtaken and self._method == "PATCH" and not self._final
 
 
 def _pause(failures: int, wanted: float) -> float:

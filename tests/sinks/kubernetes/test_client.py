@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -129,7 +130,10 @@ class TestLife:
 
         assert api_server.log.connections == 1
 
-    def test_many_threads(self, api_server: ApiServer, client: Client) -> None:
+    def test_many_threads_have_a_connection_each_and_keep_it(
+        self, api_server: ApiServer, client: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        api_server.forget_requests()
         failures: list[Exception] = []
 
         def write(number: int) -> None:
@@ -147,6 +151,18 @@ class TestLife:
 
         assert failures == []
         assert api_server.count("patch", "secrets") == 80
+        assert api_server.log.connections <= 16
+        assert caplog.text == ""
+
+    def test_a_connection_that_dies_silently_is_noticed_by_the_kernel(
+        self, client: Client, cluster: Cluster
+    ) -> None:
+        with client.stream(SECRET, cluster.namespace, read_timeout=60):
+            (opened,) = client._login.opened._sockets
+
+            assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+            assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
     def test_after_close_nothing_is_asked(self, api_server: ApiServer, client: Client) -> None:
         client.request("GET", SECRET, "default")
@@ -214,27 +230,26 @@ class TestSecrecy:
         assert failure.value.causes[0].field == "data[password]"
         assert_hidden(failure.value, caplog)
 
-    @pytest.mark.parametrize("code", [400, 403, 404, 405, 409, 413, 415, 418, 422, 500, 503])
     @pytest.mark.parametrize("where", ["message", "field", "cause", "reason", "name"])
     def test_no_word_of_a_strange_answer_is_shown(
-        self,
-        api_server: ApiServer,
-        client: Client,
-        caplog: pytest.LogCaptureFixture,
-        code: int,
-        where: str,
+        self, api_server: ApiServer, client: Client, caplog: pytest.LogCaptureFixture, where: str
     ) -> None:
         caplog.set_level(logging.DEBUG)
         told = {place: CANARY if place == where else "x" for place in ("message", "field", "cause", "name")}
         cause = {"field": told["field"], "message": told["cause"], "reason": "FieldValueInvalid"}
         details = {"causes": [cause], "kind": told["name"], "name": told["name"]}
         reason = f"{CANARY}=" if where == "reason" else "Invalid"
-        api_server.faults.answer(code, reason, told["message"], details, times=None, verb="patch")
+        for code in (400, 403, 404, 405, 409, 410, 413, 415, 418, 422, 429, 500, 503):
+            api_server.faults.answer(code, reason, told["message"], details, verb="patch")
 
-        with pytest.raises(ApiFailure) as failure:
-            client.request("PATCH", SECRET, "default", "app", body={"data": {"a": CANARY}}, retry=False)
+            with pytest.raises(ApiFailure) as failure:
+                client.request("PATCH", SECRET, "default", "app", body={"data": {"a": CANARY}}, retry=False)
 
-        assert_hidden(failure.value, caplog)
+            assert failure.value.status in (
+                code,
+                404,
+            )  # after a 401 it is sent again, and there is no such object
+            assert_hidden(failure.value, caplog)
 
     def test_nor_is_an_answer_that_is_no_json(
         self, api_server: ApiServer, client: Client, caplog: pytest.LogCaptureFixture

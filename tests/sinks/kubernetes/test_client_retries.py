@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from stand_ins.kubernetes import ApiServer, Faults
 from stand_ins.kubernetes.fixtures import Cluster
 from stand_ins.pauses import Pauses
@@ -22,6 +26,7 @@ from confsync.sinks.kubernetes.failures import (
     Unreachable,
 )
 from confsync.sinks.kubernetes.resources import LEASE, SECRET
+from confsync.testing.ports import free_port
 
 APPLY = "application/apply-patch+yaml"
 
@@ -208,6 +213,21 @@ class TestConflicts:
         assert apply(client) == 201
         assert overtaken.hits == 2
 
+    @pytest.mark.parametrize("as_bytes", [False, True])
+    def test_one_for_a_version_that_is_no_more_is_not(
+        self, client: Client, api_server: ApiServer, as_bytes: bool
+    ) -> None:
+        apply(client)
+        api_server.forget_requests()
+        metadata = {"name": "app", "resourceVersion": "1"}
+        thing: Any = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+        body = json.dumps(thing, separators=(",", ":")).encode() if as_bytes else thing
+        query = {"fieldManager": "confsync"}
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            client.request("PATCH", SECRET, "default", "app", query=query, body=body, content_type=APPLY)
+
+        assert len(api_server.requests) == 1
+
     def test_somebody_else_s_field_is_not_fought_for(
         self, client: Client, cluster: Cluster, api_server: ApiServer
     ) -> None:
@@ -359,3 +379,18 @@ class TestServerThatIsDown:
 
         with pytest.raises(Unreachable, match="there is no such host"):
             get(connect(path, pauses=pauses))
+
+    def test_a_proxy_that_is_down_is_told_apart(
+        self, connect: Callable[..., Client], cluster: Cluster, tmp_path: Path, pauses: Pauses
+    ) -> None:
+        content = yaml.safe_load(cluster.kubeconfig.read_text())
+        content["clusters"][0]["cluster"]["proxy-url"] = f"http://jane:hunter2@127.0.0.1:{free_port()}"
+        path = tmp_path / "config"
+        path.write_text(yaml.safe_dump(content))
+
+        with pytest.raises(
+            Unreachable, match="the proxy does not let us through: connection refused"
+        ) as failure:
+            get(connect(path, pauses=pauses))
+        assert not failure.value.sent
+        assert "hunter2" not in str(failure.value)

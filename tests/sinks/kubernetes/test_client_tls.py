@@ -131,7 +131,8 @@ def test_one_that_the_server_does_not_accept(
     server = serve(authority.server(client_ca=authority.cert))
     path = server.kubeconfig(tmp_path / "config", ca=authority.cert, identity=stranger.issue("jane"))
 
-    with pytest.raises(Unreachable, match="it refuses our client certificate"):
+    # In TLS 1.3 the server says so after the handshake, and may have hung up before we could hear it.
+    with pytest.raises(Unreachable, match=r"it refuses our client certificate|the connection was lost"):
         ask(path)
 
 

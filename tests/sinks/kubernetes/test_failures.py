@@ -268,12 +268,12 @@ class TestHostileAnswers:
             {"kind": "Status", "details": {"retryAfterSeconds": "soon"}},
         ],
     )  # fmt: skip
-    @pytest.mark.parametrize("code", [302, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503, 599])
-    def test_an_answer_of_no_known_form_is_a_failure_all_the_same(self, code: int, body: object) -> None:
-        failure = of_answer(ASKED, code, body)
+    def test_an_answer_of_no_known_form_is_a_failure_all_the_same(self, body: object) -> None:
+        for code in (302, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503, 599):
+            failure = of_answer(ASKED, code, body)
 
-        assert isinstance(failure, ApiFailure)
-        assert failure.status == code
+            assert isinstance(failure, ApiFailure)
+            assert failure.status == code
 
 
 class TestClasses:
