@@ -142,7 +142,9 @@ class HealthServer:
         with self._lock:
             self._open[newest] = None
             if len(self._open) > _CONNECTIONS:
-                _break_off(next(iter(self._open)))
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                _break_off(oldest)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
