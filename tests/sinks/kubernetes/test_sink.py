@@ -194,6 +194,15 @@ def test_the_salt_of_the_checksum_stays_with_the_object(sinks: KubeSinks, cluste
     assert checksum() == (salt, digest)
 
 
+def test_the_checksum_is_that_of_the_content_however_it_came_about(sinks: KubeSinks, cluster: Cluster) -> None:
+    sinks.write(sinks.secret(), {"a": b"1", "b": b"2"})
+    cluster.admin.edit("secrets", cluster.namespace, "app", {"data": {"b": None}})
+
+    assert sinks.decide(sinks.secret(), {"a": b"1"}).action is Action.PERMISSIONS
+    sinks.write(sinks.secret(), {"a": b"1"})
+    assert sinks.agrees(sinks.secret(), {"a": b"1"})
+
+
 def test_equal_contents_have_unlike_checksums(sinks: KubeSinks, cluster: Cluster) -> None:
     sinks.write(sinks.secret("one"), CONTENT)
     sinks.write(sinks.secret("two"), CONTENT)
