@@ -18,6 +18,7 @@ import pytest
 
 from confsync.testing.daemon import PATIENCE, Workspace
 from confsync.testing.waiting import eventually
+from stand_ins.kube_sinks import marks
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
 
 __all__ = ["ClusterWorkspace", "api_server", "cluster", "clustered", "data", "open_workspace"]
@@ -105,6 +106,11 @@ class ClusterWorkspace(Workspace):
 
         eventually(check, within)
 
+    def marks(self, name: str = "app", resource: str = "secrets") -> dict[str, str]:
+        """The annotations by which an object is known as ours."""
+        metadata = self.admin.get(resource, self.namespace, name)["metadata"]
+        return marks({"metadata": metadata})
+
     def version(self, name: str = "app", resource: str = "secrets") -> tuple[str, str]:
         """The uid and the resourceVersion of an object, which any write changes."""
         metadata = self.admin.get(resource, self.namespace, name)["metadata"]
@@ -129,8 +135,7 @@ class ClusterWorkspace(Workspace):
 
     def checksum(self, name: str = "app", resource: str = "secrets") -> str:
         """The checksum an object carries, as a workload has it."""
-        marks = self.admin.get(resource, self.namespace, name)["metadata"]["annotations"]
-        return str(marks["confsync.dev/checksum"].rpartition(".")[2])
+        return self.marks(name, resource)["checksum"].rpartition(".")[2]
 
 
 def data(data: Mapping[str, str], to: Any, **more: Any) -> dict[str, Any]:
@@ -144,12 +149,12 @@ def open_workspace(root: Path, like: ClusterWorkspace) -> ClusterWorkspace:
 
 
 @pytest.fixture
-def clustered(
-    tmp_path: Path, cluster: Cluster, request: pytest.FixtureRequest
-) -> Iterator[ClusterWorkspace]:
+def clustered(tmp_path: Path, cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[ClusterWorkspace]:
     """A directory of its own and a namespace of its own."""
     workspace = ClusterWorkspace(tmp_path, cluster)
     yield workspace
     workspace.close()
     if "api_server" in request.fixturenames:
-        request.getfixturevalue("api_server").faults.clear()  # what is cleaned up now is not what they are for
+        request.getfixturevalue(
+            "api_server"
+        ).faults.clear()  # what is cleaned up now is not what they are for

@@ -1,0 +1,216 @@
+"""The API server down, hanging, failing, half-answering: nothing is lost, nobody else waits, and all comes back."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from stand_ins.clustered import PASSWORD, data
+from stand_ins.kubernetes import ApiServer, KubeAdmin
+from stand_ins.vaulted import text
+
+from confsync.testing.waiting import eventually
+
+READ = {"PASSWORD": "values:db/password"}
+HELD = {"PASSWORD": PASSWORD}
+
+
+def configure(clustered, **more):
+    """One sync that writes a Secret, and one that writes a file."""
+    syncs = {
+        "app": data(READ, clustered.secret()),
+        "other": text("{{ values('db/host') }}", "other"),
+    }
+    clustered.configure(syncs, **more)
+
+
+def change(clustered, password, host="db1"):
+    clustered.values({"db": {"host": host, "password": password}})
+
+
+def test_an_api_server_that_is_down_at_the_start_stops_nobody_else_and_is_waited_for(clustered, api_server):
+    configure(clustered)
+    api_server.stop()
+    with clustered.daemon() as daemon:
+        clustered.wait_content("other", "db1", within=5)
+        failed = clustered.wait_state("app", "failed", detail="connection refused")
+        assert failed.applied_at is None
+        daemon.wait_log("sync failed", sync="app")
+
+        api_server.start()
+
+        clustered.wait_held(HELD)
+        clustered.wait_state("app", "ok")
+        daemon.wait_log("sync works again", sync="app")
+
+
+def test_an_api_server_that_is_down_at_a_later_start_is_waited_for_and_nothing_is_written(
+    clustered, api_server
+):
+    configure(clustered)
+    clustered.ok("apply")
+    before = clustered.version()
+    api_server.stop()
+    with clustered.daemon():
+        clustered.wait_state("app", "failed", detail="connection refused")
+
+        api_server.start()
+
+        clustered.wait_state("app", "ok")
+        assert clustered.version() == before
+
+
+def test_an_api_server_that_is_restarted_misses_nothing(clustered, api_server):
+    """Changes made while it was away arrive, from both sides."""
+    configure(clustered)
+    with clustered.daemon():
+        clustered.wait_held(HELD)
+        eventually(lambda: api_server.watches("secrets"))
+
+        api_server.stop()
+        change(clustered, "pw2", host="db2")
+        clustered.wait_content("other", "db2", within=5)
+        clustered.wait_state("app", "failed")
+        api_server.edit("secrets", clustered.namespace, "app", {"data": {"PASSWORD": None}})
+        api_server.start()
+
+        clustered.wait_held({"PASSWORD": "pw2"})
+        clustered.wait_state("app", "ok")
+
+
+def fail_inside(server):
+    server.faults.broken(times=None)
+
+
+def be_unavailable(server):
+    server.faults.unavailable(times=None)
+
+
+def answer_pages(server):
+    server.faults.no_json(times=None)
+
+
+def cut_answers(server):
+    server.faults.cut(20, times=None)
+
+
+def hang(server):
+    server.faults.late(30, times=None)
+
+
+LASTING = {
+    fail_inside: "500: the server failed",
+    be_unavailable: "503: the server failed",
+    answer_pages: "half an answer, or not one of an API server",
+    cut_answers: "half an answer, or none: the connection was lost",
+    hang: "no answer in time",
+}
+
+
+def test_whatever_the_api_server_answers_instead_is_waited_out(clustered, api_server):
+    """One daemon, one trouble after the other; the watch ends with each."""
+    configure(clustered)
+    with clustered.daemon():
+        clustered.wait_held(HELD)
+        for inflict, said in LASTING.items():
+            clustered.wait_state("app", "ok", within=20)
+            eventually(lambda: api_server.watches("secrets"), 10)
+
+            inflict(api_server)
+            api_server.end_watches()
+            change(clustered, said)
+
+            clustered.wait_state("app", "failed", detail=said)
+            api_server.faults.clear()
+            clustered.wait_held({"PASSWORD": said})
+
+
+def test_an_api_server_that_hangs_holds_up_nobody_else_and_not_the_end(clustered, api_server):
+    """More syncs than workers want it from the start, and another cluster is well."""
+    with ApiServer() as other:
+        good = KubeAdmin(other.kubeconfig(clustered.root / "other-kubeconfig"))
+        namespace = good.namespace()
+        api_server.faults.late(60, times=None)
+        hanging = {f"app{n}": data(READ, clustered.secret(f"app{n}", cluster="prod")) for n in range(12)}
+        syncs = {
+            **hanging,
+            "file": text("{{ values('db/host') }}", "file"),
+            "good": data(READ, clustered.secret(cluster="good", namespace=namespace)),
+        }
+        clustered.configure(
+            syncs,
+            clusters={
+                "prod": {"kubeconfig": str(clustered.kubeconfig), "timeout": "1500ms"},
+                "good": {"kubeconfig": str(clustered.root / "other-kubeconfig")},
+            },
+        )
+        with clustered.daemon():
+            for turn in range(3):
+                change(clustered, f"pw{turn}", host=f"turn {turn}")
+                clustered.wait_content("file", f"turn {turn}", within=2)
+                eventually(lambda turn=turn: good.data(namespace, "app") == {"PASSWORD": f"pw{turn}"}, 2)
+            assert clustered.wait_state("app0", "failed", detail="no answer in time")
+
+            api_server.faults.clear()
+
+            for n in range(12):
+                clustered.wait_held({"PASSWORD": "pw2"}, f"app{n}", within=20)
+            api_server.faults.late(60, times=None)
+            change(clustered, "pw3")
+            eventually(lambda: good.data(namespace, "app") == {"PASSWORD": "pw3"})
+            begun = monotonic()
+        assert monotonic() - begun < 10, "the end is not held up either"
+
+
+def test_what_was_done_before_the_connection_was_lost_is_done_once_and_is_ours(clustered, api_server):
+    """Created, changed and deleted: each time the server does it, and the answer is lost."""
+    clustered.configure({"app": data(READ, clustered.secret())})
+    lose = {"processed": True, "resource": "secrets", "when": writes}
+    created = api_server.faults.drop(verb="patch", **lose)
+    clustered.ok("apply")
+    uid, version = clustered.version()
+    assert clustered.marks()["origin"] == "created"
+
+    change(clustered, "pw2")
+    changed = api_server.faults.drop(verb="patch", **lose)
+    clustered.ok("apply")
+    assert clustered.held() == {"PASSWORD": "pw2"}
+    assert int(clustered.version()[1]) == int(version) + 1, "changed once"
+    assert clustered.version()[0] == uid
+
+    clustered.configure({"app": text("x", "file")})
+    deleted = api_server.faults.drop(verb="delete", **lose)
+    clustered.ok("apply")
+    assert clustered.held() is None
+    assert [fault.hits for fault in (created, changed, deleted)] == [1, 1, 1]
+
+
+def writes(call):
+    """Whether a request changes anything."""
+    return "dryRun" not in call.query
+
+
+def test_a_past_that_was_compacted_under_the_watch_is_read_anew(clustered, api_server):
+    """What was changed and deleted meanwhile is healed without any resync."""
+    names = ("changed", "deleted", "same")
+    syncs = {name: data(READ, clustered.secret(name)) for name in names}
+    clustered.configure(syncs, interval="1h")
+    with clustered.daemon() as daemon:
+        for name in names:
+            clustered.wait_held(HELD, name)
+        eventually(lambda: api_server.watches("secrets"))
+        before, lists = clustered.version("same"), api_server.count("list", "secrets")
+
+        api_server.faults.late(0.2, verb="watch")
+        api_server.faults.unavailable(verb="watch")
+        api_server.end_watches()
+        eventually(lambda: not api_server.watches("secrets"))
+        api_server.edit("secrets", clustered.namespace, "changed", {"data": {"PASSWORD": "eA=="}})
+        api_server.delete("secrets", clustered.namespace, "deleted")
+        api_server.compact()
+
+        clustered.wait_held(HELD, "changed")
+        clustered.wait_held(HELD, "deleted")
+        assert clustered.version("same") == before
+        assert api_server.count("list", "secrets") > lists
+        daemon.wait_log("target healed", sync="changed")
+        daemon.wait_log("target healed", sync="deleted")
