@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from confsync.cli.options import Options, complete_syncs, given, global_options
 
 if TYPE_CHECKING:
     from confsync.cli.session import Session
+    from confsync.ledger.records import State
     from confsync.reconcile.apply import Outcome
     from confsync.reconcile.core import Core
     from confsync.reconcile.reconciler import Report
@@ -29,15 +31,30 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-mass-delete", is_flag=True, help="Believe that many keys or targets are really to go, this once."
 )
+@click.option(
+    "--no-reload", is_flag=True, help="Leave the reloads owed, to the daemon that starts afterwards."
+)
+@click.option(
+    "--accept-stale",
+    is_flag=True,
+    help="Count as good what is stale: a source cannot be read, and its targets are the last known good ones.",
+)
 @global_options
 @click.pass_context
 def apply(
-    context: click.Context, syncs: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool
+    context: click.Context,
+    syncs: tuple[str, ...],
+    plan_file: str | None,
+    allow_mass_delete: bool,
+    no_reload: bool,
+    accept_stale: bool,
 ) -> int:
     """Make every target agree with its source, once.
 
     Without names every sync is reconciled, and what confsync created for syncs that are no longer configured is
     removed. Where something fails, its targets stay as they were and the others are done all the same.
+
+    Before a program starts (an init container), --no-reload --accept-stale ends with 0 when its files are there.
 
     Exit status: 0 everything agrees, 1 something failed, 3 the configuration is invalid.
     """
@@ -51,14 +68,29 @@ def apply(
     setup_logs(options)
     try:
         with writing(options, "apply") as session:
-            return _apply(session, syncs, plan_file, allow_mass_delete)
+            wish = _Wish(allow_mass_delete, no_reload, accept_stale)
+            return _apply(session, syncs, plan_file, wish)
     except LedgerLocked:
         if allow_mass_delete and _tell_daemon(options):
             return 0
         raise
 
 
-def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, allow_mass_delete: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command was told besides what to apply."""
+
+    allow_mass_delete: bool
+    no_reload: bool
+    accept_stale: bool
+
+    def accepts(self, state: State) -> bool:
+        """Whether a sync that stands so is good enough."""
+        accepted = {"ok": True, "owed": self.no_reload, "stale": self.accept_stale}
+        return accepted.get(state.value, False)
+
+
+def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, wish: _Wish) -> int:
     from confsync.cli.printing import progress
     from confsync.cli.session import known_syncs
     from confsync.reconcile.reconciler import Reconciler
@@ -67,7 +99,7 @@ def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, allo
     cancelled = threading.Event()
     _cancel_on_interrupt(cancelled)
     with session.core() as core:
-        if allow_mass_delete:
+        if wish.allow_mass_delete:
             core.hub.allow_mass_delete()
         core.hub.refresh()
         prune = None
@@ -76,9 +108,13 @@ def _apply(session: Session, names: tuple[str, ...], plan_file: str | None, allo
         reconciler = Reconciler(core, cancelled=cancelled)
         total = len(core.loaded.config.syncs if wanted is None else wanted)
         report = reconciler.run_once(
-            wanted, prune=prune, allow_mass_delete=allow_mass_delete, progress=progress(total)
+            wanted,
+            prune=prune,
+            allow_mass_delete=wish.allow_mass_delete,
+            reload=not wish.no_reload,
+            progress=progress(total),
         )
-        return _show(session.options, report, cancelled)
+        return _show(session.options, report, wish, cancelled)
 
 
 def _cancel_on_interrupt(cancelled: threading.Event) -> None:
@@ -113,13 +149,13 @@ def _planned(core: Core, wanted: list[str] | None, plan_file: str) -> tuple[list
     return [name for name in configured if name in changed], not changed <= configured.keys()
 
 
-def _show(options: Options, report: Report, cancelled: threading.Event) -> int:
+def _show(options: Options, report: Report, wish: _Wish, cancelled: threading.Event) -> int:
     failed = {
         name: outcome for name, outcome in report.outcomes.items() if outcome.record.state.value != "ok"
     }
-    good = report.in_agreement and not cancelled.is_set()
+    good = report.is_good(wish.accepts) and not cancelled.is_set()
     if options.as_json:
-        _print_json(report, failed, good)
+        _print_json(report, failed, report.in_agreement and not cancelled.is_set())
         return 0 if good else 1
     _print(report, failed, interrupted=cancelled.is_set())
     return 130 if cancelled.is_set() else 0 if good else 1

@@ -21,7 +21,7 @@ COMMANDS = {
     "get": ("look", "Print the value of one key."),
     "ls": ("look", "List the keys of a source."),
     "diff": ("look", "Show how two environments differ."),
-    "check": ("author", "Validate the configuration and its templates, offline."),
+    "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("author", "Write a small configuration that works, to start from."),
     "demo": ("demo", "Watch confsync work, in a scratch directory, without any server."),

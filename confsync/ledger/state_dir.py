@@ -21,12 +21,14 @@ _TRY_AGAIN = 0.01
 
 def default_state_dir(config: Path) -> Path:
     """Where state lives when nobody says: one directory for each configuration file, so that two never mix."""
-    tag = hashlib.sha256(os.fsencode(config.resolve())).hexdigest()[:8]
+    # The file itself may be a link that changes with its content, as in the volume of a ConfigMap.
+    place = config.parent.resolve() / config.name
+    tag = hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
     if os.geteuid() == 0:
         root = Path("/var/lib/confsync")
     else:
         root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "confsync"
-    return root / f"{config.parent.name or 'root'}-{tag}"
+    return root / f"{place.parent.name or 'root'}-{tag}"
 
 
 def prepare(directory: Path) -> None:

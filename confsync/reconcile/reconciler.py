@@ -50,7 +50,11 @@ class Report:
     @property
     def in_agreement(self) -> bool:
         """Whether the whole world is as configured."""
-        fine = all(outcome.record.state is State.OK for outcome in self.outcomes.values())
+        return self.is_good(lambda state: state is State.OK)
+
+    def is_good(self, accepts: Callable[[State], bool]) -> bool:
+        """Whether every sync stands in a way that `accepts` says is good, and nothing else failed."""
+        fine = all(accepts(outcome.record.state) for outcome in self.outcomes.values())
         return fine and self.held is None and all(result.error is None for result in self.reloads)
 
 
@@ -131,12 +135,14 @@ class Reconciler:
         *,
         prune: bool | None = None,
         allow_mass_delete: bool = False,
+        reload: bool = True,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Report:
         """Reconcile these syncs once (all, where none are named), then do the reloads owed.
 
         Args:
             prune: whether what was made for syncs that were removed is, too; by default where no syncs are named.
+            reload: whether to do the reloads owed, or to leave them owed.
             progress: called with each sync's name when it is done.
         """
         report = Report()
@@ -151,7 +157,7 @@ class Reconciler:
             self._apply_all(again, writers, report, lambda _: None, allow_mass_delete)
         if (names is None if prune is None else prune) and not self._cancelled.is_set():
             self._prune_into(report, allow_mass_delete)
-        if not self._cancelled.is_set():
+        if reload and not self._cancelled.is_set():
             report.reloads = self.reloads.run()
             self.note_reloads(report)
         for name, source in self.core.hub.sources.items():

@@ -324,3 +324,36 @@ def test_the_list_of_commands_says_what_the_command_itself_says(command):
     found = cli.get_command(click.Context(cli), command)
     assert found is not None
     assert found.short_help == COMMANDS[command][1]
+
+
+def test_before_a_program_starts_its_reload_is_left_owed(project):
+    project.syncs(
+        {"app": {"data": {"PORT": "values:db/port"}, "to": "app.env", "reload": ["touch", "reloaded"]}}
+    )
+    result = project.ok("apply", "--no-reload")
+    assert "reloaded" not in result.out
+    assert not project.exists("reloaded")
+    assert project.run("status").status == 2  # it is owed
+
+    project.ok("apply")
+    assert project.exists("reloaded")
+    project.ok("status")
+
+
+def test_before_a_program_starts_the_last_known_good_files_may_do(project):
+    project.syncs({"app": {"data": {"PORT": "values:db/port"}, "to": "app.env"}})
+    project.ok("apply")
+    written = project.read("app.env")
+    project.write("values.yaml", "{broken")
+
+    assert project.run("apply").status == 1
+    result = project.run("apply", "--accept-stale", "--output", "json")
+    assert result.status == 0
+    assert result.json["in_agreement"] is False
+    assert project.read("app.env") == written
+
+
+def test_what_was_never_written_is_not_accepted_as_stale(project):
+    project.syncs({"app": {"data": {"PORT": "values:db/port"}, "to": "app.env"}})
+    project.write("values.yaml", "{broken")
+    assert project.run("apply", "--no-reload", "--accept-stale").status == 1

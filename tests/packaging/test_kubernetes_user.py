@@ -112,7 +112,7 @@ def test_the_image_s_user_writes_into_volumes_that_are_root_s(root: Path, tmp_pa
     container = Container(pod, init, {"/etc/confsync": config})
     look = "id -u; stat -c '%u:%g %a' /files/nginx.conf /var/lib/confsync/state; touch /anywhere"
 
-    done = container.run(root, [*init["command"], *init["args"]], ["sh", "-c", look])
+    done = container.run(root, ["confsync", *init["args"]], ["sh", "-c", look])
 
     told = done.stdout.splitlines()
     assert told[-3:] == ["10001", "10001:10001 644", "10001:10001 2700"], done.stdout + done.stderr
