@@ -149,11 +149,9 @@ class HealthServer:
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, suppress(OSError):  # a client that goes away is its own affair
-                deadline = _now() + _IN_TIME
-                head = _head(connection, deadline)
+                head = _head(connection, _now() + _IN_TIME)
                 if head:
                     connection.sendall(self._answer(head))
-                    _farewell(connection, deadline)
         finally:
             with self._lock:
                 self._open.pop(connection, None)
@@ -237,14 +235,6 @@ def _head(connection: socket.socket, deadline: float) -> bytes:
         if not more or len(head) > _LONGEST_HEAD:
             return b""
     return head
-
-
-def _farewell(connection: socket.socket, deadline: float) -> None:
-    """Let the answer arrive: closing with something unread would have the kernel throw it away."""
-    connection.shutdown(socket.SHUT_WR)
-    unread = 0
-    while unread <= _LONGEST_HEAD and (more := _receive(connection, deadline)):
-        unread += len(more)
 
 
 def _receive(connection: socket.socket, deadline: float) -> bytes:

@@ -103,10 +103,10 @@ def test_other_methods_are_refused(endpoint, method):
     assert endpoint.ask("/livez", method) == (405, "only GET and HEAD\n")
 
 
-def test_a_refusal_arrives_though_a_body_was_sent(endpoint):
-    raw = endpoint.send(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
+def test_a_refusal_says_what_is_allowed(endpoint):
+    raw = endpoint.send(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
     assert raw.startswith(b"HTTP/1.1 405 ")
-    assert b"Allow: GET, HEAD" in raw
+    assert b"\r\nAllow: GET, HEAD\r\n" in raw
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,8 @@ def test_a_request_that_trickles_in_is_cut_off(endpoint, monkeypatch):
         assert all_of(slow) == b""
 
 
-def test_who_holds_connections_open_does_not_shut_others_out(endpoint):
+def test_who_holds_connections_open_does_not_shut_others_out(endpoint, monkeypatch):
+    monkeypatch.setattr(health, "_IN_TIME", 60.0)
     with ExitStack() as stack:
         held = [stack.enter_context(endpoint.connect()) for _ in range(30)]
         for _ in range(3):
@@ -208,6 +209,17 @@ def test_a_port_that_is_taken_is_an_error_of_one_line(endpoint):
 def test_a_port_that_is_taken_on_one_interface_is_taken_on_all(endpoint):
     with pytest.raises(ConfigError, match="Address already in use"):
         HealthServer(f":{endpoint.port}", lambda: None, lambda: None).start()
+
+
+def test_a_port_that_is_taken_for_ipv6_alone_is_taken_on_all_too():
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    port = free_port()
+    with (
+        socket.create_server(("::1", port), family=socket.AF_INET6),
+        pytest.raises(ConfigError, match="Address already in use"),
+    ):
+        HealthServer(f":{port}", lambda: None, lambda: None).start()
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "2001:db8::1", "a" * 64])
