@@ -188,15 +188,18 @@ class KubernetesSink(Sink):
         )
 
     def _rival(self, desired: Desired, before: KubeObject | None, created: bool) -> TargetTaken | None:
-        """Why an object is left to another sync, of another confsync; None where it is not."""
+        """Why an object is left to another confsync; None where it is not."""
         if before is None:
             return None
         spec = self._spec(desired.spec)
-        target, sync = name_of(spec), Marks.of(before).sync
-        if sync not in (None, desired.sync) and not created and spec.conflicts != "take":
+        target, marks = name_of(spec), Marks.of(before)
+        # A sync that was renamed finds its old name, and the ledger knows it made the object; who took an object over
+        # has noted that he did not.
+        renamed = created and marks.origin == Origin.CREATED
+        if marks.sync not in (None, desired.sync) and not renamed and spec.conflicts != "take":
             return TargetTaken(
                 target,
-                f"it belongs to sync {printable(sync or '')!r} of another confsync",
+                f"it belongs to sync {printable(marks.sync or '')!r} of another confsync",
                 hint="choose another name, or take it over with `conflicts: take`",
             )
         if self._rivals.are_there(target, before, self._clusters(spec.cluster).clock):

@@ -239,8 +239,10 @@ def test_another_sync_takes_over_where_that_is_said(
 
     assert cluster.admin.data(cluster.namespace, "app") == {"user": "other"}
     assert other.agrees(spec, {"user": b"other"}, "second")
-    with pytest.raises(TargetTaken, match="belongs to sync 'second'"):
-        sinks.stage(sinks.secret(), OURS, "first")
+    for created in (True, False):
+        with pytest.raises(TargetTaken, match="belongs to sync 'second'"):
+            sinks.stage(sinks.secret(), OURS, "first", created=created)
+    assert other.observe(spec).notes == ("also claimed by sync 'first' of another confsync",)
 
 
 def test_a_sync_that_was_renamed_keeps_what_the_ledger_says_is_its(
