@@ -19,7 +19,7 @@ import yaml
 from docs.pages import a_shell, blocks_of, follow
 from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes import ApiServer, KubeAdmin
-from stand_ins.kubernetes.fixtures import KUBECONFIG, Cluster, api_server
+from stand_ins.kubernetes.fixtures import KUBECONFIG, Cluster
 
 from confsync.clock import SystemClock
 from confsync.config import kubernetes as options
@@ -29,8 +29,6 @@ from confsync.sinks.kubernetes.client import Client
 from confsync.testing.daemon import Workspace
 from confsync.testing.ports import free_port
 from confsync.testing.waiting import eventually
-
-__all__ = ["api_server"]
 
 Rule = dict[str, Any]
 
@@ -50,21 +48,34 @@ def table(title: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The real cluster when there is one, else the stand-in with TLS, without which kubectl logs in as nobody."""
-    named = os.environ.get(KUBECONFIG)
-    if named:
-        admin = KubeAdmin(Path(named))
-        yield Cluster(Path(named), admin, admin.namespace())
-        admin.clean_up()
-        return
-    directory = tmp_path_factory.mktemp("kube")
-    authority = Authority(directory)
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def server(authority: Authority) -> Iterator[ApiServer]:
+    """The stand-in, with TLS: without that kubectl logs in as nobody."""
+    if os.environ.get(KUBECONFIG):
+        pytest.skip(f"{KUBECONFIG} is set, and a real cluster cannot be made to fail")
     with ApiServer(tls=authority.server()) as server:
-        path = server.kubeconfig(directory / "config", ca=authority.cert)
-        admin = KubeAdmin(path)
-        yield Cluster(path, admin, admin.namespace())
+        yield server
     assert not server.bugs, f"the stand-in for the API server failed: {server.bugs!r}"
+
+
+@pytest.fixture
+def kubeconfig(server: ApiServer, authority: Authority, tmp_path: Path) -> Path:
+    """The stand-in's administrator's."""
+    return server.kubeconfig(tmp_path / "admin.kubeconfig", ca=authority.cert)
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The real cluster when there is one, else the stand-in."""
+    named = os.environ.get(KUBECONFIG)
+    path = Path(named) if named else request.getfixturevalue("kubeconfig")
+    admin = KubeAdmin(path)
+    yield Cluster(path, admin, admin.namespace())
+    admin.clean_up()
 
 
 # From a cluster to Secrets that follow etcd
@@ -315,3 +326,145 @@ def granted(rules: list[Rule], *resources: str) -> set[tuple[str, str, str]]:
         if resource in resources
         for verb in rule["verbs"]
     }
+
+
+# What messages say
+
+MESSAGES = [message for row in table("When something is wrong") for message in re.findall(r"`(.+?)`", row[0])]
+SEEN_ELSEWHERE = {
+    "there is no such host": "tests/sinks/kubernetes/test_client_retries.py",
+    "another confsync writes it too": "tests/sinks/kubernetes/test_sink_conflicts.py",
+    "somebody deleted it, or made it anew, meanwhile": "tests/sinks/kubernetes/test_sink_conflicts.py",
+}
+"""What needs a name server, or somebody who is quicker."""
+
+
+def sync_of(kind: str = "secret", data: dict[str, Any] | None = None, **target: Any) -> dict[str, Any]:
+    """A sync with one target, `x` in the namespace `default` unless it says otherwise."""
+    target = {"namespace": "default", "name": "x", **target}
+    return {"data": data or {"A": "values:a"}, "to": {f"kubernetes_{kind}": target}}
+
+
+class Mistakes:
+    """What a user, an administrator, and others in the cluster may have got wrong; each method gives what is said."""
+
+    def __init__(self, server: ApiServer, kubeconfig: Path, workspace: Workspace) -> None:
+        self._server = server
+        self._kubeconfig = kubeconfig
+        self._admin = KubeAdmin(kubeconfig)
+        self._workspace = workspace
+        workspace.values({"a": "b", "password": "s3cr3t-pw"})
+        workspace.template("computed.j2", "{{ values('pass' ~ 'word') }}")
+
+    def in_the_configuration(self) -> str:
+        clusters: dict[str, Any] = {"prod": {}, "test": {}}
+        nameless = {"template": {"inline": "x"}, "to": sync_of(cluster="prod", name="nameless")["to"]}
+        password = sync_of("config_map", {"A": "values:password"}, cluster="prod")
+        at_once: list[dict[str, Any]] = [
+            {"nameless": nameless, "key": sync_of(data={"a b": "values:a"}, cluster="prod")},
+            {"which": sync_of(), "typo": sync_of(cluster="prdo")},
+            {"password": password},
+        ]
+        return "".join(self._said("check", syncs, clusters) for syncs in at_once)
+
+    def in_kubeconfigs(self) -> str:
+        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+        plain = self._server.address.replace("https", "http")
+        few = self._server.kubeconfig(self._workspace.root / "few", token=self._server.user("few"))
+        clusters = {
+            "missing": {"kubeconfig": "nowhere"},
+            "context": {"kubeconfig": str(self._kubeconfig), "context": "tset"},
+            "pod": {"in_cluster": True},
+            "away": self._changed(cluster={"server": f"https://127.0.0.1:{free_port()}"}),
+            "untrusted": self._changed(cluster={"certificate-authority-data": None}),
+            "plain": self._changed(cluster={"server": plain, "certificate-authority-data": None}),
+            "plugin": self._changed(user={"token": None, "exec": {**plugin, "command": "no-such-program"}}),
+            "session": self._changed(user={"token": None, "exec": {**plugin, "command": "false"}}),
+            "revoked": self._changed(user={"token": "revoked"}),
+            "nobody": self._changed(user={"token": None}),
+            "few": {"kubeconfig": str(few)},
+        }
+        clusters = {name: {**cluster, "timeout": "200ms"} for name, cluster in clusters.items()}
+        return self._said("plan", {name: sync_of(cluster=name) for name in clusters}, clusters)
+
+    def in_the_cluster(self) -> str:
+        self._admin.create("namespaces", "", {"metadata": {"name": "going"}})
+        self._admin.config_map("going", "kept", {}, metadata={"finalizers": ["example.com/kept"]})
+        self._admin.call("DELETE", "/api/v1/namespaces/going")
+        self._admin.secret("default", "theirs", {"A": "by-hand"})
+        self._admin.secret("default", "typed", {"A": "b"}, type="example.com/other")
+        self._admin.secret("default", "fixed", {"A": "by-hand"}, immutable=True)
+        self._admin.secret("default", "going", {}, metadata={"finalizers": ["example.com/kept"]})
+        self._admin.delete("secrets", "default", "going")
+        syncs = {
+            "nowhere": sync_of(namespace="nowhere"),
+            "going": sync_of(namespace="going"),
+            **{name: sync_of(name=name) for name in ("theirs", "typed", "fixed", "going-object")},
+            "waiting": sync_of(name="going"),
+            "computed": {"templates": {"a": "computed.j2"}, "to": sync_of("config_map")["to"]},
+            "half": sync_of(name="half", type="tls"),
+            "text": sync_of(name="text", type="dockerconfigjson", data={".dockerconfigjson": "values:a"}),
+            "big": sync_of(name="big", data={"A": {"template": "{{ 'x' * 1100000 }}"}}),
+            "restarts": sync_of(name="restarts", restart=["deployment/nowhere"]),
+        }
+        return self._said("apply", syncs, self._prod())
+
+    def in_what_the_server_says(self) -> str:
+        refusals = {
+            "webhook": (400, 'admission webhook "hook.example.com" denied the request: no'),
+            "policy": (422, "ValidatingAdmissionPolicy 'all' with binding 'all' denied request: no"),
+            "quota": (403, 'secrets "quota" is forbidden: exceeded quota: few, requested: secrets=1'),
+        }
+        for name, (code, message) in refusals.items():
+            self._server.faults.answer(code, "Forbidden", message, name=name, times=None)
+        self._server.faults.throttled(name="busy", times=None)
+        self._server.faults.broken(name="broken", times=None)
+        names = (*refusals, "busy", "broken")
+        return self._said("plan", {name: sync_of(name=name) for name in names}, self._prod(timeout="200ms"))
+
+    def of_two_confsyncs(self) -> str:
+        """What the second one says, and then the first one."""
+        first, other = {"one": sync_of(name="both")}, {"other": sync_of(name="both")}
+        elsewhere = Workspace(self._workspace.root / "elsewhere")
+        elsewhere.values({"a": "b"})
+        elsewhere.config(syncs=other, clusters=self._prod())
+        self._said("apply", first, self._prod())
+        said = elsewhere.confsync("apply").stderr
+        self._said("apply", first, self._prod())
+        return said + self._workspace.confsync("status").stdout
+
+    def _prod(self, **more: Any) -> dict[str, Any]:
+        return {"prod": {"kubeconfig": str(self._kubeconfig), **more}}
+
+    def _changed(self, **changes: dict[str, Any]) -> dict[str, str]:
+        """The options of a cluster whose kubeconfig is another in this."""
+        content = yaml.safe_load(self._kubeconfig.read_text())
+        for kind, change in changes.items():
+            entry = content[f"{kind}s"][0]
+            entry[kind] = {key: value for key, value in (entry[kind] | change).items() if value is not None}
+        path = self._workspace.root / self._admin.name("kubeconfig")
+        path.write_text(yaml.safe_dump(content))
+        return {"kubeconfig": str(path)}
+
+    def _said(self, command: str, syncs: dict[str, Any], clusters: dict[str, Any]) -> str:
+        source = {"backend": "file", "path": "values.yaml", "sensitive": ["password"]}
+        self._workspace.config(syncs=syncs, clusters=clusters, sources={"values": source})
+        return self._workspace.confsync(command).stderr
+
+
+def test_every_message_of_the_page_is_one_that_confsync_says(
+    server: ApiServer, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    mistakes = Mistakes(server, kubeconfig, Workspace(tmp_path))
+
+    said = mistakes.in_the_configuration() + mistakes.in_kubeconfigs() + mistakes.in_the_cluster()
+    said += mistakes.in_what_the_server_says() + mistakes.of_two_confsyncs()
+
+    for message in MESSAGES:
+        assert says(message, said) or message in SEEN_ELSEWHERE, f"nobody says {message!r} in {said}"
+    for message, test in SEEN_ELSEWHERE.items():
+        assert message in MESSAGES
+        assert message in (ROOT / test).read_text("utf-8")
+    assert len(MESSAGES) > 30
+    assert "s3cr3t-pw" not in said
