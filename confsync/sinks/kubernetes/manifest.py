@@ -136,10 +136,11 @@ def encoded(thing: Json) -> bytes:
     return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
-def claim(found: KubeObject, resource: Resource, text: str) -> Json:
-    """What to apply so that an object says who else wants it."""
+def claim(found: KubeObject, resource: Resource, text: str | None) -> Json:
+    """What to apply so that an object says who else wants it; or, without a text, no longer does."""
     thing = _empty(resource, found.name)
-    thing["metadata"] |= {"uid": found.uid, "annotations": {CLAIMED_BY: text}}
+    if text is not None:
+        thing["metadata"]["annotations"] = {CLAIMED_BY: text}
     return thing
 
 

@@ -184,7 +184,7 @@ class KubernetesSink(Sink):
             before,
             force=conflicts == "take",
             created=created,
-            wrote=lambda written: self._rivals.wrote(target, written),
+            wrote=lambda written: self._wrote(spec, desired.sync, written),
         )
 
     def _rival(self, desired: Desired, before: KubeObject | None, created: bool) -> TargetTaken | None:
@@ -210,15 +210,26 @@ class KubernetesSink(Sink):
             )
         return None
 
+    def _wrote(self, spec: Spec, sync: str, written: KubeObject) -> None:
+        self._rivals.wrote(name_of(spec), written)
+        now = self._clusters(spec.cluster).clock.now()
+        if claims.age(Marks.of(written).claimed_by, now, sync=sync) is not None:
+            self._note(spec, written, None)  # what it claimed it has now
+
     def _claim(self, spec: Spec, before: KubeObject, sync: str) -> None:
         """Leave a note for the other, who will tell of it. It is no harm where that fails."""
         now = self._clusters(spec.cluster).clock.now()
         age = claims.age(Marks.of(before).claimed_by, now, sync=sync)
         if age is not None and age < claims.REFRESHED:
             return
-        note = manifest.claim(before, self.resource, claims.text_of(sync, now))
+        self._note(spec, before, claims.text_of(sync, now))
+
+    def _note(self, spec: Spec, found: KubeObject, text: str | None) -> None:
+        """Leave a claim, or take ours back."""
         with suppress(ApiFailure):
-            self._access(spec).apply(note, before=before, manager=_CLAIMANT, force=True)
+            self._access(spec).apply(
+                manifest.claim(found, self.resource, text), before=found, manager=_CLAIMANT, force=True
+            )
 
 
 class KubernetesSecretSink(KubernetesSink):

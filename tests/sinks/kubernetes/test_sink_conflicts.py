@@ -230,6 +230,18 @@ def test_a_claim_that_cannot_be_left_is_no_harm(
         other.stage(other.secret(), OURS, "second")
 
 
+def test_who_takes_over_claims_no_longer(sinks: KubeSinks, other: KubeSinks, cluster: Cluster) -> None:
+    sinks.write(sinks.secret(), OURS, "first")
+    with pytest.raises(TargetTaken):
+        other.stage(other.secret(), OURS, "second")
+    spec = other.secret(conflicts="take")
+    other.write(spec, OURS, "second")
+
+    assert other.observe(spec).notes == ()
+    assert "claimed-by" not in marks(read(cluster))
+    assert other.agrees(spec, OURS, "second")
+
+
 def test_another_sync_takes_over_where_that_is_said(
     sinks: KubeSinks, other: KubeSinks, cluster: Cluster
 ) -> None:
