@@ -184,7 +184,10 @@ class Client:
         return stream
 
     def close(self) -> None:
-        """Ends whatever waits, asks or reads, and forbids more. Idempotent."""
+        """Ends whatever waits, asks or reads, and forbids more. Idempotent.
+
+        Only who is about to connect is not stopped: that ends by itself within 10 seconds.
+        """
         self._closed.set()
         for stream in list(self._streams):
             stream.close()

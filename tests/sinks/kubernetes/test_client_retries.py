@@ -371,22 +371,18 @@ class TestServerThatIsDown:
         assert get(client) == 200
 
     def test_a_host_that_does_not_exist(
-        self, connect: Callable[..., Client], cluster: Cluster, tmp_path, pauses: Pauses
+        self, connect: Callable[..., Client], tmp_path: Path, pauses: Pauses
     ) -> None:
-        text = cluster.kubeconfig.read_text().replace("127.0.0.1", "no-such-host.invalid")
-        path = tmp_path / "config"
-        path.write_text(text)
+        path = kubeconfig(tmp_path, server="http://no-such-host.invalid")
 
         with pytest.raises(Unreachable, match="there is no such host"):
             get(connect(path, pauses=pauses))
 
     def test_a_proxy_that_is_down_is_told_apart(
-        self, connect: Callable[..., Client], cluster: Cluster, tmp_path: Path, pauses: Pauses
+        self, connect: Callable[..., Client], tmp_path: Path, pauses: Pauses
     ) -> None:
-        content = yaml.safe_load(cluster.kubeconfig.read_text())
-        content["clusters"][0]["cluster"]["proxy-url"] = f"http://jane:hunter2@127.0.0.1:{free_port()}"
-        path = tmp_path / "config"
-        path.write_text(yaml.safe_dump(content))
+        proxy = f"http://jane:hunter2@127.0.0.1:{free_port()}"
+        path = kubeconfig(tmp_path, server="http://192.0.2.1", **{"proxy-url": proxy})
 
         with pytest.raises(
             Unreachable, match="the proxy does not let us through: connection refused"
@@ -394,3 +390,15 @@ class TestServerThatIsDown:
             get(connect(path, pauses=pauses))
         assert not failure.value.sent
         assert "hunter2" not in str(failure.value)
+
+
+def kubeconfig(directory: Path, **cluster: str) -> Path:
+    """Writes one for a cluster that asks nobody who they are; gives its path."""
+    content = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it"}}],
+        "clusters": [{"name": "it", "cluster": cluster}],
+    }
+    path = directory / "config"
+    path.write_text(yaml.safe_dump(content))
+    return path
