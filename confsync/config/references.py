@@ -55,6 +55,7 @@ def problems(config: Config) -> Iterator[Problem]:
     """Everything wrong between the parts of a configuration that is right in each part."""
     yield from _source_problems(config)
     yield from _environment_problems(config)
+    yield from _election_problems(config)
     places: dict[str, str] = {}
     for name, sync in config.syncs.items():
         yield from _sync_problems(config, name, sync)
@@ -137,6 +138,21 @@ def fixed(config: Config, spec: TargetSpec) -> list[TargetSpec]:
 def spot(kind: str, place: str) -> str:
     """What no two targets may share: a path, of whatever kind; else the place in its kind."""
     return normal_path(place) if kind in ("file", "directory") else f"{kind}:{place}"
+
+
+def _election_problems(config: Config) -> Iterator[Problem]:
+    if config.election is None:
+        return
+    clusters = config.clusters or {DEFAULT_CLUSTER: None}
+    name = config.election.cluster
+    if name is not None and name not in clusters:
+        yield (
+            ("election", "cluster"),
+            False,
+            f"there is no cluster {name!r}{did_you_mean(name, clusters)}",
+        )
+    elif name is None and len(clusters) > 1 and DEFAULT_CLUSTER not in clusters:
+        yield ("election",), True, f"say which cluster the lease is in: cluster: {', '.join(clusters)}"
 
 
 def _cluster_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:

@@ -91,7 +91,7 @@ class Daemon:
             self._election = _election(loaded, self._clock, self._on_gained, self._on_lost)
         health = loaded.config.health
         self._busy = Busy(health.stuck if health else _STUCK, self._clock)
-        self._health = HealthServer(health.listen, self._busy.problem, self._not_ready) if health else None
+        self._health = HealthServer(health.listen, self._not_alive, self._not_ready) if health else None
         self._owners: dict[str, str] = {}
         self._config_texts = self._texts()
         self._forced = False
@@ -189,6 +189,11 @@ class Daemon:
 
     def _on_lost(self) -> None:
         pass  # what is under way is refused when it comes to write, and what is queued is left
+
+    def _not_alive(self) -> str | None:
+        for queue in (self._queue, self._reloads):
+            queue.idle()  # a lock that nobody gives back shows as an answer that never comes
+        return self._busy.problem()
 
     def _not_ready(self) -> str | None:
         if not self._may_write():

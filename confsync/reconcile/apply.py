@@ -216,6 +216,7 @@ class Applier:
         owed: set[str],
     ) -> None:
         """Undo what was committed before `error`, newest first, and raise it; what cannot be undone stays intended."""
+        self._core.refuse_unless_writing(f"sync {name!r}")
         stuck: dict[str, str] = {}
         for step, one in reversed(done):
             try:
@@ -244,6 +245,7 @@ class Applier:
         if removals:
             self._owe(assessment.name, _owed(assessment.sync, removals))
         for step in removals:
+            self._core.refuse_unless_writing(f"sync {assessment.name!r}")
             take_away(self._core, step)
         return removals
 

@@ -89,6 +89,7 @@ class Controller:
             record = self.core.ledger.sync(name)  # one at a time: all of them at once would be felt in memory
             if record is not None:
                 self.dependencies.put(name, record.reads)
+        self._failed_reloads.clear()  # of another configuration, or of a time when another replica led
         if self.core.ledger.owed_reloads():
             self.want_reloads()
         self.resync()

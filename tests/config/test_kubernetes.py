@@ -159,3 +159,12 @@ def test_clusters_may_be_told_in_several_files(tmp_path):
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "more.yaml").write_text("clusters: {b: {}}")
     assert set(load_config(tmp_path / "confsync.yaml").config.clusters) == {"a", "b"}
+
+
+def test_an_election_is_held_in_a_cluster_that_there_is(load, complaint):
+    load("election: {namespace: shop}")
+    assert "there is no cluster 'prod'" in complaint("election: {cluster: prod}")
+    two = "clusters: {prod: {}, dev: {}}\n"
+    assert "say which cluster the lease is in" in complaint(two + "election: {namespace: shop}")
+    assert "did you mean 'prod'" in complaint(two + "election: {cluster: prd}")
+    load(two + "election: {cluster: prod}")

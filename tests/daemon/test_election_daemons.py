@@ -147,6 +147,28 @@ def test_a_leader_that_was_stopped_and_wakes_up_does_not_undo_what_the_next_one_
     standby.stop()
 
 
+def test_a_reload_that_had_failed_when_leadership_was_lost_is_done_when_it_is_regained(clustered):
+    tried, works = clustered.root / "tried", clustered.root / "works"
+    script = clustered.script("reload", f"echo x >> {tried}; test -e {works} && touch {works}-done")
+    clustered.configure(
+        {"app": data({"HOST": "values:db/host"}, str(clustered.out / "app.env"), reload=[script])},
+        election={"namespace": clustered.namespace, "cluster": "prod", **SHORT},
+        interval="1h",
+    )
+    with clustered.daemon() as daemon:
+        daemon.wait_log("reload failed; it stays owed")
+        robbed = {"spec": {"holderIdentity": "robber", "leaseDurationSeconds": 2}}
+        clustered.admin.edit("leases", clustered.namespace, "confsync", robbed)
+        daemon.wait_log("no longer the leader")
+        tries = tried.stat().st_size
+        works.touch()
+
+        daemon.wait_log(LEADS, times=2)
+
+        eventually((clustered.root / "works-done").exists, 5)
+        assert tries > 0
+
+
 def test_a_standby_is_alive_and_ready_and_a_leader_when_it_has_written_everything(pair, clustered, other):
     ports = {clustered: free_port(), other: free_port()}
     clustered.admin.secret(clustered.namespace, "app", {"x": "y"})  # not ours: nothing is written over it
