@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from docs.pages import a_shell, blocks_of, follow
 from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes import ApiServer, KubeAdmin
 from stand_ins.kubernetes.fixtures import KUBECONFIG, Cluster
+from stand_ins.vault.fixtures import Vault, vault, vault_server
 
 from confsync.clock import SystemClock
 from confsync.config import kubernetes as options
@@ -29,6 +32,8 @@ from confsync.sinks.kubernetes.client import Client
 from confsync.testing.daemon import Workspace
 from confsync.testing.ports import free_port
 from confsync.testing.waiting import eventually
+
+__all__ = ["vault", "vault_server"]
 
 Rule = dict[str, Any]
 
@@ -133,6 +138,33 @@ def test_every_step_the_manual_promises_is_on_the_page() -> None:
                  "kubectl patch secret", "kubectl delete secret", "conflicts: take", "namespace: {labels:",
                  "kubernetes_config_map:", "restart: [deployment/web]", "--allow-mass-delete"):  # fmt: skip
         assert step in commands
+
+
+# Types
+
+
+def test_a_certificate_of_vaults_becomes_a_secret_for_tls(
+    vault: Vault, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_TOKEN", vault.token)
+    mount, _ = vault.admin.pki("example.com")
+    cluster.admin.workload("deployments", cluster.namespace, "web")
+    (shown,) = re.findall(r"```yaml\n(sources:\n  vault:.*?)```", section("What an object holds"), re.DOTALL)
+    placed = shown.replace("https://vault.example.com:8200", vault.address).replace("/pki/", f"/{mount}/")
+    config = yaml.safe_load(placed.replace("shop-prod", cluster.namespace))
+    workspace = Workspace(tmp_path)
+    workspace.config(**config, clusters={"prod": {"kubeconfig": str(cluster.kubeconfig)}})
+
+    done = workspace.confsync("apply")
+
+    assert done.returncode == 0, done.stderr
+    assert cluster.admin.get("secrets", cluster.namespace, "web-tls")["type"] == "kubernetes.io/tls"
+    data = cluster.admin.data(cluster.namespace, "web-tls")
+    certificate = x509.load_pem_x509_certificate(data["tls.crt"].encode())
+    key = serialization.load_pem_private_key(data["tls.key"].encode(), None)
+    assert certificate.public_key() == key.public_key()
+    template = cluster.admin.get("deployments", cluster.namespace, "web")["spec"]["template"]
+    assert "checksum.confsync.dev/secret.web-tls" in template["metadata"]["annotations"]
 
 
 # What RBAC must allow
