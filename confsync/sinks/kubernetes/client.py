@@ -2,9 +2,9 @@
 
 Of the client library (37) only the credentials and the pool of connections are used, not its generated calls. Their
 exceptions print the server's whole answer, which may quote a Secret, and its `informer` logs them. They make a model
-of every object: 1.6 times the CPU of a request here, 2.4 times the memory of a list as parsed. Nothing is asked again
-but, where that was set, a GET with Retry-After; `informer` lists again every 5 seconds whatever failed,
-`leaderelection` sleeps between its tries and releases nothing.
+of every object: 1.6 times the CPU of a request here, 2.4 times the memory of a list as parsed. What is asked again is
+urllib3's choice: three times without a pause, but no status, and no PATCH that was sent. `informer` lists again every
+5 seconds whatever failed, `leaderelection` sleeps between its tries and releases nothing.
 
 What is asked again, and when, is said in `retries`: five tries at most, within three times the cluster's `timeout`.
 Beside that a 401 has the credentials read afresh, once. After a server could not be reached, each request is tried
