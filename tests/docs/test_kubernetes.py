@@ -77,7 +77,7 @@ def kubeconfig(server: ApiServer, authority: Authority, tmp_path: Path) -> Path:
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The real cluster when there is one, else the stand-in."""
     named = os.environ.get(KUBECONFIG)
-    path = Path(named) if named else request.getfixturevalue("kubeconfig")
+    path: Path = Path(named) if named else request.getfixturevalue("kubeconfig")
     admin = KubeAdmin(path)
     yield Cluster(path, admin, admin.namespace())
     admin.clean_up()
@@ -403,7 +403,7 @@ class Mistakes:
         plugin = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
         plain = self._server.address.replace("https", "http")
         few = self._server.kubeconfig(self._workspace.root / "few", token=self._server.user("few"))
-        clusters = {
+        clusters: dict[str, Any] = {
             "missing": {"kubeconfig": "nowhere"},
             "context": {"kubeconfig": str(self._kubeconfig), "context": "tset"},
             "pod": {"in_cluster": True},
