@@ -58,11 +58,8 @@ class SingleFlight:
             raise flight.failure.with_traceback(None)  # it would grow with each thread that raises it
 
     def _refuse_after_failure(self) -> None:
-        if self._failure is None:
-            return
-        if self._clock.monotonic() - self._failed_at < _REMEMBERED:
+        if self._failure is not None and self._clock.monotonic() - self._failed_at < _REMEMBERED:
             raise self._failure.with_traceback(None)
-        self._failure = None
 
     def _fly(self, flight: _Flight) -> None:
         failure: Exception | None = RuntimeError("the thread that asked for all was ended")

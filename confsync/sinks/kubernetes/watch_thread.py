@@ -56,9 +56,9 @@ class WatchThread:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Begins; nothing where it began already, or was stopped."""
+        """Begins; nothing where it began already. One that was stopped ends at once."""
         with self._lock:
-            if self._thread is not None or self.is_stopping:
+            if self._thread is not None:
                 return
             self._thread = threading.Thread(target=self._run, name=f"watch {self._what}", daemon=True)
             self._thread.start()

@@ -349,6 +349,7 @@ class TestOurOwnWrites:
     def test_what_lost_our_label_is_ours_no_more(
         self, client: Client, cluster: Cluster, space: str, cache: ObjectCache
     ) -> None:
+        cache.all()
         cache.put(apply(client, space, "app", user="u"))
         label = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
 
@@ -415,28 +416,45 @@ class TestNames:
         assert not cache.exists("theirs")
         assert api_server.count("list", "secrets") == 1
 
-    def test_a_name_we_touch_while_the_names_are_on_their_way_is_asked_for_again(
-        self, api_server: ApiServer, client: Client, cluster: Cluster, space: str, cache: ObjectCache
+    def test_one_we_made_exists_also_when_it_loses_our_label(
+        self, client: Client, cluster: Cluster, space: str, cache: ObjectCache
     ) -> None:
-        made = apply(client, space, "app")
-        cache.all()
-        on_its_way = threading.Event()
-        api_server.faults.late(0.2, verb="list", when=lambda _: on_its_way.set() is None)
+        assert not cache.exists("theirs")
+        cache.put(apply(client, space, "app"))
+        label = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
+        cluster.admin.edit("secrets", space, "app", label)
+        cache.expire()
+
+        assert cache.get("app") is None
+        assert cache.exists("app")
+
+    def test_a_name_we_touch_while_the_names_are_on_their_way_is_asked_for_again(
+        self, api_server: ApiServer, cluster: Cluster, space: str, cache: ObjectCache
+    ) -> None:
+        cluster.admin.create("secrets", space, ours("app"))
+        made = cache.get("app")
+        assert made is not None
+        make(api_server, space, 500, labels={})
+        second_page = threading.Event()  # "app" was on the first
+        api_server.faults.late(
+            0.2, verb="list", when=lambda call: bool(call.option("continue")) and second_page.set() is None
+        )
         asking = threading.Thread(target=lambda: cache.exists("theirs"))
         asking.start()
-        assert on_its_way.wait(5)
-        cluster.admin.delete("secrets", space, "app")
+        assert second_page.wait(5)
+        api_server.delete("secrets", space, "app")
         cache.forget("app", made.uid)
 
         assert not cache.exists("app")
         asking.join(5)
 
     def test_what_failed_is_asked_for_again(
-        self, api_server: ApiServer, client: Client, cluster: Cluster, space: str, cache: ObjectCache,
-        clock: SteeredClock,
-    ) -> None:  # fmt: skip
-        made = apply(client, space, "app")
-        assert cache.exists("app")
+        self, api_server: ApiServer, cluster: Cluster, space: str, cache: ObjectCache, clock: SteeredClock
+    ) -> None:
+        cluster.admin.create("secrets", space, ours("app"))
+        made = cache.get("app")
+        assert made is not None
+        assert not cache.exists("theirs")
         cluster.admin.delete("secrets", space, "app")
         cache.forget("app", made.uid)
         api_server.faults.answer(400, "BadRequest", "no", verb="list")

@@ -103,7 +103,7 @@ def test_one_that_is_deleted_is_left_out_from_the_first_moment(
         assert admin.get("namespaces", "", name)["metadata"]["deletionTimestamp"]
     finally:
         admin.edit("configmaps", name, "kept", {"metadata": {"finalizers": None}})
-    assert eventually(lambda: admin.find("namespaces", "", name) is None)
+    assert eventually(lambda: admin.find("namespaces", "", name) is None, within=60)
     other = admin.namespace(team)
     assert eventually(lambda: namespaces.matching(selector) == (other,))
 

@@ -679,14 +679,6 @@ class TestStopping:
         assert list(followed.all()) == ["app"]
         assert told.names == []
 
-    def test_what_was_stopped_does_not_begin_again(
-        self, api_server: ApiServer, followed: Reflector, told: Told
-    ) -> None:
-        followed.stop()
-        followed.follow(told)
-
-        assert threads() == []
-
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]

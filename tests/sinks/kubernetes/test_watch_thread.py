@@ -152,7 +152,7 @@ def test_a_long_pause_ends_with_stop(play: Callable[..., Script]) -> None:
     assert eventually(lambda: len(script.began) == 1)
     script.thread.stop()
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
+    assert not watching()
     assert len(script.began) == 1
 
 
@@ -161,11 +161,19 @@ def test_what_was_stopped_before_it_began_never_does() -> None:
     script.thread.stop()
     script.thread.start()
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
+    assert eventually(lambda: not watching())
+    assert script.began == []
 
 
-def test_it_may_be_stopped_by_what_it_watches(play: Callable[..., Script]) -> None:
+def test_it_may_be_stopped_by_what_it_watches(
+    play: Callable[..., Script], log: Callable[[], list[str]]
+) -> None:
     script = play(lambda script: script.thread.stop())
 
     assert eventually(lambda: len(script.began) == 1)
-    assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("watch ")])
+    assert eventually(lambda: not watching())
+    assert log() == []
+
+
+def watching() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
