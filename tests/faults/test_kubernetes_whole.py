@@ -1,0 +1,91 @@
+"""Whole or not at all: several targets of one sync, mass deletions, many objects and a server that is busy."""
+
+from __future__ import annotations
+
+import pytest
+from stand_ins.clustered import PASSWORD, data
+
+READ = {"PASSWORD": "values:db/password"}
+HELD = {"PASSWORD": PASSWORD}
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["found in time", "found late"])
+def test_a_second_secret_that_is_refused_leaves_the_first_and_the_file_as_they_were(
+    clustered, api_server, dry
+):
+    """One that was there, and is put back; one that was not, and goes again."""
+    targets = [{"file": {"path": "out/app.env"}}, *(clustered.secret(name) for name in ("first", "second"))]
+    clustered.configure({"app": data(READ, targets)})
+    clustered.ok("apply")
+    held, file = clustered.held("first"), clustered.read("app.env")
+    uid = clustered.version("first")[0]
+    clustered.configure({"app": data(READ, [clustered.secret("new"), *targets])})
+    clustered.values({"db": {"password": "pw2"}})
+    api_server.faults.answer(
+        422, "Invalid", "Secret is invalid", {"name": "second", "kind": "Secret"},
+        name="second", verb="patch", times=None, when=lambda call: call.dry_run == dry,
+    )  # fmt: skip
+
+    done = clustered.confsync("apply")
+
+    assert done.returncode == 1
+    assert "second: cannot be written: 422: " in done.stderr
+    assert (clustered.held("first"), clustered.read("app.env")) == (held, file)
+    assert clustered.version("first")[0] == uid
+    assert clustered.held("new") is None
+    api_server.faults.clear()
+    clustered.ok("apply")
+    assert [clustered.held(name) for name in ("new", "first", "second")] == [{"PASSWORD": "pw2"}] * 3
+    assert "pw2" in clustered.read("app.env")
+
+
+def test_objects_that_many_keys_stood_for_are_held_until_somebody_confirms(clustered):
+    """The source has lost little; the sync most of what it stands for."""
+    items = {f"item{n}": "x" for n in range(8)}
+    rest = {"db": {"password": PASSWORD}, "rest": {f"key{n}": "x" for n in range(8)}}
+    each = {"for_each": "values.children('items')"}
+    clustered.configure({"app": data(READ, clustered.secret("{{ each.key }}"), **each)})
+    clustered.values({**rest, "items": items})
+    clustered.ok("apply")
+    before = clustered.versions()
+
+    clustered.values({**rest, "items": {"item0": "x"}})
+    held = clustered.confsync("apply")
+
+    assert held.returncode == 1
+    assert "7 of the 8 targets of sync 'app' would be deleted at once" in held.stderr
+    assert clustered.versions() == before
+    clustered.ok("apply", "--allow-mass-delete")
+    assert set(clustered.versions()) == {"item0"}
+
+
+def test_a_thousand_secrets_arrive_though_the_server_answers_429_to_half(clustered, api_server):
+    """Ten syncs of a hundred objects, in one run; whoever is told to come back in a second does."""
+    items = {f"item{n}": f"pw{n}" for n in range(100)}
+    clustered.values({"items": items})
+    syncs = {
+        f"sync{n}": {
+            "templates": {"PASSWORD": {"inline": "{{ each.value }}"}},
+            "for_each": "values.children('items')",
+            "to": clustered.secret(f"{{{{ each.key }}}}-{n}"),
+        }
+        for n in range(10)
+    }
+    prod = {"kubeconfig": str(clustered.kubeconfig), "requests_per_second": 2000, "burst": 2000}
+    clustered.configure(syncs, clusters={"prod": prod})
+    refused = {}  # by which request
+
+    def is_too_much(call):
+        """Half of all objects, once each."""
+        wanted = not call.dry_run and int(call.target.name.rpartition("-")[2]) % 2
+        return bool(wanted) and refused.setdefault(call.target.name, call) is call
+
+    storm = api_server.faults.rate_limited(1, verb="patch", times=None, when=is_too_much)
+
+    done = clustered.confsync("apply")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert storm.hits == 500
+    wanted = {f"{name}-{n}" for name in items for n in range(10)}
+    assert set(clustered.versions()) == wanted
+    assert clustered.held("item7-3") == {"PASSWORD": "pw7"}
