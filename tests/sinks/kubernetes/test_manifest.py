@@ -120,6 +120,16 @@ def test_an_edit_of_what_is_ours_shows_in_the_attributes(edit: dict, changed: di
     } == changed
 
 
+def test_a_mark_that_others_have_set_as_it_was_is_not_ours(cluster: Cluster) -> None:
+    target = spec(KubernetesSecretTarget, cluster)
+    apply(cluster, desired(target, {"a": b"1"}))
+    for value in ("Helm", "confsync"):
+        change = {"metadata": {"labels": {manifest.MANAGED_BY: value}}}
+        edited = cluster.admin.edit("secrets", cluster.namespace, "app", change)
+
+    assert manifest.attributes_of(KubeObject.parse(edited), target)["marks"] == "changed"
+
+
 def test_a_label_that_left_the_spec_shows_until_it_is_gone(cluster: Cluster) -> None:
     before = spec(KubernetesSecretTarget, cluster, labels={"team": "shop"}, annotations={"note": "x"})
     after = spec(KubernetesSecretTarget, cluster)

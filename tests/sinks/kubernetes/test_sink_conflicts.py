@@ -305,13 +305,18 @@ def test_a_replica_that_leads_again_is_no_fight(sinks: KubeSinks, other: KubeSin
         assert one.agrees(one.secret(), content)
 
 
-def test_a_person_who_edits_again_and_again_is_no_confsync(sinks: KubeSinks, cluster: Cluster) -> None:
+def test_a_person_who_edits_again_and_again_is_no_confsync(
+    sinks: KubeSinks, other: KubeSinks, cluster: Cluster
+) -> None:
     sinks.write(sinks.secret(), OURS)
     for turn in range(6):
         change = {"data": {"user": "eA=="}} if turn % 2 else {"metadata": {"annotations": None}}
         cluster.admin.edit("secrets", cluster.namespace, "app", change)
         sinks.write(sinks.secret(), OURS, created=True)
+    assert sinks.agrees(sinks.secret(), OURS)
 
+    other.write(other.secret(), {"user": b"other"})
+    sinks.write(sinks.secret(), OURS, created=True)
     assert sinks.agrees(sinks.secret(), OURS)
 
 
@@ -352,14 +357,24 @@ def test_what_was_deleted_and_made_again_meanwhile_is_not_touched(sinks: KubeSin
     assert cluster.admin.data(cluster.namespace, "app") == {"theirs": "x", "user": "ours"}
 
 
+def test_what_turned_out_otherwise_is_looked_at_afresh(sinks: KubeSinks, cluster: Cluster) -> None:
+    """At once: what was known of it is not believed for the rest of its ten seconds."""
+    staged = sinks.stage(sinks.secret(), OURS)
+    cluster.admin.secret(cluster.namespace, "app", {"theirs": "x"})
+    with pytest.raises(SinkError, match="somebody made it meanwhile"):
+        staged.commit()
+    assert sinks.secrets.observe(sinks.secret(), ["theirs"]).content == {"theirs": b"x"}
+
+
 def test_what_was_deleted_meanwhile_is_not_made_by_a_change(sinks: KubeSinks, cluster: Cluster) -> None:
     sinks.write(sinks.secret(), OURS)
     staged = sinks.stage(sinks.secret(), {"user": b"new"})
     cluster.admin.delete("secrets", cluster.namespace, "app")
 
-    with pytest.raises(SinkError, match="meanwhile"):
+    with pytest.raises(SinkError, match="somebody deleted it"):
         staged.commit()
     assert cluster.admin.find("secrets", cluster.namespace, "app") is None
+    assert sinks.secrets.observe(sinks.secret()).content is None
     assert sinks.decide(sinks.secret(), OURS).action is Action.CREATE
 
 
