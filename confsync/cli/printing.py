@@ -16,6 +16,7 @@ _SIGNS = {
     Action.CREATE: ("+", "green"),
     Action.UPDATE: ("~", "yellow"),
     Action.PERMISSIONS: ("~", "yellow"),
+    Action.METADATA: ("~", "yellow"),
     Action.DELETE: ("-", "red"),
     Action.WITHDRAW: ("-", "red"),
     Action.RELEASE: ("·", "cyan"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from confsync.config.fields import Model
 from confsync.fields import Timespan
@@ -13,6 +13,10 @@ from confsync.fields import Timespan
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ENDS = "beginning and ending with a letter or digit"
+_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+QUALIFIED = (
+    "up to 63 letters, digits, '-', '_' and '.', after a domain and a / if you like (example.com/team)"
+)
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 _WORKLOADS = {
@@ -41,6 +45,33 @@ def data_key_problem(key: str) -> str | None:
     if len(key) <= 253 and _DATA_KEY.fullmatch(key) and key != "." and not key.startswith(".."):
         return None
     return f"{key[:80]!r} cannot be a key of a Secret or ConfigMap: at most 253 letters, digits, '-', '_' and '.'"
+
+
+def label_problem(name: str, value: str) -> str | None:
+    """Why nothing can have this label, or None (apimachinery's IsQualifiedName and IsValidLabelValue)."""
+    if not is_qualified(name):
+        return f"{name[:80]!r} cannot be a label's name: {QUALIFIED}"
+    if value and (len(value) > 63 or not _PART.fullmatch(value)):
+        return f"label {name}: {value[:80]!r} cannot be a label's value: up to 63 letters, digits, '-', '_' and '.', {_ENDS}"
+    return None
+
+
+def is_qualified(name: str) -> bool:
+    """Whether a name may be that of a label or annotation: `name`, or `domain/name`."""
+    domain, slash, last = name.rpartition("/")
+    if slash and name_problem(domain) is not None:
+        return False
+    return len(last) <= 63 and _PART.fullmatch(last) is not None
+
+
+def _possible_labels(labels: dict[str, str]) -> dict[str, str]:
+    problem = next((problem for one in labels.items() if (problem := label_problem(*one))), None)
+    if problem:
+        raise ValueError(problem)
+    return labels
+
+
+Labels = Annotated[dict[str, str], AfterValidator(_possible_labels)]
 
 
 class Cluster(Model):
@@ -74,7 +105,7 @@ class Cluster(Model):
 class NamespaceSelector(Model):
     """Every namespace that has these labels, also one that appears later."""
 
-    labels: Annotated[dict[str, str] | None, Field(min_length=1, description="Labels it must have.")] = None
+    labels: Annotated[Labels | None, Field(min_length=1, description="Labels it must have.")] = None
     selector: Annotated[
         str | None, Field(min_length=1, description="A selector, as for kubectl: team=shop,env in (a,b).")
     ] = None
@@ -137,7 +168,7 @@ class KubernetesTarget(Model):
         str,
         Field(min_length=1, description="The object's name. Under for_each a template: `{{ each.key }}`."),
     ]
-    labels: Annotated[dict[str, str], Field(description="Labels to set.")] = Field(default_factory=dict)
+    labels: Annotated[Labels, Field(description="Labels to set.")] = Field(default_factory=dict)
     annotations: Annotated[dict[str, str], Field(description="Annotations to set.")] = Field(
         default_factory=dict
     )

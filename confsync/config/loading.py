@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from confsync.config import yaml_file
 from confsync.config.models import Config
-from confsync.config.references import problems
+from confsync.config.references import problems, with_clusters
 from confsync.errors import ConfigError
 from confsync.text import did_you_mean
 
@@ -105,7 +105,7 @@ def load_config(path: Path) -> LoadedConfig:
     wrong = [f"{locate(files, at, of_key=of_key)}: {message}" for at, of_key, message in problems(config)]
     if wrong:
         raise ConfigError("\n".join(wrong))
-    return LoadedConfig(config, files)
+    return LoadedConfig(with_clusters(config), files)
 
 
 def config_files(path: Path) -> list[Path]:

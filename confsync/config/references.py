@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from confsync.config.kubernetes import KubernetesTarget
-from confsync.config.models import Config, Sync, TargetSpec
+from confsync.config.models import Config, Sync, Target, TargetSpec
 from confsync.text import did_you_mean
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
@@ -121,6 +121,27 @@ def cluster_name(config: Config, spec: KubernetesTarget) -> str | None:
     return DEFAULT_CLUSTER if not config.clusters or DEFAULT_CLUSTER in config.clusters else None
 
 
+def with_clusters(config: Config) -> Config:
+    """`config`, which has no problems, with every Kubernetes target naming its cluster."""
+    if not any(
+        isinstance(target.spec, KubernetesTarget) for sync in config.syncs.values() for target in sync.to
+    ):
+        return config
+    syncs = {
+        name: sync.model_copy(update={"to": [_with_cluster(config, target) for target in sync.to]})
+        for name, sync in config.syncs.items()
+    }
+    return config.model_copy(update={"syncs": syncs})
+
+
+def _with_cluster(config: Config, target: Target) -> Target:
+    spec = target.spec
+    if not isinstance(spec, KubernetesTarget):
+        return target
+    named = spec.model_copy(update={"cluster": cluster_name(config, spec)})
+    return target.model_copy(update={spec.kind: named})
+
+
 def fixed(config: Config, spec: TargetSpec) -> list[TargetSpec]:
     """The targets that `spec` stands for, as far as the configuration alone tells; none where it does not."""
     if any("{" in text for text in spec.wording):
@@ -143,7 +164,7 @@ def spot(kind: str, place: str) -> str:
 def _election_problems(config: Config) -> Iterator[Problem]:
     if config.election is None:
         return
-    clusters = config.clusters or {DEFAULT_CLUSTER: None}
+    clusters = list(config.clusters or [DEFAULT_CLUSTER])
     name = config.election.cluster
     if name is not None and name not in clusters:
         yield (

@@ -10,6 +10,7 @@
 | written | differs | any | update: drift |
 | written | gone | any | create: drift |
 | any | content right, mode or owner not | same | permissions |
+| any, shared with others | content right, a label or whose it is not | same | metadata |
 | ours | as recorded | nothing | delete |
 | ours | differs | nothing | release: somebody else's work is in it |
 | ours, digest unknown | any | nothing | release: it may have somebody else's work in it |
@@ -32,6 +33,7 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     PERMISSIONS = "permissions"
+    METADATA = "metadata"
     DELETE = "delete"
     RELEASE = "release"
     WITHDRAW = "withdraw"
@@ -49,7 +51,7 @@ class Action(StrEnum):
     @property
     def is_change(self) -> bool:
         """Whether the world outside the ledger is changed."""
-        return self.writes_content or self is Action.PERMISSIONS
+        return self.writes_content or self in (Action.PERMISSIONS, Action.METADATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,20 @@ class Decision:
     drift: bool = False
 
 
-def decide(desired: Print, actual: Print | None, known: Known | None) -> Decision:
-    """What has to happen so that `actual` becomes `desired`."""
+def decide(desired: Print, actual: Print | None, known: Known | None, *, shared: bool = False) -> Decision:
+    """What has to happen so that `actual` becomes `desired`.
+
+    Args:
+        shared: whether others may write to it as well.
+    """
     drift = _drifted(actual, known)
     if actual is None:
         return Decision(Action.CREATE, drift)
     if actual.digest != desired.digest:
         return Decision(Action.UPDATE, drift)
     if dict(actual.attributes) != dict(desired.attributes):
-        return Decision(Action.PERMISSIONS, _attributes_drifted(actual, known))
+        action = Action.METADATA if shared else Action.PERMISSIONS
+        return Decision(action, _attributes_drifted(actual, known))
     return Decision(Action.NONE if known is not None else Action.ADOPT)
 
 

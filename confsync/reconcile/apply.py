@@ -331,6 +331,7 @@ def event(change: Change) -> str:
         Action.CREATE: "created",
         Action.UPDATE: "updated",
         Action.PERMISSIONS: "permissions set",
+        Action.METADATA: "metadata set",
         Action.DELETE: "deleted",
         Action.WITHDRAW: "withdrawn",
         Action.RELEASE: "released",

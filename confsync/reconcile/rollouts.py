@@ -82,4 +82,5 @@ def roll_out(core: Core, rollout: Rollout) -> None:
     try:
         workloads.roll_out(cluster, rollout.namespace, rollout.workload, specs)
     except SinkError as exc:
-        raise ActionError(f"{rollout.description} failed: {exc.message}", hint=exc.hint) from exc
+        why = exc.message.removeprefix(f"{exc.target}: ")
+        raise ActionError(f"{rollout.description} failed: {why}", hint=exc.hint) from exc

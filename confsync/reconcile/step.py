@@ -103,6 +103,7 @@ class Steps:
         """
         target = target_id(desired.spec)
         if record is None:
+            why = why or ("is wanted now",)
             record = self._core.ledger.target(target)  # of a sync that was renamed: still ours if it was
         sink = self._core.sinks.of(desired.spec)
         actual = sink.observe(desired.spec, _names(desired.content))
@@ -111,7 +112,7 @@ class Steps:
         attributes = sink.attributes(desired, actual)
         after = self._core.hasher.content(desired.content)
         seen = self._print(actual)
-        decision = decide(Print(after, attributes), seen, _known(record))
+        decision = decide(Print(after, attributes), seen, _known(record), shared=sink.shared)
         sensitive = desired.sensitive or (record.sensitive if record else _is_private(desired.spec, actual))
         diff: tuple[str, ...] = ()
         if self._with_diffs and decision.action.writes_content:
@@ -122,7 +123,7 @@ class Steps:
             decision.action,
             decision.drift,
             sensitive,
-            _causes(decision, why, actual, attributes),
+            _causes(decision, why, _known(record), actual, attributes),
             diff,
             before=seen.digest if seen else None,
             after=after,
@@ -203,8 +204,24 @@ def _recorded(record: TargetRecord) -> tuple[object, ...]:
     return record.digest, dict(record.attributes), record.spec, record.sensitive
 
 
+def _metadata_causes(known: Known | None, actual: Actual, attributes: Mapping[str, str]) -> tuple[str, ...]:
+    if known is None and actual.created_for is None:
+        return (
+            "it was there before; confsync keeps its keys in it from now on, beside what others have there",
+        )
+    return tuple(
+        f"{name}: {actual.attributes.get(name, '(none)')}, not {value}"
+        for name, value in attributes.items()
+        if actual.attributes.get(name) != value
+    ) or ("has a label or annotation that is no longer wanted",)
+
+
 def _causes(
-    decision: Decision, why: tuple[str, ...], actual: Actual, attributes: Mapping[str, str]
+    decision: Decision,
+    why: tuple[str, ...],
+    known: Known | None,
+    actual: Actual,
+    attributes: Mapping[str, str],
 ) -> tuple[str, ...]:
     if decision.action is Action.PERMISSIONS:
         return tuple(
@@ -212,6 +229,8 @@ def _causes(
             for name, value in attributes.items()
             if actual.attributes.get(name) != value
         )
+    if decision.action is Action.METADATA:
+        return _metadata_causes(known, actual, attributes)
     if decision.drift:
         return (
             "deleted by someone else" if actual.content is None else "changed by someone else",

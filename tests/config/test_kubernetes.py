@@ -168,3 +168,15 @@ def test_an_election_is_held_in_a_cluster_that_there_is(load, complaint):
     assert "say which cluster the lease is in" in complaint(two + "election: {namespace: shop}")
     assert "did you mean 'prod'" in complaint(two + "election: {cluster: prd}")
     load(two + "election: {cluster: prod}")
+
+
+def test_labels_are_checked_before_the_server_would(complaint):
+    assert "'team x' cannot be a label's name" in complaint(sync(SECRET % ", labels: {'team x': shop}"))
+    assert "cannot be a label's value" in complaint(sync(SECRET % ", labels: {team: 'a b'}"))
+    selected = "{kubernetes_secret: {namespace: {labels: {'team x': shop}}, name: db}}"
+    assert "'team x' cannot be a label's name" in complaint(sync(selected))
+
+
+def test_every_target_names_its_cluster(load):
+    config = load(sync(SECRET % "", more="clusters: {prod: {}}"))
+    assert config.syncs["app"].to[0].spec.cluster == "prod"

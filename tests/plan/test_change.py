@@ -116,3 +116,10 @@ def test_from_what_others_keep_only_what_is_ours_is_taken(actual, known, action)
     assert decide_removal(actual, known, shared=True).action is action
     assert Action.WITHDRAW.is_change
     assert Action.WITHDRAW.removes
+
+
+def test_what_is_shared_has_metadata_and_no_permissions():
+    shared = decide(seen("a"), seen("a", "0600"), written("a"), shared=True)
+    assert shared == Decision(Action.METADATA, drift=True)
+    assert Action.METADATA.is_change
+    assert not Action.METADATA.writes_content

@@ -7,13 +7,15 @@ word, so that what is in doubt is left to it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 
 from confsync.config.kubernetes import (
+    QUALIFIED,
     KubernetesSecretTarget,
     KubernetesTarget,
     data_key_problem,
+    is_qualified,
+    label_problem,
     name_problem,
     namespace_problem,
 )
@@ -28,12 +30,7 @@ MOST_ANNOTATIONS = 256 * 1024
 """Bytes of all names and values of annotations of one object."""
 
 _MOST_TOLD = 5
-_DOMAIN_LENGTH = 253
-_LABEL_LENGTH = 63
-
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_MOST_SHOWN = 63
 
 _TLS, _DOCKER, _BASIC, _SSH = map(full_type, ("tls", "dockerconfigjson", "basic-auth", "ssh-auth"))
 
@@ -75,26 +72,19 @@ def _of_metadata(spec: KubernetesTarget) -> Iterator[str]:
     for name, value in spec.labels.items():
         if name == MANAGED_BY:
             yield f"label {MANAGED_BY} is set by confsync itself: drop it from `labels`"
-        if not _is_qualified(name):
-            yield f"{_shown(name)} cannot be a label's name: {_QUALIFIED}"
-        if value and not _fits(_PART, value, _LABEL_LENGTH):
-            yield (
-                f"label {printable(name)}: {_shown(value)} cannot be a label's value: up to 63 letters, digits,"
-                " -, _ and ., with a letter or digit first and last"
-            )
+        problem = label_problem(name, value)
+        if problem:
+            yield printable(problem)
     for name, value in spec.annotations.items():
         if not _is_text(value):
             yield f"annotation {printable(name)}: its value is no text that could be sent"
         if name.startswith(PREFIX):
             yield f"annotation {printable(name)} is confsync's own: drop it from `annotations`"
-        if not _is_qualified(name.lower()):
-            yield f"{_shown(name)} cannot be an annotation's name: {_QUALIFIED}"
+        if not is_qualified(name.lower()):
+            yield f"{_shown(name)} cannot be an annotation's name: {QUALIFIED}"
     size = sum(len(text.encode("utf-8", "replace")) for pair in spec.annotations.items() for text in pair)
     if size > MOST_ANNOTATIONS:
         yield f"its annotations have {size} bytes; {MOST_ANNOTATIONS} is the most"
-
-
-_QUALIFIED = "up to 63 letters, digits, -, _ and ., after a domain and a / if you like (example.com/team)"
 
 
 def _of_content(content: Mapping[str, bytes]) -> Iterator[str]:
@@ -142,18 +132,6 @@ def _lacks(kind: str, keys: str) -> str:
     return f"a Secret of type {kind} needs the key {keys}"
 
 
-def _is_qualified(name: str) -> bool:
-    """Whether a name may be a label's: `name`, or `domain/name`."""
-    domain, slash, last = name.rpartition("/")
-    if slash and not _fits(_SUBDOMAIN, domain, _DOMAIN_LENGTH):
-        return False
-    return _fits(_PART, last, _LABEL_LENGTH)
-
-
-def _fits(pattern: re.Pattern[str], text: str, longest: int) -> bool:
-    return len(text) <= longest and pattern.fullmatch(text) is not None
-
-
 def _is_text(value: str) -> bool:
     """Whether a text is free of halves of characters."""
     try:
@@ -165,4 +143,4 @@ def _is_text(value: str) -> bool:
 
 def _shown(name: object) -> str:
     text = printable(str(name))
-    return repr(text if len(text) <= _LABEL_LENGTH else f"{text[:_LABEL_LENGTH]}…")
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
