@@ -20,7 +20,7 @@ from pathlib import Path
 
 import grpc
 from _kubernetes import NAMESPACES, SECRETS, Noted, ServerProcess, counted, make_secrets, until
-from common import KEYS, Usage, confsync, fill, measured, median, row
+from common import KEYS, Usage, confsync, cpu_seconds, fill, measured, median, row
 from pyetcd import etcdrpc
 
 from confsync.testing.etcd import EtcdCluster
@@ -233,15 +233,21 @@ def look_once(project: Path, server: ServerProcess, endpoint: str, name: str) ->
 
 def look_again(project: Path, server: ServerProcess, name: str) -> None:
     server.forget()
-    with running(project):
+    with running(project) as daemon:
         until(lambda: server.watches() == NAMESPACES)
         time.sleep(INTERVAL * 1.5)  # between two looks
         at_start = counted(server.requests())
         server.forget()
+        before = cpu_seconds(daemon.pid)
         time.sleep(INTERVAL * LOOKS)
-        requests = server.requests()
-    row(f"resync of the daemon, nothing changed, {name}", f"{len(requests) / LOOKS:.1f} requests", "≤ 20")
-    row("    at its start", at_start)
+        requests, spent = server.requests(), (cpu_seconds(daemon.pid) - before) / LOOKS
+    row(
+        f"resync of the daemon, nothing changed, {name}",
+        f"{len(requests) / LOOKS:.1f} requests",
+        "≤ 20",
+        f"{spent:.2f} s of CPU",
+    )
+    row("    requests at its start", at_start)
 
 
 def main() -> None:

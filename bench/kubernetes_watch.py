@@ -28,6 +28,7 @@ from confsync.testing.etcd import EtcdCluster
 
 CHANGES = 200
 EDITS = 100
+FEW = 7
 PAUSE = 0.02  # seconds between two changes
 WRONG = "d3Jvbmc="
 
@@ -96,6 +97,21 @@ import confsync.sinks.kubernetes.sink, kubernetes.client, kubernetes.config
 print("held", flush=True)
 time.sleep(60)
 """
+
+
+class Etcd:
+    """A client of etcd."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.address = endpoint.removeprefix("http://")
+        self.stub = etcdrpc.KVStub(grpc.insecure_channel(self.address))
+
+    def put(self, key: str, value: str) -> float:
+        """Change a value; gives when that began."""
+        started = time.monotonic()
+        self.stub.Put(etcdrpc.PutRequest(key=key.encode(), value=value.encode()))
+        return started
 
 
 @contextmanager
@@ -169,22 +185,16 @@ def table(what: str, goal: str, ours: Sequence[Taken], bare: Sequence[Taken]) ->
     row("  of that the server's, the delay included", f"{server:.1f} ms")
 
 
-def changes(etcd: Callable[[str, str], None], server: ServerProcess, address: str) -> None:
+def changes(etcd: Etcd, server: ServerProcess) -> None:
     """Of ours and of the bare one in turn."""
-
-    def put(key: str, value: str) -> float:
-        started = time.monotonic()
-        etcd(key, value)
-        return started
-
-    with running(script(APPLIES, server, address)):
-        warm(server, "default", "warm", lambda: put("/bare/warm", str(time.monotonic())))
+    with running(script(APPLIES, server, etcd.address)):
+        warm(server, "default", "warm", lambda: etcd.put("/bare/warm", str(time.monotonic())))
         ours, bare = [], []
         for number in range(CHANGES):
             secret, value = number * 7 % SECRETS, f"changed {number}"
             key = f"/bench/s{secret}/k{number % KEYS}"
-            ours.append(once(server, namespace_of(secret), f"s{secret}", partial(put, key, value)))
-            bare.append(once(server, "default", f"b{secret}", partial(put, f"/bare/b{secret}", value)))
+            ours.append(once(server, namespace_of(secret), f"s{secret}", partial(etcd.put, key, value)))
+            bare.append(once(server, "default", f"b{secret}", partial(etcd.put, f"/bare/b{secret}", value)))
     table(f"change in etcd → Secret, {SECRETS} Secrets", "≤ 15 ms", ours, bare)
 
 
@@ -257,40 +267,58 @@ def with_file_source(directory: Path) -> None:
             memory(process.pid, "file source, nothing to do")
 
 
-def with_etcd(directory: Path, endpoint: str, *, for_each: bool) -> None:
-    address = endpoint.removeprefix("http://")
-    stub = etcdrpc.KVStub(grpc.insecure_channel(address))
-
-    def put(key: str, value: str) -> None:
-        stub.Put(etcdrpc.PutRequest(key=key.encode(), value=value.encode()))
-
-    name = "one sync for_each" if for_each else "1,000 syncs"
-    with ServerProcess(directory / f"server-{for_each}") as server:
-        project = directory / f"project-{for_each}"
-        make_secrets(project, server, endpoint, for_each=for_each)
+def with_etcd(directory: Path, etcd: Etcd) -> None:
+    with ServerProcess(directory / "server") as server:
+        project = directory / "project"
+        make_secrets(project, server, etcd.endpoint)
         with running(daemon(project)) as process:
             settle(server)
-            memory(process.pid, f"{name}, first sync")
-            if for_each:
-                return
+            memory(process.pid, "1,000 syncs, first sync")
             idle(process.pid, server)
-            changes(put, server, address)
+            changes(etcd, server)
             heals(server)
-            memory(process.pid, f"{name}, after changes")
+            memory(process.pid, "1,000 syncs, after changes")
         with running(daemon(project)) as process:
             time.sleep(8)
-            memory(process.pid, f"{name}, nothing to do")
+            memory(process.pid, "1,000 syncs, nothing to do")
         row("  what it imports, alone", f"{held([sys.executable, '-c', IMPORTS]):.0f} MB")
         models = held(script(MODELS, server))
         row("  the client library with the Secrets as models", f"{models:.0f} MB")
 
 
+def with_for_each(directory: Path, etcd: Etcd) -> None:
+    """One sync with all of them: each change has all of it rendered again."""
+    with ServerProcess(directory / "server-for-each") as server:
+        project = directory / "project-for-each"
+        make_secrets(project, server, etcd.endpoint, for_each=True, interval="5s")
+        with running(daemon(project)) as process:
+            settle(server)
+            memory(process.pid, "one sync for_each, first sync")
+            time.sleep(20)
+            memory(process.pid, "one sync for_each, after looks")
+            changed, healed = [], []
+            for number in range(FEW):
+                where, name = namespace_of(number), f"s{number}"
+                change = partial(etcd.put, f"/bench/s{number}/k0", f"changed again {number}")
+                changed.append(once(server, where, name, change))
+                time.sleep(1)
+                edit = partial(server.edit, where, name, "k1", WRONG)
+                healed.append(once(server, where, name, edit))
+                time.sleep(1)
+            for what, taken in (("change in etcd → Secret", changed), ("edit by hand → healed", healed)):
+                whole = [one.whole for one in taken]
+                row(
+                    f"one sync for_each: {what}, least, p50",
+                    f"{min(whole):.0f}, {percentile(whole, 0.5):.0f} ms",
+                )
+
+
 def main() -> None:
-    with EtcdCluster() as etcd, tempfile.TemporaryDirectory() as directory:
-        endpoint = etcd.endpoints[0]
-        fill(etcdrpc.KVStub(grpc.insecure_channel(endpoint.removeprefix("http://"))), SECRETS)
-        with_etcd(Path(directory), endpoint, for_each=False)
-        with_etcd(Path(directory), endpoint, for_each=True)
+    with EtcdCluster() as cluster, tempfile.TemporaryDirectory() as directory:
+        etcd = Etcd(cluster.endpoints[0])
+        fill(etcd.stub, SECRETS)
+        with_etcd(Path(directory), etcd)
+        with_for_each(Path(directory), etcd)
         with_file_source(Path(directory))
 
 
