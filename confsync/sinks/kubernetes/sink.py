@@ -15,7 +15,7 @@ from typing import ClassVar
 from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
 from confsync.errors import SinkError, TargetTaken
 from confsync.sinks.base import Actual, Desired, Sink, TargetSpec
-from confsync.sinks.kubernetes import claims, limits, manifest, private_files, removal
+from confsync.sinks.kubernetes import claims, limits, manifest, private_files, removal, workloads
 from confsync.sinks.kubernetes.access import Access
 from confsync.sinks.kubernetes.cluster import Cluster
 from confsync.sinks.kubernetes.failures import ApiFailure, sink_error
@@ -47,6 +47,7 @@ class KubernetesSink(Sink):
         self._placement = Placement(clusters, key)
         self._rivals = Rivals()
         self._seen: dict[str, tuple[str, str]] = {}  # target -> uid and resourceVersion when it was observed
+        self._salts: dict[str, str] = {}  # target -> the last its checksum had: without them a heal rolls out
 
     def place(self, desired: Desired) -> list[Desired]:
         spec = self._spec(desired.spec)
@@ -68,6 +69,7 @@ class KubernetesSink(Sink):
             self._seen.pop(target, None)
             return Actual(None, {})
         self._seen[target] = (found.uid, found.resource_version)
+        self._keep_salt(target, found)
         marks = Marks.of(found)
         return Actual(
             manifest.content_of(found, wanted),
@@ -83,10 +85,17 @@ class KubernetesSink(Sink):
             self._check_fixed(spec, wanted, actual, same=actual.content == desired.content)
         return wanted
 
-    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedObject:
+    def stage(
+        self,
+        desired: Desired,
+        *,
+        undoable: bool = True,
+        created: bool = False,
+        formerly: str | None = None,
+    ) -> StagedObject:
         spec = self._spec(desired.spec)
         before = self._find(spec)
-        rival = self._rival(desired, before, created)
+        rival = self._rival(desired, before, formerly)
         if before is not None and rival is not None:
             self._claim(spec, before, desired.sync)
             raise rival
@@ -95,12 +104,19 @@ class KubernetesSink(Sink):
             staged.rehearse()
         return staged
 
-    def rehearse(self, desired: Desired, *, created: bool = False) -> None:
-        before = self._find(self._spec(desired.spec))
-        rival = self._rival(desired, before, created)
+    def rehearse(
+        self, desired: Desired, *, created: bool = False, formerly: str | None = None
+    ) -> tuple[str, ...]:
+        spec = self._spec(desired.spec)
+        before = self._find(spec)
+        rival = self._rival(desired, before, formerly)
         if rival is not None:
             raise rival
-        StagedObject(self._order(desired, before, created)).rehearse()
+        staged = StagedObject(self._order(desired, before, created))
+        staged.rehearse()
+        cluster, namespace = self._clusters(spec.cluster), str(spec.namespace)
+        missing = (workloads.rehearse(cluster, namespace, workload) for workload in spec.restart)
+        return (*staged.takes, *filter(None, missing))
 
     def remove(self, spec: TargetSpec) -> None:
         """Delete the object, or what is ours of it where others have keys in it.
@@ -114,7 +130,7 @@ class KubernetesSink(Sink):
         if found is not None:
             now = (found.uid, found.resource_version)
             removal.remove(self._access(placed), placed, found, seen or now)
-        self._rivals.forget(target)
+        self._forget(target)
 
     def release(self, spec: TargetSpec) -> None:
         """Withdraw our fields; with `deletion: retain` leave them."""
@@ -122,7 +138,7 @@ class KubernetesSink(Sink):
         found = None if placed.deletion == "retain" else self._find(placed)
         if found is not None and manifest.OURS in found.owners:
             removal.withdraw(self._access(placed), placed, found)
-        self._rivals.forget(name_of(placed))
+        self._forget(name_of(placed))
 
     def sweep(self, specs: Iterable[TargetSpec]) -> None:  # noqa: ARG002 - in the cluster nothing is left behind
         private_files.sweep()
@@ -173,13 +189,13 @@ class KubernetesSink(Sink):
         content = _files(target, desired)
         created = _is_our_making(desired.sync, before, created)
         origin = Origin.CREATED if before is None or created else Origin.ADOPTED
-        salt = manifest.salt_of(before or access.cache.tombstone(spec.name)) or manifest.new_salt()
+        checksum = manifest.checksum(content, self._salt(target, before or access.cache.tombstone(spec.name)))
         conflicts = spec.conflicts or ("take" if created else "report")
         return Order(
             target,
             access,
             self.resource,
-            manifest.desired_object(spec, desired.sync, content, origin, manifest.checksum(content, salt)),
+            manifest.desired_object(spec, desired.sync, content, origin, checksum),
             content,
             before,
             force=conflicts == "take",
@@ -187,16 +203,27 @@ class KubernetesSink(Sink):
             wrote=lambda written: self._wrote(spec, desired.sync, written),
         )
 
-    def _rival(self, desired: Desired, before: KubeObject | None, created: bool) -> TargetTaken | None:
+    def _salt(self, target: str, last: KubeObject | None) -> str:
+        """The salt of an object's checksum: the one it has or had, also where somebody took its annotations away."""
+        return manifest.salt_of(last) or self._salts.get(target) or manifest.new_salt()
+
+    def _keep_salt(self, target: str, found: KubeObject) -> None:
+        salt = manifest.salt_of(found)
+        if salt is not None:
+            self._salts[target] = salt
+
+    def _forget(self, target: str) -> None:
+        self._rivals.forget(target)
+        self._salts.pop(target, None)
+
+    def _rival(self, desired: Desired, before: KubeObject | None, formerly: str | None) -> TargetTaken | None:
         """Why an object is left to another confsync; None where it is not."""
         if before is None:
             return None
         spec = self._spec(desired.spec)
         target, marks = name_of(spec), Marks.of(before)
-        # A sync that was renamed finds its old name, and the ledger knows it made the object; who took an object over
-        # has noted that he did not.
-        renamed = created and marks.origin == Origin.CREATED
-        if marks.sync not in (None, desired.sync) and not renamed and spec.conflicts != "take":
+        # A sync that was renamed finds its old name there, which is what the ledger has too.
+        if marks.sync not in (None, desired.sync, formerly) and spec.conflicts != "take":
             return TargetTaken(
                 target,
                 f"it belongs to sync {printable(marks.sync or '')!r} of another confsync",
@@ -212,6 +239,7 @@ class KubernetesSink(Sink):
 
     def _wrote(self, spec: Spec, sync: str, written: KubeObject) -> None:
         self._rivals.wrote(name_of(spec), written)
+        self._keep_salt(name_of(spec), written)
         now = self._clusters(spec.cluster).clock.now()
         if claims.age(Marks.of(written).claimed_by, now, sync=sync) is not None:
             self._note(spec, written, None)  # what it claimed it has now
