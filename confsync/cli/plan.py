@@ -101,7 +101,9 @@ def planned(
             problems[name] = assessment.detail
     if names is None:
         try:
-            changes += [step.change for step in reconciler.planned_removals() if step.change.action.is_change]
+            removals = reconciler.planned_removals()
+            changes += [change for change in removals.changes if change.action.is_change]
+            problems |= {name: str(error) for name, error in removals.failed.items()}
         except ConfsyncError as exc:
             problems[""] = str(exc)
     return changes, problems

@@ -11,7 +11,7 @@ from confsync.clock import Clock
 from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
 from confsync.config.models import Config, Sync, Wait
 from confsync.config.references import cluster_name
-from confsync.errors import ConfsyncError, Held, SourceError
+from confsync.errors import ConfsyncError, Held, NotLeading, SourceError
 from confsync.ledger.records import State
 from confsync.reconcile.apply import Outcome, event
 from confsync.reconcile.assess import Assessment
@@ -19,7 +19,7 @@ from confsync.reconcile.contention import Contention
 from confsync.reconcile.core import Core
 from confsync.reconcile.dependencies import Dependencies
 from confsync.reconcile.queue import WorkQueue
-from confsync.reconcile.reconciler import Reconciler
+from confsync.reconcile.reconciler import Reconciler, Removals
 from confsync.source.changes import Event
 
 log = logging.getLogger(__name__)
@@ -306,20 +306,24 @@ class Controller:
 
     def _prune(self) -> None:
         try:
-            for change in self.reconciler.prune(allow_mass_delete=PRUNE in self._allowed):
-                log.info(
-                    "target deleted",
-                    extra={"sync": change.sync, "target": change.target, "why": "; ".join(change.reasons)},
-                )
+            removals = self.reconciler.prune(allow_mass_delete=PRUNE in self._allowed)
+            error = removals.error
+        except NotLeading:
+            raise
+        except ConfsyncError as exc:
+            removals, error = Removals(), exc
+            self.reconciler.mark_removed(State.HELD if isinstance(exc, Held) else State.FAILED, exc)
+        for change in removals.changes:
+            why = "; ".join(change.reasons)
+            log.info("target deleted", extra={"sync": change.sync, "target": change.target, "why": why})
+        if error is None:
             self._failures.pop(PRUNE, None)
             self._allowed.discard(PRUNE)
-        except ConfsyncError as exc:
-            first = PRUNE not in self._failures
-            failures = self._failures[PRUNE] = self._failures.get(PRUNE, 0) + 1
-            self.reconciler.mark_removed(State.HELD if isinstance(exc, Held) else State.FAILED, exc)
-            if first:
-                log.error("removed syncs are not cleaned up", extra={"error": str(exc)})
-            self._queue.add(PRUNE, backoff.delay(failures))
+            return
+        failures = self._failures[PRUNE] = self._failures.get(PRUNE, 0) + 1
+        if failures == 1:
+            log.error("removed syncs are not cleaned up", extra={"error": str(error)})
+        self._queue.add(PRUNE, backoff.delay(failures))
 
 
 def _lane(config: Config, sync: Sync) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from confsync.config.references import fixed
-from confsync.errors import ConfsyncError, Held, TargetTaken
+from confsync.errors import ConfsyncError, Held, NotLeading, TargetTaken
 from confsync.ledger.records import State, SyncRecord
 from confsync.plan.change import Change
 from confsync.reconcile.apply import Applier, Outcome, event, take_away
@@ -56,6 +56,24 @@ class Report:
         """Whether every sync stands in a way that `accepts` says is good, and nothing else failed."""
         fine = all(accepts(outcome.record.state) for outcome in self.outcomes.values())
         return fine and self.held is None and all(result.error is None for result in self.reloads)
+
+
+@dataclass(slots=True)
+class Removals:
+    """What became, or would become, of the targets of syncs that are not configured any more.
+
+    Attributes:
+        changes: what was removed, or would be.
+        failed: sync -> why nothing, or not all of it, could be.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    failed: dict[str, ConfsyncError] = field(default_factory=dict)
+
+    @property
+    def error(self) -> ConfsyncError | None:
+        """One that stands for all that failed."""
+        return next(iter(self.failed.values()), None)
 
 
 class Reconciler:
@@ -247,13 +265,21 @@ class Reconciler:
 
     # What is no longer configured
 
-    def removals(self) -> list[Step]:
-        """What happens to the targets of syncs that are not configured any more."""
-        ledger = self.core.ledger
+    def _removals(self) -> tuple[list[Step], dict[str, ConfsyncError]]:
+        """What happens to the targets of syncs that are not configured any more, and why it cannot be told of some."""
+        steps: list[Step] = []
+        failed: dict[str, ConfsyncError] = {}
+        for name in self.removed_syncs():
+            try:
+                steps += self._removals_of(name)
+            except ConfsyncError as exc:
+                failed[name] = exc
+        return steps, failed
+
+    def _removals_of(self, name: str) -> list[Step]:
         return [
             self._steps.removal(record, retain=False, why=f"sync {name!r} was removed")
-            for name in self.removed_syncs()
-            for record in ledger.targets(name).values()
+            for record in self.core.ledger.targets(name).values()
             if record.id not in self._claims and record.id not in self.core.static_targets
         ]
 
@@ -261,51 +287,62 @@ class Reconciler:
         """Syncs the ledger knows and the configuration does not."""
         return [name for name in self.core.ledger.sync_names() if name not in self.core.loaded.config.syncs]
 
-    def planned_removals(self) -> list[Step]:
+    def planned_removals(self) -> Removals:
         """What `prune` would do; changes nothing.
 
         Raises:
             Held: as `prune`.
         """
-        steps = self.removals()
-        self._guard_removals(steps)
+        steps, failed = self._removals()
+        self._guard_removals(steps, failed)
         if steps:
             self._wait_for_unknown()
-        return steps
+        return Removals([step.change for step in steps], failed)
 
-    def prune(self, *, allow_mass_delete: bool = False) -> list[Change]:
-        """Remove what confsync created for syncs that are not configured any more.
+    def prune(self, *, allow_mass_delete: bool = False) -> Removals:
+        """Remove what confsync created for syncs that are not configured any more; what fails stops no other sync's.
 
         Raises:
             Held: it is too much at once, or it is not yet known what other syncs want.
-            SinkError: a target could not be removed.
         """
-        removed = self.removed_syncs()
-        if not removed:
-            return []
-        steps = self.removals()
+        if not self.removed_syncs():
+            return Removals()
+        steps, failed = self._removals()
         if not allow_mass_delete:
-            self._guard_removals(steps)
+            self._guard_removals(steps, failed)
         self._wait_for_unknown()
-        done: list[Change] = []
-        ledger = self.core.ledger
+        removals = Removals([], failed)
         for step in steps:
-            if step.change.action.removes:
-                self.core.refuse_unless_writing(f"sync {step.change.sync!r}")
-                take_away(self.core, step)
-                done.append(step.change)
-            with ledger.transaction():
-                ledger.forget_target(step.change.target, step.change.sync)
-                ledger.note(
-                    step.change.sync, step.change.target, event(step.change), "; ".join(step.change.reasons)
-                )
-        for name in removed:
-            ledger.forget_sync(name)
-        return done
+            if step.change.sync in failed:
+                continue
+            try:
+                self._remove(step, removals.changes)
+            except NotLeading:
+                raise
+            except ConfsyncError as exc:
+                failed[step.change.sync] = exc
+        for name in self.removed_syncs():
+            if name in failed:
+                self._mark(name, State.FAILED, failed[name])
+            else:
+                self.core.ledger.forget_sync(name)
+        return removals
 
-    def _guard_removals(self, steps: Sequence[Step]) -> None:
+    def _remove(self, step: Step, done: list[Change]) -> None:
+        ledger, change = self.core.ledger, step.change
+        if change.action.removes:
+            self.core.refuse_unless_writing(f"sync {change.sync!r}")
+            take_away(self.core, step)
+            done.append(change)
+        with ledger.transaction():
+            ledger.forget_target(change.target, change.sync)
+            ledger.note(change.sync, change.target, event(change), "; ".join(change.reasons))
+
+    def _guard_removals(self, steps: Sequence[Step], failed: Iterable[str]) -> None:
+        ledger = self.core.ledger
         deleting = sum(1 for step in steps if step.change.action.removes)
-        total = len(self.core.ledger.targets())
+        deleting += sum(len(ledger.targets(name)) for name in failed)  # as far as anybody can tell
+        total = len(ledger.targets())
         if self.core.loaded.config.mass_delete.exceeded(deleting, total):
             raise Held(
                 f"{deleting} of {plural(total, 'target')} would be deleted at once, since their syncs were removed",
@@ -323,22 +360,25 @@ class Reconciler:
 
     def _prune_into(self, report: Report, allow: bool) -> None:
         try:
-            report.removed = self.prune(allow_mass_delete=allow)
-        except Held as exc:
-            report.held = exc
-            self.mark_removed(State.HELD, exc)
+            removals = self.prune(allow_mass_delete=allow)
         except ConfsyncError as exc:
             report.held = exc
-            self.mark_removed(State.FAILED, exc)
+            self.mark_removed(State.HELD if isinstance(exc, Held) else State.FAILED, exc)
+            return
+        report.removed = removals.changes
+        report.held = removals.error
 
     def mark_removed(self, state: State, error: ConfsyncError) -> None:
         """Show the removed syncs as waiting, and for what."""
         for name in self.removed_syncs():
-            record = self.core.ledger.sync(name)
-            if record is not None and (record.state, record.detail) != (state, str(error)):
-                self.core.ledger.put_sync(
-                    replace(record, state=state, detail=str(error), since=self.core.clock.now())
-                )
+            self._mark(name, state, error)
+
+    def _mark(self, name: str, state: State, error: ConfsyncError) -> None:
+        record = self.core.ledger.sync(name)
+        if record is not None and (record.state, record.detail) != (state, str(error)):
+            self.core.ledger.put_sync(
+                replace(record, state=state, detail=str(error), since=self.core.clock.now())
+            )
 
 
 _PLACEHOLDER = Outcome(SyncRecord(""))

@@ -214,3 +214,34 @@ def test_a_past_that_was_compacted_under_the_watch_is_read_anew(clustered, api_s
         assert api_server.count("list", "secrets") > lists
         daemon.wait_log("target healed", sync="changed")
         daemon.wait_log("target healed", sync="deleted")
+
+
+def test_what_was_removed_is_cleaned_up_elsewhere_though_its_cluster_is_down(clustered, api_server):
+    """Of three syncs that are removed, one in the cluster; the two others go, and so does the third when it can."""
+    syncs = {
+        "app": data(READ, clustered.secret()),
+        "before": text("x", "before"),
+        "other": text("{{ values('db/host') }}", "other"),
+        "stays": text("x", "stays"),
+    }
+    clustered.configure(syncs)
+    clustered.ok("apply")
+    api_server.stop()
+    clustered.configure({"stays": syncs["stays"]})
+
+    planned = clustered.confsync("plan")
+    assert planned.returncode == 1
+    assert "connection refused" in planned.stderr
+    assert all(f"out/{name}  [{name}]" in planned.stdout for name in ("before", "other"))
+    with clustered.daemon() as daemon:
+        eventually(lambda: clustered.read("before") is None and clustered.read("other") is None, 10)
+        daemon.wait_log("removed syncs are not cleaned up", error="connection refused")
+        daemon.wait_log("target deleted", sync="other")
+        assert clustered.syncs().keys() == {"app", "stays"}
+        clustered.wait_state("app", "failed", detail="connection refused")
+        assert clustered.read("stays") == "x"
+
+        api_server.start()
+
+        clustered.wait_held(None)
+        eventually(lambda: clustered.syncs().keys() == {"stays"}, 10)
