@@ -59,12 +59,12 @@ def check(context: click.Context, *, online: bool) -> int:
     if options.as_json:
         print_json({"valid": not problems, "problems": problems + outside})
         return 3 if problems else 1 if outside else 0
-    for problem in problems + outside:
-        complain(problem)
     if not problems:
         size = f"{plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
         accepted = "; all of it would be accepted" if online and not outside else ""
         click.echo(f"{session.loaded.path} is valid: {size}{accepted}")
+    for problem in problems + outside:
+        complain(problem)
     return 3 if problems else 1 if outside else 0
 
 
@@ -75,7 +75,9 @@ def _rehearsed(core: Core) -> list[str]:
     core.hub.refresh()
     reconciler = Reconciler(core, looking=True, rehearsing=True)
     assessments = [reconciler.assess(name) for name in core.loaded.config.syncs]
-    return [f"sync {one.name!r}: {one.detail}" for one in assessments if one.error is not None or one.detail]
+    return [
+        f"sync {one.name!r}: {text}" for one in assessments for text in filter(None, (one.detail, *one.notes))
+    ]
 
 
 @click.command(short_help="Print the configuration's JSON Schema.")

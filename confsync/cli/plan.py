@@ -92,6 +92,8 @@ def planned(
     for name in names if names is not None else core.loaded.config.syncs:
         assessment = reconciler.assess(name)
         changes += assessment.changes
+        if assessment.notes and notes is not None:
+            notes[name] = "; ".join(assessment.notes)
         if assessment.unfetched and notes is not None:
             notes[name] = (
                 f"{', '.join(assessment.unfetched)} is taken to be as it was; an apply that does not hold its lease "

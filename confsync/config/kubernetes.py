@@ -52,7 +52,8 @@ def label_problem(name: str, value: str) -> str | None:
     if not is_qualified(name):
         return f"{name[:80]!r} cannot be a label's name: {QUALIFIED}"
     if value and (len(value) > 63 or not _PART.fullmatch(value)):
-        return f"label {name}: {value[:80]!r} cannot be a label's value: up to 63 letters, digits, '-', '_' and '.', {_ENDS}"
+        wanted = f"up to 63 letters, digits, '-', '_' and '.', {_ENDS}"
+        return f"label {name}: {value[:80]!r} cannot be a label's value: {wanted}"
     return None
 
 

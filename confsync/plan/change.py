@@ -15,7 +15,7 @@
 | ours | differs | nothing | release: somebody else's work is in it |
 | ours, digest unknown | any | nothing | release: it may have somebody else's work in it |
 | adopted | any | nothing | release: it was not ours to begin with |
-| adopted, shared with others | there | nothing | withdraw: what is ours in it goes, the rest lives on |
+| adopted or changed, shared with others | there | nothing | withdraw: what is ours goes, the rest lives on |
 """
 
 from __future__ import annotations
@@ -112,8 +112,9 @@ def decide_removal(actual: Print | None, known: Known, *, shared: bool = False) 
     Args:
         shared: whether others may write to it as well, and what is ours in it is known.
     """
-    if shared and actual is not None and not known.created:
-        return Decision(Action.WITHDRAW)
+    if shared and actual is not None:
+        whole = known.created and actual.digest in (known.digest, known.previous)
+        return Decision(Action.DELETE if whole else Action.WITHDRAW, _drifted(actual, known))
     # Whether a write was finished does not matter here: what is not known to be ours stays.
     if actual is None or not known.created or actual.digest not in (known.digest, known.previous):
         return Decision(Action.RELEASE, _drifted(actual, known))

@@ -111,7 +111,7 @@ class Applier:
             sink = sinks.of(step.spec)
             if self._core.unclean and step.record is None:
                 sink.sweep([step.spec])  # a killed process may not have come to record it
-            return sink.stage(step.desired, undoable=undoable, created=step.created)
+            return sink.stage(step.desired, undoable=undoable, created=step.created, formerly=step.formerly)
 
         staged, failure = self._of_each(stage, writes)
         for one in staged:

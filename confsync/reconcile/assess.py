@@ -54,6 +54,11 @@ class Assessment:
     unfetched: tuple[str, ...] = ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known before it is applied."""
+        return tuple(dict.fromkeys(note for step in self.steps for note in step.notes))
+
+    @property
     def changes(self) -> list[Change]:
         """What would change outside the ledger."""
         return [step.change for step in self.steps if step.change.action.is_change]

@@ -20,6 +20,7 @@ class Step:
 
     Attributes:
         created: whether confsync made the target that is there, by the ledger or by what the target says itself.
+        notes: what is to be known before it is written.
     """
 
     change: Change
@@ -27,6 +28,12 @@ class Step:
     spec: TargetSpec
     record: TargetRecord | None
     created: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def formerly(self) -> str | None:
+        """The sync whose the target was, by the ledger."""
+        return self.record.sync if self.record is not None else None
 
     @property
     def calls_for_rollout(self) -> bool:
@@ -130,9 +137,11 @@ class Steps:
             attributes=attributes,
         )
         created = record.created if record else actual.created_for == sync
+        notes: tuple[str, ...] = ()
         if self._rehearsing and (decision.action.is_change or record is None):
-            sink.rehearse(desired, created=created)
-        return Step(change, desired, desired.spec, record, created)
+            formerly = record.sync if record is not None else None
+            notes = sink.rehearse(desired, created=created, formerly=formerly)
+        return Step(change, desired, desired.spec, record, created, notes)
 
     def removal(self, record: TargetRecord, *, retain: bool, why: str) -> Step:
         """What happens to a target that nothing wants any more."""
@@ -143,6 +152,7 @@ class Steps:
         known = _known(record)
         assert known is not None  # noqa: S101 - there is a record
         retain = retain or (isinstance(spec, KubernetesTarget) and spec.deletion == "retain")
+        retain = retain or _went_to_another(record, actual)
         decision = (
             Decision(Action.RELEASE)
             if retain or actual.problem
@@ -183,6 +193,11 @@ def _is_private(spec: TargetSpec, actual: Actual) -> bool:
 
 def _names(content: Content) -> Collection[str]:
     return () if isinstance(content, bytes) else content.keys()
+
+
+def _went_to_another(record: TargetRecord, actual: Actual) -> bool:
+    """Whether a target says that it is another sync's now, of another confsync."""
+    return actual.content is not None and actual.attributes.get("sync") != record.attributes.get("sync")
 
 
 def _known(record: TargetRecord | None) -> Known | None:

@@ -93,20 +93,35 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> Staged:
+    def stage(
+        self,
+        desired: Desired,
+        *,
+        undoable: bool = True,
+        created: bool = False,
+        formerly: str | None = None,
+    ) -> Staged:
         """Do all that can fail before the target is touched. Raises `SinkError`, leaving nothing behind.
 
         Args:
             desired: the target as it should be.
             undoable: whether `rollback` may be asked for; without it `commit` need not keep the old.
             created: whether confsync made the target that is there, as far as the ledger knows.
+            formerly: the sync whose it was, as far as the ledger knows: another where it was renamed.
         """
 
-    def rehearse(self, desired: Desired, *, created: bool = False) -> None:  # noqa: B027 - most have nobody to ask
+    def rehearse(
+        self,
+        desired: Desired,  # noqa: ARG002 - most have nobody to ask
+        *,
+        created: bool = False,  # noqa: ARG002
+        formerly: str | None = None,  # noqa: ARG002
+    ) -> tuple[str, ...]:
         """Ask whoever keeps the target whether they would take `desired`; changes nothing.
 
-        Raises `SinkError` with their answer where they would not. Without anybody to ask, nothing.
+        Gives what else is to be known before it is written. Raises `SinkError` where they would not take it.
         """
+        return ()
 
     @abstractmethod
     def remove(self, spec: TargetSpec) -> None:

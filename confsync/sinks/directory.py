@@ -67,7 +67,14 @@ class DirectorySink(Sink):
             return dict(actual.attributes)
         return attributes_wanted(target, spec, desired.sensitive, actual.attributes)
 
-    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedDirectory:  # noqa: ARG002 - no difference here  # noqa: ARG002
+    def stage(
+        self,
+        desired: Desired,
+        *,
+        undoable: bool = True,  # noqa: ARG002 - the old one is kept anyway
+        created: bool = False,  # noqa: ARG002 - it makes no difference here
+        formerly: str | None = None,  # noqa: ARG002
+    ) -> StagedDirectory:
         # The old version stays until `close` in any case, so that `undoable` changes nothing here.
         spec = _directory(desired.spec)
         path = locate(self.kind, spec.place)

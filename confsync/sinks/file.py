@@ -84,7 +84,14 @@ class FileSink(Sink):
             wanted["type"] = "file"
         return wanted
 
-    def stage(self, desired: Desired, *, undoable: bool = True, created: bool = False) -> StagedFile:  # noqa: ARG002 - no difference here
+    def stage(
+        self,
+        desired: Desired,
+        *,
+        undoable: bool = True,
+        created: bool = False,  # noqa: ARG002 - it makes no difference here
+        formerly: str | None = None,  # noqa: ARG002
+    ) -> StagedFile:
         spec = _file(desired.spec)
         path = locate(self.kind, spec.place)
         target = target_name(self.kind, path)

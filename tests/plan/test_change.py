@@ -103,7 +103,9 @@ def test_what_was_adopted_is_never_deleted_later(actual, known, desired):
 
 SHARED_REMOVALS = [
     (seen("a"), written("a"), Action.DELETE),
-    (seen("x"), written("a"), Action.RELEASE),
+    (seen("x"), written("a"), Action.WITHDRAW),
+    (seen("a"), written(None), Action.WITHDRAW),
+    (None, written("a"), Action.RELEASE),
     (None, written("a", created=False), Action.RELEASE),
     (seen("a"), written("a", created=False), Action.WITHDRAW),
     (seen("x"), written("a", created=False), Action.WITHDRAW),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,14 +107,22 @@ class KubeSinks:
         *,
         undoable: bool = True,
         created: bool = False,
+        formerly: str | None = None,
     ) -> StagedObject:
         """Look, and stage."""
         self.later()
         desired = Desired(spec, content, sensitive=False, sync=sync)
-        return self.sink(spec).stage(desired, undoable=undoable, created=created)
+        return self.sink(spec).stage(desired, undoable=undoable, created=created, formerly=formerly)
+
+    def rehearse(
+        self, spec: KubernetesTarget, content: Mapping[str, bytes], sync: str = SYNC, **how: Any
+    ) -> tuple[str, ...]:
+        """Look, and ask whether it would be taken."""
+        self.later()
+        return self.sink(spec).rehearse(Desired(spec, content, sensitive=False, sync=sync), **how)
 
     def write(
-        self, spec: KubernetesTarget, content: Mapping[str, bytes], sync: str = SYNC, **how: bool
+        self, spec: KubernetesTarget, content: Mapping[str, bytes], sync: str = SYNC, **how: Any
     ) -> StagedObject:
         """Look, stage, commit and close."""
         staged = self.stage(spec, content, sync, **how)
@@ -136,7 +145,7 @@ class KubeSinks:
         seen = None
         if actual.content is not None:
             seen = Print(self._hasher.content(actual.content), actual.attributes)
-        return decide(Print(self._hasher.content(content), attributes), seen, known)
+        return decide(Print(self._hasher.content(content), attributes), seen, known, shared=True)
 
     def known(
         self, spec: KubernetesTarget, content: Mapping[str, bytes], sync: str = SYNC, *, created: bool = True

@@ -74,6 +74,14 @@ class StagedObject(Staged):
         except ApiFailure as failure:
             raise _refused(order, failure) from failure
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What others set that it takes over, in an object that confsync did not make; for people."""
+        order = self._order
+        if order.before is None or not order.force or order.created:
+            return ()
+        return _taken(order, order.before)
+
     def commit(self) -> None:
         order = self._order
         try:
@@ -81,8 +89,7 @@ class StagedObject(Staged):
         except ApiFailure as failure:
             self._after = self._made_after_all(failure)
         order.wrote(self._after)
-        if order.before is not None and order.force and not order.created:
-            self.notes = _taken(order, order.before)
+        self.notes = self.takes
 
     def rollback(self) -> None:
         order, after = self._order, self._after

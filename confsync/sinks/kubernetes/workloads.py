@@ -29,25 +29,50 @@ def roll_out(cluster: Cluster, namespace: str, workload: Workload, specs: Iterab
     Raises:
         SinkError: it is not there, the cluster refuses, or cannot be reached.
     """
-    target = f"{workload} in namespace {namespace} of cluster {cluster.name}"
+    target = _named(cluster, namespace, workload)
     try:
         notes = {name: digest for spec in specs for name, digest in _checksum(cluster, spec)}
         if not notes:
             return
-        template = {"metadata": {"annotations": notes}}
-        cluster.client.request(
-            "PATCH",
-            _RESOURCES[workload.kind],
-            namespace,
-            workload.name,
-            query={"fieldManager": FIELD_MANAGER},
-            body={"spec": {"template": template}},
-            content_type="application/strategic-merge-patch+json",
-        )
+        _patch(cluster, namespace, workload, notes)
     except NotFound as exc:
         raise SinkError(target, "it is not there", hint="create it, or correct `restart`") from exc
     except ApiFailure as exc:
         raise sink_error(target, exc, "cannot be rolled out") from exc
+
+
+def rehearse(cluster: Cluster, namespace: str, workload: Workload) -> str | None:
+    """Ask the cluster whether it would roll a workload out; changes nothing.
+
+    Returns:
+        That it is not there: what is owed until it is, for people. None where all is well.
+
+    Raises:
+        SinkError: the cluster refuses, or cannot be reached.
+    """
+    try:
+        _patch(cluster, namespace, workload, {annotation("Secret", "rehearsal"): ""}, dryRun="All")
+    except NotFound:
+        return f"{workload} in namespace {namespace} is not there; its roll-out is owed until it is"
+    except ApiFailure as exc:
+        raise sink_error(_named(cluster, namespace, workload), exc, "cannot be rolled out") from exc
+    return None
+
+
+def _named(cluster: Cluster, namespace: str, workload: Workload) -> str:
+    return f"{workload} in namespace {namespace} of cluster {cluster.name}"
+
+
+def _patch(cluster: Cluster, namespace: str, workload: Workload, notes: dict[str, str], **query: str) -> None:
+    cluster.client.request(
+        "PATCH",
+        _RESOURCES[workload.kind],
+        namespace,
+        workload.name,
+        query={"fieldManager": FIELD_MANAGER, **query},
+        body={"spec": {"template": {"metadata": {"annotations": notes}}}},
+        content_type="application/strategic-merge-patch+json",
+    )
 
 
 def _checksum(cluster: Cluster, spec: KubernetesTarget) -> Iterable[tuple[str, str]]:

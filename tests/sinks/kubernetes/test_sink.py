@@ -127,12 +127,12 @@ EDITS = {
     "a value": ({"data": {"pass": "eA=="}}, Action.UPDATE),
     "a key deleted": ({"data": {"pass": None}}, Action.UPDATE),
     "all deleted": ({"data": None}, Action.UPDATE),
-    "a label": ({"metadata": {"labels": {"team": "theirs"}}}, Action.PERMISSIONS),
-    "a label deleted": ({"metadata": {"labels": {"team": None}}}, Action.PERMISSIONS),
-    "our label": ({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}, Action.PERMISSIONS),
-    "all labels deleted": ({"metadata": {"labels": None}}, Action.PERMISSIONS),
-    "the checksum": ({"metadata": {"annotations": {"confsync.dev/checksum": "x"}}}, Action.PERMISSIONS),
-    "all annotations": ({"metadata": {"annotations": None}}, Action.PERMISSIONS),
+    "a label": ({"metadata": {"labels": {"team": "theirs"}}}, Action.METADATA),
+    "a label deleted": ({"metadata": {"labels": {"team": None}}}, Action.METADATA),
+    "our label": ({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}, Action.METADATA),
+    "all labels deleted": ({"metadata": {"labels": None}}, Action.METADATA),
+    "the checksum": ({"metadata": {"annotations": {"confsync.dev/checksum": "x"}}}, Action.METADATA),
+    "all annotations": ({"metadata": {"annotations": None}}, Action.METADATA),
 }
 
 
@@ -161,7 +161,7 @@ def test_a_label_that_is_no_longer_wanted_goes(sinks: KubeSinks, cluster: Cluste
     sinks.write(sinks.secret(labels={"team": "shop"}, annotations={"note": "x"}), CONTENT)
     spec = sinks.secret()
 
-    assert sinks.decide(spec, CONTENT, known=sinks.known(spec, CONTENT)).action is Action.PERMISSIONS
+    assert sinks.decide(spec, CONTENT, known=sinks.known(spec, CONTENT)).action is Action.METADATA
     sinks.write(spec, CONTENT)
 
     assert sinks.agrees(spec, CONTENT)
@@ -194,11 +194,13 @@ def test_the_salt_of_the_checksum_stays_with_the_object(sinks: KubeSinks, cluste
     assert checksum() == (salt, digest)
 
 
-def test_the_checksum_is_that_of_the_content_however_it_came_about(sinks: KubeSinks, cluster: Cluster) -> None:
+def test_the_checksum_is_that_of_the_content_however_it_came_about(
+    sinks: KubeSinks, cluster: Cluster
+) -> None:
     sinks.write(sinks.secret(), {"a": b"1", "b": b"2"})
     cluster.admin.edit("secrets", cluster.namespace, "app", {"data": {"b": None}})
 
-    assert sinks.decide(sinks.secret(), {"a": b"1"}).action is Action.PERMISSIONS
+    assert sinks.decide(sinks.secret(), {"a": b"1"}).action is Action.METADATA
     sinks.write(sinks.secret(), {"a": b"1"})
     assert sinks.agrees(sinks.secret(), {"a": b"1"})
 

@@ -57,7 +57,7 @@ def test_a_label_that_others_keep_is_reported(sinks: KubeSinks, cluster: Cluster
 def test_what_is_there_already_is_adopted_and_shared(sinks: KubeSinks, cluster: Cluster) -> None:
     cluster.admin.secret(cluster.namespace, "app", {"user": "ours", "extra": "x"})
     decision = sinks.decide(sinks.secret(), OURS)
-    assert decision.action is Action.PERMISSIONS
+    assert decision.action is Action.METADATA
     sinks.write(sinks.secret(), OURS)
 
     assert marks(read(cluster))["origin"] == "adopted"
@@ -262,9 +262,24 @@ def test_a_sync_that_was_renamed_keeps_what_the_ledger_says_is_its(
 ) -> None:
     sinks.write(sinks.secret(), OURS, "first")
 
-    assert sinks.decide(sinks.secret(), OURS, "second").action is Action.PERMISSIONS
-    sinks.write(sinks.secret(), OURS, "second", created=True)
+    assert sinks.decide(sinks.secret(), OURS, "second").action is Action.METADATA
+    sinks.write(sinks.secret(), OURS, "second", created=True, formerly="first")
     assert (marks(read(cluster))["sync"], marks(read(cluster))["origin"]) == ("second", "created")
+
+
+def test_a_sync_that_was_renamed_keeps_what_it_adopted(sinks: KubeSinks, cluster: Cluster) -> None:
+    cluster.admin.secret(cluster.namespace, "app", {"theirs": "x"})
+    sinks.write(sinks.secret(), OURS, "first")
+
+    sinks.write(sinks.secret(), OURS, "second", formerly="first")
+    assert (marks(read(cluster))["sync"], marks(read(cluster))["origin"]) == ("second", "adopted")
+
+
+def test_rehearsing_tells_what_is_taken_from_whom(sinks: KubeSinks, cluster: Cluster) -> None:
+    cluster.admin.secret(cluster.namespace, "app", {"user": "theirs"})
+    (note,) = sinks.rehearse(sinks.secret(conflicts="take"), OURS)
+    assert note.startswith("taken from ")
+    assert note.endswith(": user")
 
 
 def test_two_confsyncs_with_one_name_do_not_fight_for_ever(

@@ -89,7 +89,7 @@ def test_labels_can_change(sinks: KubeSinks, cluster: Cluster) -> None:
     name = write(sinks, {"a": b"1"}, labels={"team": "a"})
     spec = sinks.secret(name, immutable=True, labels={"team": "b"})
 
-    assert sinks.decide(spec, {"a": b"1"}).action is Action.PERMISSIONS
+    assert sinks.decide(spec, {"a": b"1"}).action is Action.METADATA
     sinks.write(spec, {"a": b"1"})
     assert cluster.admin.get("secrets", cluster.namespace, name)["metadata"]["labels"]["team"] == "b"
 

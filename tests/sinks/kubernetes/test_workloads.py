@@ -104,6 +104,23 @@ def test_a_cluster_that_is_down_is_told(sinks: KubeSinks, cluster: Cluster, api_
         roll_out(sinks.cluster, cluster.namespace, SHOP, [sinks.secret()])
 
 
+def test_rehearsing_asks_for_the_roll_out_too(sinks: KubeSinks, cluster: Cluster) -> None:
+    spec = sinks.secret(restart=["deployment/shop"])
+    assert sinks.rehearse(spec, {"a": b"1"}) == (
+        f"deployment/shop in namespace {cluster.namespace} is not there; its roll-out is owed until it is",
+    )
+    cluster.admin.workload("deployments", cluster.namespace, "shop")
+    before = generation(cluster)
+    assert sinks.rehearse(spec, {"a": b"1"}) == ()
+    assert generation(cluster) == before
+
+
+def test_rehearsing_tells_of_a_right_that_is_missing(sinks: KubeSinks, api_server: ApiServer) -> None:
+    api_server.faults.answer(403, "Forbidden", "no", resource="deployments")
+    with pytest.raises(SinkError, match=r"resources: \[deployments\], verbs: \[patch\]"):
+        sinks.rehearse(sinks.secret(restart=["deployment/shop"]), {"a": b"1"})
+
+
 @given(NAMES, NAMES)
 def test_each_object_has_an_annotation_of_its_own_that_the_server_takes(one: str, other: str) -> None:
     name = annotation("Secret", one).partition("/")[2]
