@@ -52,10 +52,12 @@ def status(context: click.Context) -> int:
         sinks.close()
         invalid = session.ledger.flag("config-error")
         daemon = Lock(session.directory / "lock").daemon() if session.directory else None
+        standing_by = daemon is not None and session.ledger.flag("standing-by") is not None
     agrees = all(one.agrees for one in found) and not drift and not invalid
     if options.as_json:
         print_json({
-            "in_agreement": agrees, "daemon": daemon, "drifted": [one.target for one in drift if one.problem is None],
+            "in_agreement": agrees, "daemon": daemon, "standing_by": standing_by,
+            "drifted": [one.target for one in drift if one.problem is None],
             "unreadable": {one.target: one.problem for one in drift if one.problem is not None},
             "config_error": invalid,
             "syncs": [
@@ -86,4 +88,6 @@ def status(context: click.Context) -> int:
         else "no daemon is running with this state directory",
         err=True,
     )
+    if standing_by:
+        click.echo("it stands by: another replica leads, and knows how things stand", err=True)
     return 0 if agrees else 2

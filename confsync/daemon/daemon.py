@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 CONFIG = "@config"
 DUMP = "@dump"
 RETIRE = "@retire"
+STANDING = "@standing"
 _CONFIRMED = 60.0  # seconds for which a confirmation is believed
 _SETTLE = 0.05  # seconds of quiet after which an editor is believed to have finished saving
 _ON_DISK = ("file", "directory")  # kinds of targets that are watched as paths
@@ -118,6 +119,7 @@ class Daemon:
         self._begin()
         with _ledger_may_fail():  # this configuration is valid, whatever was said of one before
             self._ledger.put_flag("config-error", None)
+            self._note_standing()
         workers.start()
         reloaders.start()
         if self._election is not None:
@@ -185,10 +187,16 @@ class Daemon:
         return self._election is None or self._election.leading
 
     def _on_gained(self) -> None:
+        self._queue.add(STANDING)
         self._controller.start()  # everything that happened while standing by was left to who led then
 
     def _on_lost(self) -> None:
-        pass  # what is under way is refused when it comes to write, and what is queued is left
+        # What is under way is refused when it comes to write, and what is queued is left.
+        self._queue.add(STANDING)
+
+    def _note_standing(self) -> None:
+        """Have `status` know whether this process writes, or another replica does."""
+        self._ledger.put_flag("standing-by", None if self._may_write() else "yes")
 
     def _not_alive(self) -> str | None:
         for queue in (self._queue, self._reloads):
@@ -370,6 +378,8 @@ class Daemon:
             self._dump()
         elif item == RETIRE:
             self._close_retired()
+        elif item == STANDING:
+            self._note_standing()
         else:
             self._lead(lambda: self._controller.handle(item))
 

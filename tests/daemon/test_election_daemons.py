@@ -186,6 +186,8 @@ def test_a_standby_is_alive_and_ready_and_a_leader_when_it_has_written_everythin
             for port in ports.values():  # failing is no reason to be restarted, nor not to be asked
                 assert ask(port, "/livez") == (200, "ok\n")
                 assert ask(port, "/readyz") == (200, "ok\n")
+            assert "stands by: another replica leads" in other.confsync("status").stderr
+            assert "stands by" not in clustered.confsync("status").stderr
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
