@@ -73,7 +73,10 @@ class Removals:
     @property
     def error(self) -> ConfsyncError | None:
         """One that stands for all that failed."""
-        return next(iter(self.failed.values()), None)
+        return next(
+            (ConfsyncError(f"sync {name!r}, which was removed: {exc}") for name, exc in self.failed.items()),
+            None,
+        )
 
 
 class Reconciler:
