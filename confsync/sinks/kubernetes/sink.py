@@ -116,7 +116,7 @@ class KubernetesSink(Sink):
         staged.rehearse()
         cluster, namespace = self._clusters(spec.cluster), str(spec.namespace)
         missing = (workloads.rehearse(cluster, namespace, workload) for workload in spec.restart)
-        return (*staged.takes, *filter(None, missing))
+        return (*staged.remarks, *filter(None, missing))
 
     def remove(self, spec: TargetSpec) -> None:
         """Delete the object, or what is ours of it where others have keys in it.

@@ -75,12 +75,12 @@ class StagedObject(Staged):
             raise _refused(order, failure) from failure
 
     @property
-    def takes(self) -> tuple[str, ...]:
-        """What others set that it takes over, in an object that confsync did not make; for people."""
+    def remarks(self) -> tuple[str, ...]:
+        """What others set that it takes over, or will share, in an object that confsync did not make; for people."""
         order = self._order
-        if order.before is None or not order.force or order.created:
+        if order.before is None or order.created:
             return ()
-        return _taken(order, order.before)
+        return _taken(order, order.before) if order.force else _shared(order, order.before)
 
     def commit(self) -> None:
         order = self._order
@@ -89,7 +89,7 @@ class StagedObject(Staged):
         except ApiFailure as failure:
             self._after = self._made_after_all(failure)
         order.wrote(self._after)
-        self.notes = self.takes
+        self.notes = self.remarks
 
     def rollback(self) -> None:
         order, after = self._order, self._after
@@ -161,3 +161,16 @@ def _taken(order: Order, before: KubeObject) -> tuple[str, ...]:
     names = sorted(lost.keys | lost.labels | lost.annotations)
     others = manifest.keepers(before, lost)
     return (f"taken from {', '.join(others)}: {', '.join(names)}",) if others else ()
+
+
+def _shared(order: Order, before: KubeObject) -> tuple[str, ...]:
+    """Which keys that become ours have the same value from others already, for the time being."""
+    foreign = manifest.foreign_keys(before)
+    same = {key for key, value in order.content.items() if before.data.get(key) == value}
+    names = sorted((same & foreign.keys()) - manifest.owned_keys(before))
+    if not names:
+        return ()
+    others = ", ".join(sorted({foreign[name] for name in names}))
+    return (
+        f"also kept by {others}: {', '.join(names)}; a change of them is a conflict, unless `conflicts: take` is set",
+    )

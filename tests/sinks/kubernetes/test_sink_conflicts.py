@@ -275,6 +275,16 @@ def test_a_sync_that_was_renamed_keeps_what_it_adopted(sinks: KubeSinks, cluster
     assert (marks(read(cluster))["sync"], marks(read(cluster))["origin"]) == ("second", "adopted")
 
 
+def test_adopting_equal_values_tells_who_keeps_them_too(sinks: KubeSinks, cluster: Cluster) -> None:
+    cluster.admin.secret(cluster.namespace, "app", {"user": OURS["user"].decode()})
+    (note,) = sinks.rehearse(sinks.secret(), OURS)
+    assert note.startswith("also kept by ")
+    assert ": user; a change of them is a conflict, unless `conflicts: take` is set" in note
+
+    assert sinks.write(sinks.secret(), OURS).notes == (note,)
+    assert sinks.rehearse(sinks.secret(), OURS) == ()  # it was told
+
+
 def test_rehearsing_tells_what_is_taken_from_whom(sinks: KubeSinks, cluster: Cluster) -> None:
     cluster.admin.secret(cluster.namespace, "app", {"user": "theirs"})
     (note,) = sinks.rehearse(sinks.secret(conflicts="take"), OURS)
