@@ -214,3 +214,25 @@ def test_what_was_adopted_keeps_what_others_put_there(clustered):
 
     assert clustered.held() == {"theirs": "x"}
     assert "withdrawn" in removed.stdout
+
+
+def test_a_check_sees_the_keys_as_files_which_no_process_shows_and_nobody_finds_afterwards(clustered):
+    seen = clustered.root / "seen"
+    script = clustered.script(
+        "check", f'cat "$1"/PASSWORD && echo "$1" > {seen} && cat /proc/[0-9]*/cmdline > {seen}.ps'
+    )
+    check = {"command": [script, "{staged}"]}
+    configure(clustered, {"app": data({"PASSWORD": "values:db/password"}, clustered.secret(), check=check)})
+    clustered.ok("apply")
+    assert clustered.held() == {"PASSWORD": PASSWORD}
+    staged = Path(seen.read_text().strip())
+    assert not staged.exists()
+    assert Leaks([PASSWORD]).find_in_bytes(seen.with_name("seen.ps").read_bytes()) == []
+
+    clustered.script("check", 'cat "$1"/PASSWORD; exit 1')
+    give(clustered, CHANGED)
+    refused = clustered.confsync("apply")
+
+    assert refused.returncode == 1
+    assert Leaks([PASSWORD, CHANGED]).find(refused.stdout + refused.stderr) == []
+    assert clustered.held() == {"PASSWORD": PASSWORD}
