@@ -55,6 +55,7 @@ class Access:
                 self._client.request("GET", self._resource, self._namespace, name), name, "get"
             )
         except NotFound:
+            self.cache.missing(name)
             return None
 
     def apply(

@@ -74,6 +74,13 @@ class ObjectCache:
         self._reflector.forget(name, uid)
         self._names.doubt(name)
 
+    def missing(self, name: str) -> None:
+        """Takes note that the server has just said that no object has this name; it is believed for 10 seconds.
+
+        An object that was deleted is looked for by each step of making it anew; one question is enough.
+        """
+        self._names.missing(name)
+
     def tombstone(self, name: str) -> KubeObject | None:
         """The last object of a name that has none now, without its values; None where none is remembered."""
         return self._reflector.tombstone(name)
@@ -117,11 +124,16 @@ class _Names:
         self._names: frozenset[str] = frozenset()
         self._true_at: float | None = None
         self._doubted: set[str] = set()  # names we touched since the last list was asked for
+        self._missing: dict[
+            str, float
+        ] = {}  # names that nothing had when they were asked for by themselves -> when
         self._count = 0  # of lists that came
 
     def has(self, name: str) -> bool:
         with self._lock:
             count = self._count
+            if self._is_recent(self._missing.get(name)):
+                return False
             if self._is_believed(name):
                 return name in self._names
         while True:
@@ -134,11 +146,18 @@ class _Names:
         """It was created or deleted: only a later list can tell."""
         with self._lock:
             self._doubted.add(name)
+            self._missing.pop(name, None)
+
+    def missing(self, name: str) -> None:
+        """The server has just said that nothing has this name."""
+        with self._lock:
+            self._missing[name] = self._clock.monotonic()
 
     def _is_believed(self, name: str) -> bool:
-        if self._true_at is None or name in self._doubted:
-            return False
-        return self._clock.monotonic() - self._true_at < _BELIEVED
+        return name not in self._doubted and self._is_recent(self._true_at)
+
+    def _is_recent(self, time: float | None) -> bool:
+        return time is not None and self._clock.monotonic() - time < _BELIEVED
 
     def _list(self) -> None:
         with self._lock:
@@ -152,6 +171,7 @@ class _Names:
             raise
         with self._lock:
             self._names = frozenset(names)
+            self._missing.clear()
             self._true_at = begun
             self._count += 1
 
