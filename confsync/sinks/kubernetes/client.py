@@ -57,6 +57,8 @@ _VERBS_OF_ALL = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _CONDITION = b'"resourceVersion":'
 """As a member of a JSON object; within a text its quotes are escaped."""
 _AGENT = f"confsync/{__version__}"
+_REMEMBERED = 1.0
+"""Seconds for which nothing is asked of a server that let us wait in vain."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -103,7 +105,9 @@ class Client:
         self._login = Login(credentials, self._clock)
         self._bucket = TokenBucket(options.requests_per_second, options.burst, self._clock, self._wait)
         self._streams: set[Stream] = set()
-        self._down = False
+        self._heard = 0.0  # when something was answered last
+        self._down: Unreachable | None = None  # why nothing is answered
+        self._down_at = 0.0
 
     def log_in(self) -> None:
         """Reads the credentials, if that was not done; asks the server nothing.
@@ -145,7 +149,9 @@ class Client:
             headers["Content-Type"] = content_type
         one_try = timeout or self._timeout
         exchange = Exchange(method, _path(asked, query), content, headers, one_try)
-        tries = TRIES if retry and not self._down else 1
+        if retry:
+            self._refuse_while_silent(asked)
+        tries = TRIES if retry and self._down is None else 1
         final = content is not None and _CONDITION in content
         retries = Retries(method, tries, patient=retry, final=final, within=3 * one_try, clock=self._clock)
         return self._tried(asked, exchange, retries)
@@ -201,12 +207,13 @@ class Client:
         while True:
             if not self._bucket.take():
                 raise self._over(asked)
+            begun = self._clock.monotonic()
             try:
                 return self._once(asked, exchange)
             except ApiFailure as failure:
                 pause = retries.pause(failure)
                 if pause is None:
-                    self._down = isinstance(failure, Unreachable) and failure.status == 0
+                    self._note_loss(failure, begun)
                     raise
                 facts = {
                     "cluster": self.name,
@@ -217,6 +224,21 @@ class Client:
                 log.debug("asking again", extra=facts)
             if self._wait(pause):
                 raise self._over(asked)
+
+    def _refuse_while_silent(self, asked: Asked) -> None:
+        """Fail as a request did a moment ago that waited in vain: else a thousand would each wait as long."""
+        down = self._down
+        if down is not None and down.silent and self._clock.monotonic() - self._down_at < _REMEMBERED:
+            again = Unreachable(asked, down.why, hint=down.hint)
+            again.sent = False
+            raise again
+
+    def _note_loss(self, failure: ApiFailure, begun: float) -> None:
+        """A request failed for good, whose last try had begun then; what was answered since speaks for the server."""
+        if not isinstance(failure, Unreachable) or failure.status != 0:
+            return
+        if not failure.silent or self._heard <= begun:
+            self._down, self._down_at = failure, self._clock.monotonic()
 
     def _once(self, asked: Asked, exchange: Exchange) -> Answer:
         connections, response = self._answered(asked, exchange)
@@ -260,7 +282,7 @@ class Client:
             if self._closed.is_set():
                 raise self._over(asked) from exc
             raise lost(asked, connections.address, exc) from exc
-        self._down = False
+        self._down, self._heard = None, self._clock.monotonic()
         return response
 
     def _failure(self, asked: Asked, connections: Connections, response: BaseHTTPResponse) -> ApiFailure:

@@ -106,11 +106,13 @@ class Unreachable(ApiFailure):
 
     Attributes:
         sent: whether the server may have had the request, and may have carried it out.
+        silent: whether we waited in vain, so that whoever asks next would wait as long.
         passing: whether it may be over in a moment; a certificate nobody vouches for is not.
         files_gone: whether it is for want of a certificate or key that was there when the credentials were read.
     """
 
     sent: bool = True
+    silent: bool = False
     passing: bool = True
     files_gone: bool = False
 

@@ -11,12 +11,13 @@ from confsync.sinks.kubernetes.failures import Asked, Unreachable
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Why, what to do about it, whether the request may have been sent, and whether it may be over in a moment."""
+    """Why, what to do about it, whether the request may have been sent, may be over in a moment, was waited for."""
 
     why: str
     hint: str | None = None
     sent: bool = True
     passing: bool = True
+    silent: bool = False
 
 
 _AUTHORITY = "give the cluster's certificate-authority in the kubeconfig"
@@ -75,8 +76,8 @@ _URLLIB3 = {
     "ProxyError": _Loss("the proxy does not let us through: {}", sent=False),
     "NameResolutionError": _Loss("there is no such host", sent=False),
     "NewConnectionError": _Loss("no connection: {}", sent=False),
-    "ConnectTimeoutError": _Loss("no connection: it does not answer", sent=False),
-    "ReadTimeoutError": _Loss("no answer in time"),
+    "ConnectTimeoutError": _Loss("no connection: it does not answer", sent=False, silent=True),
+    "ReadTimeoutError": _Loss("no answer in time", silent=True),
     "IncompleteRead": _Loss("half an answer"),
     "ProtocolError": _Loss("half an answer, or none: {}"),
 }
@@ -88,7 +89,7 @@ def lost(asked: Asked, address: str, error: Exception) -> Unreachable:
     below = list(_beneath(error))
     loss = _meaning(error, below)
     failure = Unreachable(asked, f"{address}: {loss.why}", hint=loss.hint)
-    failure.sent, failure.passing = loss.sent, loss.passing
+    failure.sent, failure.passing, failure.silent = loss.sent, loss.passing, loss.silent
     failure.files_gone = any(isinstance(one, FileNotFoundError) for one in below)
     return failure
 
