@@ -84,6 +84,7 @@ def planned(
         notes: filled with what else is to be said of a sync.
     """
     from confsync.errors import ConfsyncError
+    from confsync.ledger.records import State
     from confsync.reconcile.reconciler import Reconciler
 
     reconciler = Reconciler(core, with_diffs=with_diffs, looking=True, rehearsing=True)
@@ -99,8 +100,10 @@ def planned(
                 f"{', '.join(assessment.unfetched)} is taken to be as it was; an apply that does not hold its lease "
                 "fetches another, and writes and reloads what is made of it"
             )
-        if assessment.error is not None or assessment.detail:
+        if assessment.state is not State.OK:
             problems[name] = assessment.detail
+        elif assessment.detail and notes is not None:
+            notes[name] = "; ".join(filter(None, (notes.get(name), assessment.detail)))
     if names is None:
         try:
             removals = reconciler.planned_removals()

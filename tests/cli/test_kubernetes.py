@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from stand_ins.clustered import api_server, cluster, clustered, data
+from stand_ins.clustered import api_server, cluster, clustered, data, open_workspace
 from stand_ins.kubernetes import ApiServer, KubeAdmin
 
 from confsync.testing.leaks import Leaks
@@ -255,3 +255,15 @@ def test_a_cluster_that_hangs_makes_a_look_wait_once_however_many_targets_it_has
         assert done.returncode in (1, 2)
         assert (done.stdout + done.stderr).count("no answer in time") >= 4
         assert hanging.hits - before <= 3, "three tries of the first"
+
+
+def test_a_claim_of_another_confsync_is_told_and_is_no_failure(clustered, tmp_path: Path):
+    configure(clustered, {"ours": data({"HOST": "values:db/host"}, clustered.secret())})
+    clustered.ok("apply")
+    other = open_workspace(tmp_path / "other", clustered)
+    configure(other, {"theirs": data({"HOST": "values:db/host"}, clustered.secret())})
+    assert "it belongs to sync 'ours' of another confsync" in other.confsync("apply").stderr
+
+    for command in ("plan", "apply", "status"):
+        done = clustered.ok(command)
+        assert command == "apply" or "also claimed by sync 'theirs'" in done.stdout + done.stderr
