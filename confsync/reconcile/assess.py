@@ -17,7 +17,7 @@ from confsync.reconcile.identity import identity
 from confsync.reconcile.step import Step, Steps
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
-from confsync.target import Desired, spec_from_json, target_id
+from confsync.target import Desired, TargetSpec, spec_from_json, target_id
 from confsync.text import plural
 
 _CONFIRM = "confirm it with: confsync apply --allow-mass-delete"
@@ -170,7 +170,7 @@ class Assessor:
             question.spec,
             record,
             state=state,
-            detail=detail or self._steps.notes(specs),
+            detail=detail or self._told(question.sync, specs),
             stale_since=since,
             reads=record.reads,
             identity=record.identity,
@@ -206,13 +206,17 @@ class Assessor:
             question.record,
             tuple(steps),
             state=state,
-            detail=detail or self._steps.notes(desired.spec for desired in wanted.values()),
+            detail=detail or self._told(sync, (desired.spec for desired in wanted.values())),
             stale_since=since,
             reads=reads,
             identity=identity(question.spec, reads, question.views, reads.templates, inputs, core.hasher),
             secrets=rendering.secrets,
             targets=tuple(wanted),
         )
+
+    def _told(self, sync: Sync, specs: Iterable[TargetSpec]) -> str:
+        """What there is to tell of a sync that is in order; often nothing."""
+        return "; ".join(filter(None, (self._core.unmatched(sync), self._steps.notes(specs))))
 
     def _placed(self, rendering: Rendering) -> dict[str, Desired]:
         """The targets a render stands for, by id."""

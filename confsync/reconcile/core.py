@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,7 +14,7 @@ from confsync.config.loading import LoadedConfig
 from confsync.config.models import Limits, Sync, TargetSpec
 from confsync.config.references import fixed, parse_reference
 from confsync.digest import Hasher
-from confsync.errors import ConfigError, NotLeading
+from confsync.errors import ConfigError, NotLeading, SinkError
 from confsync.ledger.ledger import Ledger
 from confsync.render.library import TemplateFiles
 from confsync.render.paths import final_path
@@ -172,12 +172,18 @@ class Core:
         Raises:
             SinkError: a cluster cannot be asked.
         """
-        specs = [target.spec for target in sync.to]
-        return tuple(
-            f"{spec.place}: {' '.join(self.sinks.namespaces(spec))}"
-            for spec in specs
-            if isinstance(spec, KubernetesTarget) and isinstance(spec.namespace, NamespaceSelector)
-        )
+        return tuple(f"{spec.place}: {' '.join(self.sinks.namespaces(spec))}" for spec, _ in _selecting(sync))
+
+    def unmatched(self, sync: Sync) -> str:
+        """Which selectors of a sync select nothing, so that it makes less than one may think; in one line."""
+        try:
+            return "; ".join(
+                f"no namespace of cluster {self.sinks.cluster(spec.cluster).name} matches {selector.text}"
+                for spec, selector in _selecting(sync)
+                if not self.sinks.namespaces(spec)
+            )
+        except SinkError:
+            return ""  # whoever places the targets says why
 
     def refuse_unless_writing(self, what: str) -> None:
         """Raise `NotLeading` where another replica writes now: `what` is left to it."""
@@ -213,3 +219,11 @@ def _forget_leases(loaded: LoadedConfig, ledger: Ledger) -> None:
     for flag in ledger.flags(_LEASES):
         if flag.removeprefix(_LEASES) not in keeping:
             ledger.put_flag(flag, None)
+
+
+def _selecting(sync: Sync) -> Iterator[tuple[KubernetesTarget, NamespaceSelector]]:
+    """The targets of a sync that name no namespaces, but what they have in common."""
+    for target in sync.to:
+        spec = target.spec
+        if isinstance(spec, KubernetesTarget) and isinstance(spec.namespace, NamespaceSelector):
+            yield spec, spec.namespace

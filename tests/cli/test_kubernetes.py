@@ -267,3 +267,20 @@ def test_a_claim_of_another_confsync_is_told_and_is_no_failure(clustered, tmp_pa
     for command in ("plan", "apply", "status"):
         done = clustered.ok(command)
         assert command == "apply" or "also claimed by sync 'theirs'" in done.stdout + done.stderr
+
+
+def test_a_selector_that_selects_no_namespace_is_told_until_one_does(clustered):
+    label = {"team": clustered.admin.unique}
+    configure(
+        clustered, {"app": data({"HOST": "values:db/host"}, clustered.secret(namespace={"labels": label}))}
+    )
+    said = f"no namespace of cluster prod matches team={clustered.admin.unique}"
+    for command in ("plan", "apply", "plan", "status"):
+        done = clustered.ok(command)
+        assert command == "apply" or said in done.stdout + done.stderr
+
+    namespace = clustered.admin.namespace(label)
+    clustered.ok("apply")
+
+    assert clustered.held(namespace=namespace) == {"HOST": "db1"}
+    assert said not in clustered.ok("status").stdout
