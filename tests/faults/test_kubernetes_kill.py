@@ -49,12 +49,18 @@ def is_write(resource):
     return lambda call: call.target.resource == resource and call.verb == "patch" and not call.dry_run
 
 
-@pytest.mark.parametrize("processed", [False, True], ids=["before", "after"])
-def test_killed_at_the_roll_out_it_is_done_once_by_the_next_run(clustered, api_server, processed):
+@pytest.mark.parametrize(
+    ("processed", "ledger"),
+    [(False, "kept"), (True, "kept"), (False, "lost")],
+    ids=["before", "after", "lost"],
+)
+def test_killed_at_the_roll_out_it_is_done_once_by_the_next_run(clustered, api_server, processed, ledger):
     clustered.admin.workload("deployments", clustered.namespace, "shop")
     clustered.configure({"app": data(READ, clustered.secret(restart=["deployment/shop"]))})
 
     Killer(clustered, api_server, is_write("deployments"), processed=processed).run()
+    if ledger == "lost":
+        shutil.rmtree(clustered.state)
 
     assert clustered.held() == HELD
     assert clustered.generation() == 1 + processed
