@@ -149,11 +149,27 @@ class LimitExceeded(RenderError):
 
 
 class SinkError(ConfsyncError):
-    """A target could not be read or written. `target` is its identity, such as `file:/etc/app.conf`."""
+    """A target could not be read or written.
 
-    def __init__(self, target: str, message: str, *, hint: str | None = None) -> None:
+    Attributes:
+        target: its identity, such as `file:/etc/app.conf`.
+        unanswered: whether whoever keeps the target gave no answer: who asks again waits again.
+        unknown: whether what failed may have been done all the same, since no answer came.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        unanswered: bool = False,
+        unknown: bool = False,
+    ) -> None:
         super().__init__(f"{target}: {message}", hint=hint)
         self.target = target
+        self.unanswered = unanswered
+        self.unknown = unknown
 
 
 class TargetTaken(SinkError):

@@ -49,6 +49,7 @@ class Actual:
         attributes: what else must agree, as people write it: mode ("0644"), owner, group; a type, a label.
         problem: why it cannot be written as it stands (a FIFO, a symlink that is refused…), or None.
         created_for: the sync that confsync created it for, where the target itself says so, or None.
+        identity: what no other thing has, under whatever name it is found; "" where there is no such mark.
         notes: what should be told of it though it is as it should be; free of values.
     """
 
@@ -56,6 +57,7 @@ class Actual:
     attributes: Mapping[str, str]
     problem: str | None = None
     created_for: str | None = None
+    identity: str = ""
     notes: tuple[str, ...] = ()
 
     def has(self, attributes: Mapping[str, str]) -> bool:

@@ -142,6 +142,11 @@ def _with_cluster(config: Config, target: Target) -> Target:
     return target.model_copy(update={spec.kind: named})
 
 
+def is_configured(config: Config, spec: TargetSpec) -> bool:
+    """Whether the cluster of a placed target is one of the configuration's."""
+    return not isinstance(spec, KubernetesTarget) or spec.cluster in (config.clusters or {DEFAULT_CLUSTER})
+
+
 def fixed(config: Config, spec: TargetSpec) -> list[TargetSpec]:
     """The targets that `spec` stands for, as far as the configuration alone tells; none where it does not."""
     if any("{" in text for text in spec.wording):

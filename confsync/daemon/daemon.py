@@ -151,6 +151,9 @@ class Daemon:
         self._reloads.shut_down()
         orderly = orderly and self._drained(signals, reloaders, deadline)
         self._cancelled.set()
+        # Who waits for a cluster that hangs is told now, while there is a ledger to write into.
+        for controller in (self._controller, *(old for old, _ in self._retired)):
+            controller.core.sinks.close()
         patience = self._clock.monotonic() + _ABANDON
         for some in (workers, reloaders):
             some.join(patience, self._clock)
@@ -242,7 +245,7 @@ class Daemon:
     def _close_retired(self, *, all_of_them: bool = False) -> None:
         """Close the sources of configurations before, once what was written with them has been replaced."""
         for old, new in list(self._retired):
-            if all_of_them or new.settled:
+            if all_of_them or self._controller.settled:
                 self._retired.remove((old, new))
                 old.core.hub.close(keep=self._controller.core.hub)
                 old.core.sinks.close(keep=self._controller.core.sinks)

@@ -28,12 +28,23 @@ from confsync.reconcile.secrets import secrets_in
 from confsync.reconcile.step import Step
 from confsync.redact import redactor
 from confsync.sinks.base import Staged
+from confsync.target import TargetSpec
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _AT_ONCE = 8
+_MOST_TOLD = 5  # targets that could not be put back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Write:
+    """A target that is written, and what was staged for it."""
+
+    step: Step
+    staged: Staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,56 +106,64 @@ class Applier:
         ]
         with ExitStack() as stack:
             staged = self._stage(writes, stack)
-            for step, one in zip(writes, staged, strict=True):
-                self._check(assessment, step, one, redact)
+            for one in staged:
+                self._check(assessment, one, redact)
             self._core.refuse_unless_writing(f"sync {assessment.name!r}")
-            self._commit(assessment, writes, staged, self._intend(assessment, writes))
+            self._commit(assessment, staged, self._intend(assessment, writes))
             removed = self._remove(assessment)
         return [step.change for step in writes] + [step.change for step in removed]
 
-    def _stage(self, writes: Sequence[Step], stack: ExitStack) -> list[Staged]:
+    def _stage(self, writes: Sequence[Step], stack: ExitStack) -> list[_Write]:
         """Stage all, or nothing; what is staged is closed with `stack`."""
         sinks, undoable = self._core.sinks, len(writes) > 1
 
-        def stage(step: Step) -> Staged:
+        def stage(step: Step) -> _Write:
             assert step.desired is not None  # noqa: S101 - a write has something to write
             sink = sinks.of(step.spec)
             if self._core.unclean and step.record is None:
                 sink.sweep([step.spec])  # a killed process may not have come to record it
-            return sink.stage(step.desired, undoable=undoable, created=step.created, formerly=step.formerly)
+            staged = sink.stage(step.desired, undoable=undoable, created=step.created, formerly=step.formerly)
+            return _Write(step, staged)
 
-        staged, failure = self._of_each(stage, writes)
+        staged, failures = self._of_each(stage, writes, lambda step: step.spec)
         for one in staged:
-            stack.callback(one.close)
-        if failure is not None:
-            raise failure
+            stack.callback(one.staged.close)
+        if failures:
+            raise failures[0]
         return staged
 
     def _of_each(
-        self, act: Callable[[Step], T], steps: Sequence[Step]
-    ) -> tuple[list[T], ConfsyncError | None]:
-        """Do it for every step, in order, up to the first failure; several at once where it is mostly waiting.
+        self, act: Callable[[S], T], things: Sequence[S], spec_of: Callable[[S], TargetSpec]
+    ) -> tuple[list[T], list[ConfsyncError]]:
+        """Do it for each, up to the first failure; several at once of those that are mostly waiting.
 
         Returns:
-            What the steps gave that succeeded, and the first failure.
+            What those gave that succeeded, and the failures: more than one where several were under way.
         """
-        if len(steps) > 1 and all(self._core.sinks.of(step.spec).remote for step in steps):
-            return at_once(act, steps, _AT_ONCE)
-        done: list[T] = []
+        remote: list[S] = []
+        local: list[S] = []
+        for thing in things:
+            (remote if self._core.sinks.of(spec_of(thing)).remote else local).append(thing)
+        done, failures = at_once(act, remote, _AT_ONCE)
+        if failures:
+            return done, failures
         try:
-            done += map(act, steps)
+            done += map(act, local)
         except ConfsyncError as exc:
-            return done, exc
-        return done, None
+            return done, [exc]
+        return done, []
 
-    def _check(
-        self, assessment: Assessment, step: Step, staged: Staged, redact: Callable[[str], str]
-    ) -> None:
+    def _check(self, assessment: Assessment, write: _Write, redact: Callable[[str], str]) -> None:
+        step = write.step
         if not step.change.action.writes_content:
             return
         for check in assessment.sync.check:
             run_check(
-                check, staged=staged.path, path=step.spec.place, redact=redact, cancelled=self._cancelled
+                check,
+                staged=write.staged.path,
+                path=step.spec.place,
+                redact=redact,
+                cancelled=self._cancelled,
             )
 
     def _intend(self, assessment: Assessment, writes: Sequence[Step]) -> set[str]:
@@ -188,56 +207,73 @@ class Applier:
         # What is there may be secret still, though what is to be there is not.
         return replace(row, intended=True, previous=previous, sensitive=step.change.sensitive)
 
-    def _commit(
-        self, assessment: Assessment, writes: Sequence[Step], staged: Sequence[Staged], owed: set[str]
-    ) -> None:
-        of_step = {step.change.target: one for step, one in zip(writes, staged, strict=True)}
-
-        def commit(step: Step) -> tuple[Step, Staged]:
+    def _commit(self, assessment: Assessment, writes: Sequence[_Write], owed: set[str]) -> None:
+        def commit(one: _Write) -> _Write:
             self._core.refuse_unless_writing(f"sync {assessment.name!r}")
-            one = of_step[step.change.target]
-            one.commit()
-            for note in one.notes:
-                log.warning("target written, but", extra={"target": step.change.target, "note": note})
-            return step, one
+            one.staged.commit()
+            for note in one.staged.notes:
+                log.warning("target written, but", extra={"target": one.step.change.target, "note": note})
+            return one
 
-        done, failure = self._of_each(commit, writes)
-        if isinstance(failure, SinkError):
-            self._take_back(assessment.name, failure, writes, done, owed)
-        elif failure is not None:
-            raise failure
+        done, failures = self._of_each(commit, writes, lambda one: one.step.spec)
+        refused = next((failure for failure in failures if not isinstance(failure, SinkError)), None)
+        if refused is not None:
+            raise refused
+        if failures:
+            self._take_back(
+                assessment.name, [e for e in failures if isinstance(e, SinkError)], writes, done, owed
+            )
 
     def _take_back(
         self,
         name: str,
-        error: SinkError,
-        writes: Sequence[Step],
-        done: Sequence[tuple[Step, Staged]],
+        errors: Sequence[SinkError],
+        writes: Sequence[_Write],
+        done: Sequence[_Write],
         owed: set[str],
     ) -> None:
-        """Undo what was committed before `error`, newest first, and raise it; what cannot be undone stays intended."""
+        """Undo what was committed before the first error, and raise it; what cannot be undone stays intended."""
         self._core.refuse_unless_writing(f"sync {name!r}")
-        stuck: dict[str, str] = {}
-        for step, one in reversed(done):
-            try:
-                one.rollback()
-            except SinkError as exc:
-                stuck[step.change.target] = f"{step.change.target} could not be put back ({exc.message})"
-        ledger = self._core.ledger
+        stuck = self._put_back(done)
+        ledger, error = self._core.ledger, errors[0]
+        # What may have been written though no answer came stays intended, and its reloads stay owed.
+        unknown = any(one.unknown for one in errors)
+        open_ended = set(stuck) | ({*_targets(writes)} - {*_targets(done)} if unknown else set())
         with ledger.transaction():
-            for step in writes:
-                if step.change.target in stuck:
-                    continue
+            for step in (one.step for one in writes if one.step.change.target not in open_ended):
                 if step.record is None:
                     ledger.forget_target(step.change.target, name)
                 else:
                     ledger.put_target(step.record)
-            for identity in () if stuck else owed:
+            for identity in () if open_ended else owed:
                 ledger.settle_reload(name, identity)
-        note = f"; {'; '.join(stuck.values())}" if stuck else ""
+        note = f"; {'; '.join([*stuck.values()][:_MOST_TOLD])}" if stuck else ""
         raise SinkError(
             error.target, error.message.removeprefix(f"{error.target}: ") + note, hint=error.hint
         ) from error
+
+    def _put_back(self, done: Sequence[_Write]) -> dict[str, str]:
+        """Undo what was committed, newest first; gives target -> why it could not be.
+
+        Nobody is waited for twice: after the first that does not answer, those of its kind are left.
+        """
+        stuck: dict[str, str] = {}
+        silent: set[str] = set()
+
+        def put_back(one: _Write) -> None:
+            target = one.step.change.target
+            if _keeper(target) in silent:
+                stuck[target] = f"{target} was not put back"
+                return
+            try:
+                one.staged.rollback()
+            except SinkError as exc:
+                stuck[target] = f"{target} could not be put back ({exc.message})"
+                if exc.unanswered:
+                    silent.add(_keeper(target))
+
+        self._of_each(put_back, list(reversed(done)), lambda one: one.step.spec)
+        return stuck
 
     def _remove(self, assessment: Assessment) -> list[Step]:
         """Remove what is no longer wanted, after everything wanted is in place."""
@@ -305,6 +341,15 @@ def _is_news_free(assessment: Assessment) -> bool:
     )  # fmt: skip
 
 
+def _targets(writes: Iterable[_Write]) -> Iterator[str]:
+    return (one.step.change.target for one in writes)
+
+
+def _keeper(target: str) -> str:
+    """Who keeps a target: `kubernetes_secret:CLUSTER`."""
+    return target.partition("/")[0]
+
+
 def take_away(core: Core, step: Step) -> None:
     """Remove a target that nothing wants any more, or what is ours of it. Raises `SinkError`."""
     sink = core.sinks.of(step.spec)
@@ -316,7 +361,7 @@ def take_away(core: Core, step: Step) -> None:
 
 def _owed(sync: Sync, steps: Sequence[Step]) -> set[str]:
     """The identities of the reloads that these steps call for."""
-    changed = [step for step in steps if step.change.action.writes_content]
+    changed = [step for step in steps if step.brings_content]
     reloads = {reload_identity(reload) for reload in sync.reload} if changed else set()
     return reloads | {
         rollout.identity for step in steps if step.calls_for_rollout for rollout in rollouts_of(step.spec)

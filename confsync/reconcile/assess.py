@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from confsync.config.kubernetes import KubernetesTarget
 from confsync.config.models import Sync
 from confsync.config.references import spot
 from confsync.errors import ConfsyncError, Held, SinkError, SourceError, TargetTaken
@@ -194,7 +195,7 @@ class Assessor:
                 *self._removing(question, wanted),
             ]
             if not allow_mass_delete:
-                self._guard(question, reads, steps)
+                self._guard(question, reads, steps, wanted)
         except ConfsyncError as exc:
             return _failed(question, exc, reads, rendering.secrets)
         state, detail, since = _standing(reads, question.views)
@@ -242,15 +243,19 @@ class Assessor:
             steps.append(self._steps.writing(question.name, desired, record, why, rendering.literals))
         return [step for step in steps if step.is_needed]
 
-    def _removing(self, question: _Question, wanted: Collection[str]) -> list[Step]:
+    def _removing(self, question: _Question, wanted: Mapping[str, Desired]) -> list[Step]:
         """What happens to the targets it does not want any more."""
         spots = {_spot(target) for target in wanted}
+        by_name = {_name(one.spec): one.spec for one in wanted.values()}
         steps = []
         for target, kept in question.targets.items():
             if target in wanted or self._goes_to_another(question, target):
                 continue
             # Where the same path is now another kind of target, removing the old would remove the new.
             retain = question.sync.retain or _spot(target) in spots
+            retain = retain or self._steps.is_known_as(
+                kept, by_name.get(_name(spec_from_json(kept.id, kept.spec)))
+            )
             steps.append(self._steps.removal(kept, retain=retain, why="no longer wanted"))
         return steps
 
@@ -259,11 +264,15 @@ class Assessor:
         will = self._core.static_targets.get(target, question.name)
         return question.others(target) is not None or will != question.name
 
-    def _guard(self, question: _Question, reads: Reads, steps: list[Step]) -> None:
+    def _guard(
+        self, question: _Question, reads: Reads, steps: list[Step], wanted: Mapping[str, Desired]
+    ) -> None:
         """Hold what would lose suspiciously much at once."""
         limit = self._core.loaded.config.mass_delete
         name, known = question.name, len(question.targets)
-        deleting = sum(1 for step in steps if step.change.action.removes)
+        # A version of an immutable object goes because another takes its place.
+        lines = {_line(one.spec) for one in wanted.values()} - {None}
+        deleting = sum(1 for step in steps if step.change.action.removes and _line(step.spec) not in lines)
         if limit.exceeded(deleting, known):
             raise Held(
                 f"{deleting} of the {plural(known, 'target')} of sync {name!r} would be deleted at once",
@@ -276,6 +285,20 @@ class Assessor:
                 f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone",
                 hint=_CONFIRM,
             )
+
+
+def _name(spec: TargetSpec) -> tuple[str, ...]:
+    """What a target is called within its cluster, if it is in one."""
+    if not isinstance(spec, KubernetesTarget):
+        return (spec.kind, spec.place)
+    return spec.kind, str(spec.namespace), spec.name
+
+
+def _line(spec: TargetSpec) -> tuple[str, ...] | None:
+    """What the versions of an immutable object have in common; None of what has no versions."""
+    if not isinstance(spec, KubernetesTarget) or not spec.immutable:
+        return None
+    return spec.kind, spec.cluster or "", str(spec.namespace), spec.name.rpartition("-")[0]
 
 
 def _spot(target: str) -> str:

@@ -12,12 +12,14 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def at_once(act: Callable[[S], T], things: Sequence[S], most: int) -> tuple[list[T], ConfsyncError | None]:
+def at_once(act: Callable[[S], T], things: Sequence[S], most: int) -> tuple[list[T], list[ConfsyncError]]:
     """Do it for every thing, `most` at a time; after the first failure no other is begun.
 
     Returns:
-        What those gave that succeeded, in order, and the first failure.
+        What those gave that succeeded, in order, and the failures: more than one where several were under way.
     """
+    if not things:
+        return [], []
     failures: list[ConfsyncError] = []
 
     def unless_failed(thing: S) -> tuple[T] | None:
@@ -31,4 +33,4 @@ def at_once(act: Callable[[S], T], things: Sequence[S], most: int) -> tuple[list
 
     with ThreadPoolExecutor(min(most, len(things)), thread_name_prefix="writer") as pool:
         given = list(pool.map(unless_failed, things))
-    return [one[0] for one in given if one is not None], failures[0] if failures else None
+    return [one[0] for one in given if one is not None], failures

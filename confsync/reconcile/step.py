@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from confsync.config.kubernetes import KubernetesSecretTarget, KubernetesTarget
+from confsync.config.references import is_configured
 from confsync.errors import SinkError
 from confsync.ledger.records import TargetRecord
 from confsync.plan.change import Action, Change, Decision, Known, Print, decide, decide_removal
@@ -39,11 +40,23 @@ class Step:
     def calls_for_rollout(self) -> bool:
         """Whether what uses the target should have what it holds now.
 
-        Also where confsync made it and does not remember: whether that was seen to, only the workload knows.
+        Also where it has content that the ledger does not know to be there (a write whose answer was lost, another
+        replica's): whether that was seen to, only the workload knows, and asking twice moves nothing.
         """
-        action = self.change.action
-        written = action.writes_content and not action.removes
-        return written or (self.record is None and self.created)
+        before, action = self.record, self.change.action
+        if self.desired is None:
+            return False
+        if action.writes_content:
+            return True
+        if before is None:
+            return self.created or action is Action.ADOPT
+        return before.intended or (before.digest, before.sync) != (self.change.after, self.change.sync)
+
+    @property
+    def brings_content(self) -> bool:
+        """Whether readers have other content than before, or may have, by a write nobody knows the end of."""
+        unknown = self.desired is not None and self.record is not None and self.record.intended
+        return self.change.action.writes_content or unknown
 
     @property
     def is_needed(self) -> bool:
@@ -143,9 +156,26 @@ class Steps:
             notes = sink.rehearse(desired, created=created, formerly=formerly)
         return Step(change, desired, desired.spec, record, created, notes)
 
+    def is_known_as(self, record: TargetRecord, wanted: TargetSpec | None) -> bool:
+        """Whether a target that is not wanted any more is one that is, by another name of its cluster.
+
+        Args:
+            wanted: the target that has its name in the other cluster, if there is one.
+        """
+        old = spec_from_json(record.id, record.spec)
+        if wanted is None or not is_configured(self._core.loaded.config, old):
+            return False
+        sinks = self._core.sinks
+        found = sinks.of(old).observe(old).identity
+        return found != "" and found == sinks.of(wanted).observe(wanted).identity
+
     def removal(self, record: TargetRecord, *, retain: bool, why: str) -> Step:
         """What happens to a target that nothing wants any more."""
         spec = spec_from_json(record.id, record.spec)
+        if not is_configured(self._core.loaded.config, spec):
+            left = f"{why}; left, since its cluster is no longer configured"
+            change = Change(record.sync, record.id, Action.RELEASE, False, record.sensitive, (left,))
+            return Step(change, None, spec, record)
         sink = self._core.sinks.of(spec)
         actual = sink.observe(spec)
         seen = self._print(actual) if actual.problem is None else None
@@ -197,7 +227,8 @@ def _names(content: Content) -> Collection[str]:
 
 def _went_to_another(record: TargetRecord, actual: Actual) -> bool:
     """Whether a target says that it is another sync's now, of another confsync."""
-    return actual.content is not None and actual.attributes.get("sync") != record.attributes.get("sync")
+    told = actual.attributes.get("sync")
+    return actual.content is not None and told not in (record.attributes.get("sync"), "(none)")
 
 
 def _known(record: TargetRecord | None) -> Known | None:

@@ -153,4 +153,10 @@ class Refused(ApiFailure):
 
 def sink_error(target: str, failure: ApiFailure, doing: str) -> SinkError:
     """The error to raise (`from failure`) where `failure` kept a target from `doing`, such as "cannot be read"."""
-    return SinkError(target, f"{doing}: {failure.why}", hint=failure.hint)
+    return SinkError(
+        target,
+        f"{doing}: {failure.why}",
+        hint=failure.hint,
+        unanswered=isinstance(failure, Unreachable),
+        unknown=isinstance(failure, Unreachable) and failure.sent,
+    )

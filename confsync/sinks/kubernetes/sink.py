@@ -74,6 +74,7 @@ class KubernetesSink(Sink):
         return Actual(
             manifest.content_of(found, wanted),
             manifest.attributes_of(found, placed, wanted),
+            identity=found.uid,
             created_for=marks.sync if marks.origin == Origin.CREATED else None,
             notes=claims.told(marks.claimed_by, self._clusters(placed.cluster).clock.now()),
         )
