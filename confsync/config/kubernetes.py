@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from confsync.config.fields import Model
 from confsync.fields import Timespan
@@ -108,7 +115,9 @@ class NamespaceSelector(Model):
 
     labels: Annotated[Labels | None, Field(min_length=1, description="Labels it must have.")] = None
     selector: Annotated[
-        str | None, Field(min_length=1, description="A selector, as for kubectl: team=shop,env in (a,b).")
+        str | None,
+        StringConstraints(strip_whitespace=True, min_length=1),
+        Field(description="A selector, as for kubectl: team=shop,env in (a,b)."),
     ] = None
 
     @model_validator(mode="after")

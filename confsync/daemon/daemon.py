@@ -89,7 +89,7 @@ class Daemon:
         self._controller = self._build(None)
         loaded = self._controller.core.loaded
         if loaded.config.election is not None:
-            self._election = _election(loaded, self._clock, self._on_gained, self._on_lost)
+            self._election = _election(loaded, self._clock, self._on_standing)
         health = loaded.config.health
         self._busy = Busy(health.stuck if health else _STUCK, self._clock)
         self._health = HealthServer(health.listen, self._not_alive, self._not_ready) if health else None
@@ -189,16 +189,20 @@ class Daemon:
         """Whether this process may change the world: alone always, as one of several replicas while it leads."""
         return self._election is None or self._election.leading
 
-    def _on_gained(self) -> None:
+    def _on_standing(self) -> None:
+        """This process leads now, or no longer: what is under way is refused when it comes to write."""
         self._queue.add(STANDING)
-        self._controller.start()  # everything that happened while standing by was left to who led then
 
-    def _on_lost(self) -> None:
-        # What is under way is refused when it comes to write, and what is queued is left.
-        self._queue.add(STANDING)
+    def _take_up(self) -> None:
+        """Have `status` know whether this process writes, and look at everything if it does.
+
+        What happened while it stood by was left to the replica that led then.
+        """
+        self._note_standing()
+        if self._may_write():
+            self._controller.start()
 
     def _note_standing(self) -> None:
-        """Have `status` know whether this process writes, or another replica does."""
         self._ledger.put_flag("standing-by", None if self._may_write() else "yes")
 
     def _not_alive(self) -> str | None:
@@ -245,7 +249,7 @@ class Daemon:
     def _close_retired(self, *, all_of_them: bool = False) -> None:
         """Close the sources of configurations before, once what was written with them has been replaced."""
         for old, new in list(self._retired):
-            if all_of_them or self._controller.settled:
+            if all_of_them or self._controller.settled or not self._may_write():
                 self._retired.remove((old, new))
                 old.core.hub.close(keep=self._controller.core.hub)
                 old.core.sinks.close(keep=self._controller.core.sinks)
@@ -292,6 +296,7 @@ class Daemon:
             log.info("configuration reloaded", extra={"syncs": len(new.core.loaded.config.syncs)})
             self._begin()
             self._config_texts = texts
+            self._queue.add(RETIRE)
             with _ledger_may_fail():
                 self._ledger.put_flag("config-error", None)
 
@@ -382,7 +387,7 @@ class Daemon:
         elif item == RETIRE:
             self._close_retired()
         elif item == STANDING:
-            self._note_standing()
+            self._take_up()
         else:
             self._lead(lambda: self._controller.handle(item))
 
@@ -412,13 +417,11 @@ class Daemon:
         )
 
 
-def _election(
-    loaded: LoadedConfig, clock: Clock, on_gained: Callable[[], None], on_lost: Callable[[], None]
-) -> Election:
+def _election(loaded: LoadedConfig, clock: Clock, on_standing: Callable[[], None]) -> Election:
     from confsync.daemon.election import open_election  # which needs a client library
 
     assert loaded.config.election is not None  # noqa: S101 - it was asked for
-    return open_election(loaded.config.election, loaded, clock, on_gained, on_lost)
+    return open_election(loaded.config.election, loaded, clock, on_standing, on_standing)
 
 
 @contextmanager

@@ -180,3 +180,8 @@ def test_labels_are_checked_before_the_server_would(complaint):
 def test_every_target_names_its_cluster(load):
     config = load(sync(SECRET % "", more="clusters: {prod: {}}"))
     assert config.syncs["app"].to[0].spec.cluster == "prod"
+
+
+def test_a_selector_that_selects_everything_is_not_written_by_mistake(complaint):
+    blank = "{kubernetes_secret: {namespace: {selector: ' '}, name: db}}"
+    assert "at least 1 character" in complaint(sync(blank))
