@@ -52,24 +52,25 @@ def shop(clustered):
 
 def test_no_command_shows_a_secret_and_what_only_looks_writes_nothing(shop):
     target = f"kubernetes_secret:prod/{shop.namespace}/app"
-    looks = [
-        ("check", "--online"), ("plan",), ("plan", "--output", "json"), ("status", "--output", "json"),
-        ("explain", target), ("explain", target, "--output", "json"), ("explain", "values:db/password"),
-    ]  # fmt: skip
-    said = [shop.confsync(*look, "--log-level", "debug") for look in looks]
-    assert [one.returncode for one in said[:3]] == [0, 2, 2]
+    debug = ("--log-level", "debug")
+    said = [shop.confsync(*look, *debug) for look in (("check", "--online"), ("plan",))]
+    assert [one.returncode for one in said] == [0, 2]
     assert shop.versions() == {}
 
-    said.append(shop.ok("apply", "--log-level", "debug"))
+    said.append(shop.ok("apply", *debug))
     before = shop.versions()
     assert shop.held() == {"PASSWORD": PASSWORD, "HOST": "db1"}
     assert shop.held("both") == {"HOST": "db1", "app.ini": f"password={PASSWORD}\n"}
     assert shop.admin.get("configmaps", shop.namespace, "map")["data"] == {"HOST": "db1"}
     assert shop.read("app.env") == f"HOST=db1\nPASSWORD='{PASSWORD}'\n"
     give(shop, CHANGED)
-    said += [shop.confsync(*look, "--log-level", "debug") for look in looks]
+    looks = [
+        ("plan", "--output", "json"), ("status", "--output", "json"), ("explain", target, "--output", "json"),
+        ("explain", "values:db/password"),
+    ]  # fmt: skip
+    said += [shop.confsync(*look, *debug) for look in looks]
     assert shop.versions() == before
-    said.append(shop.ok("apply", "--output", "json", "--log-level", "debug"))
+    said.append(shop.ok("apply", "--output", "json", *debug))
 
     leaks = Leaks([PASSWORD, CHANGED])
     assert [found for one in said for found in leaks.find(one.stdout + one.stderr)] == []
@@ -284,3 +285,29 @@ def test_a_selector_that_selects_no_namespace_is_told_until_one_does(clustered):
 
     assert clustered.held(namespace=namespace) == {"HOST": "db1"}
     assert said not in clustered.ok("status").stdout
+
+
+def test_all_that_is_wrong_with_targets_is_told_when_the_configuration_is_read(clustered):
+    host = {"HOST": "values:db/host"}
+    wrong = {
+        "'bad key' cannot be a key of a Secret or ConfigMap": data(
+            {"bad key": "values:db/host"}, clustered.secret("key")
+        ),
+        "'Bad_Name' cannot be an object's name": data(host, clustered.secret("Bad_Name")),
+        "'Bad_Space' cannot be a namespace": data(host, clustered.secret("space", namespace="Bad_Space")),
+        "there is no cluster 'pord'; did you mean 'prod'?": data(
+            host, clustered.secret("pord", cluster="pord")
+        ),
+        "'job/shop' is not deployment/NAME": data(host, clustered.secret("job", restart=["job/shop"])),
+        "needs templates or data, which name its keys": {
+            "template": {"inline": "x"},
+            "to": clustered.secret("one"),
+        },
+        "is already written by sync 'wrong'": data(host, [clustered.secret(), clustered.secret()]),
+    }
+    for said, sync in wrong.items():
+        configure(clustered, {"wrong": sync})
+        done = clustered.confsync("check")
+        assert (done.returncode, said in done.stderr, len(done.stderr.splitlines())) == (3, True, 1), (
+            done.stderr
+        )
