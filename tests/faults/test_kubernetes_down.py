@@ -161,6 +161,22 @@ def test_an_api_server_that_hangs_holds_up_nobody_else_and_not_the_end(clustered
         assert monotonic() - begun < 10, "the end is not held up either"
 
 
+def test_a_command_waits_once_for_a_cluster_that_hangs_however_many_targets_it_has(clustered, api_server):
+    namespaces = [clustered.admin.namespace() for _ in range(4)]
+    syncs = {f"app{n}": data(READ, clustered.secret(namespace=one)) for n, one in enumerate(namespaces)}
+    prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "300ms"}
+    clustered.configure(syncs, clusters={"prod": prod})
+    clustered.ok("apply")
+    hanging = api_server.faults.late(60, times=None)
+
+    for command in ("status", "plan", "apply"):
+        before = hanging.hits
+        done = clustered.confsync(command)
+        assert done.returncode in (1, 2)
+        assert (done.stdout + done.stderr).count("no answer in time") >= 4
+        assert hanging.hits - before <= 3, "three tries of the first"
+
+
 def test_what_was_done_before_the_connection_was_lost_is_done_once_and_is_ours(clustered, api_server):
     """Created, changed and deleted: each time the server does it, and the answer is lost."""
     clustered.configure({"app": data(READ, clustered.secret())})
