@@ -328,7 +328,7 @@ class Daemon:
 
     def _on_timer(self, interval: float) -> None:
         controller = self._controller
-        controller.core.sinks.expire()
+        controller.core.sinks.expire(tuple(self._owners))
         controller.resync(interval)
         controller.resync_sources(interval)
         self._queue.add(CONFIG)

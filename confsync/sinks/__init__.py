@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -92,10 +92,32 @@ class Sinks:
                 clusters = self._opened_clusters()
             clusters.follow(on_target, on_namespaces)
 
-    def expire(self) -> None:
-        """Believe nothing that is only remembered: a resync looks for itself."""
-        if self._clusters is not None:
-            self._clusters.expire()
+    def expire(self, targets: Collection[str]) -> None:
+        """Believe nothing that is only remembered: a resync looks for itself.
+
+        What neither `targets` nor the configuration has needed for some minutes is no longer watched; what they need
+        is, however rarely somebody looks at it.
+
+        Args:
+            targets: the ids of all targets that are kept. A collection that no other thread changes.
+        """
+        if self._clusters is None:
+            return
+        self._clusters.drop_unused(targets, list(self._kubernetes_targets()))
+        self._clusters.expire()
+
+    def leadership_changed(self) -> None:
+        """Call it when leadership was gained, and when it was lost.
+
+        Another replica writes the same targets then, which is no other confsync that fights for them.
+        """
+        from confsync.sinks.kubernetes.sink import KubernetesSink
+
+        with self._lock:
+            sinks = list(self._sinks.values())
+        for sink in sinks:
+            if isinstance(sink, KubernetesSink):
+                sink.forget_rivals()
 
     def close(self, keep: Sinks | None = None) -> None:
         """End watches and connections, but those that `keep` uses. Idempotent."""
@@ -103,8 +125,14 @@ class Sinks:
             self._clusters.close(keep=keep.clusters if keep is not None else None)
 
     def _needs_clusters(self) -> bool:
-        targets = (target for sync in self._loaded.config.syncs.values() for target in sync.to)
-        return any(isinstance(target.spec, KubernetesTarget) for target in targets)
+        return any(self._kubernetes_targets())
+
+    def _kubernetes_targets(self) -> Iterator[KubernetesTarget]:
+        """As the configuration names them: a target for several namespaces is one."""
+        for sync in self._loaded.config.syncs.values():
+            for target in sync.to:
+                if isinstance(target.spec, KubernetesTarget):
+                    yield target.spec
 
     def _opened_clusters(self, reuse: Clusters | None = None) -> Clusters:
         if self._clusters is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,8 @@ from confsync.clock import Clock
 from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.cache import ObjectCache
 from confsync.sinks.kubernetes.client import Client
-from confsync.sinks.kubernetes.namespaces import NamespaceCache
+from confsync.sinks.kubernetes.namespaces import UNUSED_FOR, NamespaceCache
 from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET, Resource
-
-_IDLE = 86400.0
-"""Seconds without a look after which nobody is believed to want a namespace's objects any more."""
 
 _KINDS = {SECRET: "kubernetes_secret", CONFIG_MAP: "kubernetes_config_map"}
 
@@ -23,7 +20,7 @@ _KINDS = {SECRET: "kubernetes_secret", CONFIG_MAP: "kubernetes_config_map"}
 @dataclass(slots=True)
 class _Kept:
     cache: ObjectCache
-    used: float
+    used: float  # when it was needed or looked at last
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +88,28 @@ class Cluster:
             if self._namespaces is not None:
                 self._follow_namespaces(self._namespaces)
 
+    def drop_unused(self, places: Collection[str], selectors: Collection[str]) -> None:
+        """Stop watching what has been neither needed nor looked at during the last 5 minutes.
+
+        What is needed is never dropped, however long nobody looks at it: its watch is what tells of drift.
+
+        Args:
+            places: ids of the targets that are needed, without their names: `kubernetes_secret:CLUSTER/NAMESPACE`.
+            selectors: the label selectors of namespaces that are needed.
+        """
+        with self._lock:
+            unused = self._take_unused(places)
+            namespaces = self._namespaces
+        for cache in unused:
+            cache.stop(wait=False)
+        if namespaces is not None:
+            namespaces.drop_unused(selectors)
+
     def expire(self) -> None:
         """Let the next looks ask the cluster again, as far as no watch tells already; called for each resync."""
         with self._lock:
-            idle = self._take_idle()
             caches = [kept.cache for kept in self._objects.values()]
             namespaces = self._namespaces
-        for cache in idle:
-            cache.stop(wait=False)
         for cache in caches:
             cache.expire()
         if namespaces is not None:
@@ -123,16 +134,22 @@ class Cluster:
         followers = self._followers
         if followers is None or self._closed:
             return
-        prefix = f"{_KINDS[resource]}:{self.name}/{namespace}/"
-        cache.follow(lambda name: followers.on_target(prefix + name))
+        place = self._place(resource, namespace)
+        cache.follow(lambda name: followers.on_target(f"{place}/{name}"))
 
     def _follow_namespaces(self, namespaces: NamespaceCache) -> None:
         followers = self._followers
         if followers is not None and not self._closed:
             namespaces.follow(lambda: followers.on_namespaces(self.name))
 
-    def _take_idle(self) -> list[ObjectCache]:
-        """Forget what nobody has looked at for long: its namespace may be gone."""
+    def _place(self, resource: Resource, namespace: str) -> str:
+        """The id of every target there, without its name."""
+        return f"{_KINDS[resource]}:{self.name}/{namespace}"
+
+    def _take_unused(self, places: Collection[str]) -> list[ObjectCache]:
         now = self.clock.monotonic()
-        idle = [key for key, kept in self._objects.items() if now - kept.used > _IDLE]
-        return [self._objects.pop(key).cache for key in idle]
+        for (resource, namespace), kept in self._objects.items():
+            if self._place(resource, namespace) in places:
+                kept.used = now
+        unused = [key for key, kept in self._objects.items() if now - kept.used > UNUSED_FOR]
+        return [self._objects.pop(key).cache for key in unused]

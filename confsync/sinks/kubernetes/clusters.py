@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from confsync.clock import Clock
 from confsync.config import kubernetes as options
+from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
 from confsync.config.loading import LoadedConfig
 from confsync.config.references import DEFAULT_CLUSTER
 from confsync.errors import ConfigError
@@ -56,7 +57,7 @@ class Clusters:
         Raises:
             ConfigError: there is none.
         """
-        name = name or (next(iter(self._options)) if len(self._options) == 1 else DEFAULT_CLUSTER)
+        name = self._name_of(name)
         with self._lock:
             cluster = self._opened.get(name)
             if cluster is not None:
@@ -87,6 +88,24 @@ class Clusters:
         for cluster in self.opened():
             cluster.expire()
 
+    def drop_unused(self, targets: Iterable[str], specs: Collection[KubernetesTarget]) -> None:
+        """Stop watching what has been needed by nothing for 5 minutes; what is needed is watched on.
+
+        Args:
+            targets: ids of those that are kept; those that are no objects of a cluster do not matter.
+            specs: the targets of the configuration, as it names them.
+        """
+        places = {target.rpartition("/")[0] for target in targets}
+        selectors: dict[str, set[str]] = {}
+        for spec in specs:
+            name = self._name_of(spec.cluster)
+            if isinstance(spec.namespace, NamespaceSelector):
+                selectors.setdefault(name, set()).add(spec.namespace.text)
+            else:
+                places.update(f"{spec.kind}:{name}/{namespace}" for namespace in spec.namespaces)
+        for cluster in self.opened():
+            cluster.drop_unused(places, selectors.get(cluster.name, ()))
+
     def opened(self) -> list[Cluster]:
         """Those that something has needed so far."""
         with self._lock:
@@ -98,3 +117,7 @@ class Clusters:
         for cluster in self.opened():
             if not any(cluster is one for one in kept):
                 cluster.close()
+
+    def _name_of(self, name: str | None) -> str:
+        """By default the only one, or `default`."""
+        return name or (next(iter(self._options)) if len(self._options) == 1 else DEFAULT_CLUSTER)

@@ -30,6 +30,9 @@ _POOL = 64
 _LOOK_AGAIN = 10.0
 """Seconds for which a token is used without asking the library whether it is about to expire."""
 
+_ODD_ANSWERS = (ValueError, LookupError, TypeError, AttributeError)
+"""What the library raises, beside its own, where a plugin or a file says something it does not expect."""
+
 
 class Credentials:
     """A cluster's address and our credentials for it. Any thread may use it; no I/O before the first call.
@@ -68,6 +71,7 @@ class Credentials:
         self._header_at = 0.0
         self._origin = ""
         self._warned = False
+        self._renews = True
 
     def configuration(self) -> Configuration:
         """What the library found, read once."""
@@ -108,6 +112,7 @@ class Credentials:
         except ConfigError as exc:
             raise ConfigError(f"cluster {self._name!r}: {exc.message}", hint=exc.hint) from exc
         self._header_at = self._clock.monotonic()
+        self._renews = True
         self._warn(configuration)
         self._loaded = configuration
         return configuration
@@ -123,7 +128,11 @@ class Credentials:
         try:
             refresh(configuration)
             self._header = _header(configuration)
-        except (ConfigError, ConfigException, OSError, ValueError) as exc:
+            self._renews = True
+        except (ConfigError, ConfigException, OSError, *_ODD_ANSWERS) as exc:
+            if not self._renews:
+                return
+            self._renews = False
             facts = {"cluster": self._name, "why": type(exc).__name__}
             log.warning("a token could not be renewed; the one there is is used on", extra=facts)
 

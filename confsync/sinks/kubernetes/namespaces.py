@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from confsync.clock import Clock
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.reflector import Reflector
 from confsync.sinks.kubernetes.resources import NAMESPACE
+
+UNUSED_FOR = 300.0
+"""Seconds for which what is kept of a cluster is kept on though nothing seems to need it: a change that was just begun
+looks before it is known what it needs."""
 
 
 class NamespaceCache:
@@ -36,6 +40,21 @@ class NamespaceCache:
         """Lets the next look list again; see `ObjectCache.expire`."""
         for match in self._all():
             match.reflector.expire()
+
+    def drop_unused(self, selectors: Collection[str]) -> None:
+        """Ends the watch of each selector that has been neither needed nor asked for during the last 5 minutes.
+
+        Args:
+            selectors: those that are needed; they are never dropped, however long nobody asks.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            for selector in self._matches.keys() & set(selectors):
+                self._matches[selector].used = now
+            unused = [name for name, match in self._matches.items() if now - match.used > UNUSED_FOR]
+            dropped = [self._matches.pop(name) for name in unused]
+        for match in dropped:
+            match.reflector.stop(wait=False)
 
     def follow(self, on_change: Callable[[], None]) -> None:
         """Watches from now on, until `stop`, the namespaces of every selector that was or will be asked for.
@@ -68,10 +87,12 @@ class NamespaceCache:
 
     def _match(self, selector: str) -> _Match:
         with self._lock:
+            now = self._clock.monotonic()
             match = self._matches.get(selector)
             if match is not None:
+                match.used = now
                 return match
-            match = _Match(Reflector(self._client, NAMESPACE, None, selector, self._clock))
+            match = _Match(Reflector(self._client, NAMESPACE, None, selector, self._clock), now)
             self._matches[selector] = match
             on_change = self._on_change
         if on_change is not None:
@@ -80,10 +101,15 @@ class NamespaceCache:
 
 
 class _Match:
-    """The namespaces of one selector. Any thread may use it."""
+    """The namespaces of one selector. Any thread may use it.
 
-    def __init__(self, reflector: Reflector) -> None:
+    Attributes:
+        used: when it was needed or asked for last; the `NamespaceCache`'s.
+    """
+
+    def __init__(self, reflector: Reflector, used: float) -> None:
         self.reflector = reflector
+        self.used = used
         self._lock = threading.Lock()
         self._told: tuple[str, ...] | None = None  # to who asked first, and by `on_change` since
 

@@ -72,6 +72,11 @@ class Rivals:
         with self._lock:
             self._known.pop(target, None)
 
+    def forget_all(self) -> None:
+        """Others may have written meanwhile who are no rivals: the replica that led."""
+        with self._lock:
+            self._known.clear()
+
 
 def _values(thing: KubeObject) -> frozenset[int]:
     """What a field manager of our name applied."""

@@ -539,6 +539,35 @@ open({str(count)!r}, 'a').write('x'); n = len(open({str(count)!r}).read())
 
         assert [found.authorization() for _ in range(3)] == ["Bearer t2"] * 3
 
+    @pytest.mark.parametrize(
+        "odd",
+        ['"expirationTimestamp": "soon"', '"expirationTimestamp": 5', '"expirationTimestamp": {"a": 1}'],
+    )
+    def test_an_odd_answer_at_renewal_is_told_once_and_the_token_used_on(
+        self, plugin: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, odd: str
+    ) -> None:
+        first = '"token": "t1", "expirationTimestamp": "2001-01-01T00:00:00Z"'
+        answer = tmp_path / "answer"
+        answer.write_text(f"{{{first}}}")
+        code = f"import json; answer = json.load(open({str(answer)!r}))\n" + SAY.format(status="answer")
+        pauses = Pauses()
+        found = credentials(plugin(code), clock=pauses)
+        found.authorization()
+
+        def later() -> str:
+            pauses.time += 11
+            return found.authorization()
+
+        answer.write_text(f'{{"token": "t2", {odd}}}')
+        assert [later() for _ in range(3)] == ["Bearer t1"] * 3
+        assert caplog.text.count("could not be renewed") == 1
+
+        answer.write_text(f"{{{first.replace('t1', 't3')}}}")
+        assert later() == "Bearer t3"
+        answer.write_text(f'{{"token": "t2", {odd}}}')
+        later()
+        assert caplog.text.count("could not be renewed") == 2
+
     def test_one_that_fails_says_why(self, plugin: Callable[..., Path]) -> None:
         text = refused(
             path=plugin("import sys; print('x', file=sys.stderr); sys.exit('log in first\x1b[31m')")

@@ -160,22 +160,6 @@ def test_a_resync_lists_once_for_a_namespace_and_kind(sinks: KubeSinks, api_serv
     assert [request.verb for request in api_server.log.all()[before:]] == ["list"]
 
 
-def test_what_nobody_looks_at_for_a_day_is_no_longer_watched(sinks: KubeSinks, api_server: ApiServer) -> None:
-    sinks.cluster.follow(lambda _: None, lambda _: None)
-    sinks.secrets.observe(sinks.secret(namespace="idle"))
-    sinks.secrets.observe(sinks.secret(namespace="busy"))
-    eventually(lambda: api_server.log.count("watch", "secrets") == 2)
-    before = sinks.cluster.objects(sinks.secrets.resource, "busy")
-    sinks.clock.ahead += 80_000
-    assert sinks.cluster.objects(sinks.secrets.resource, "busy") is before
-    sinks.clock.ahead += 10_000
-    idle = sinks.cluster._objects[sinks.secrets.resource, "idle"].cache
-    sinks.cluster.expire()
-
-    assert sinks.cluster.objects(sinks.secrets.resource, "busy") is before
-    assert sinks.cluster.objects(sinks.secrets.resource, "idle") is not idle
-
-
 def test_nothing_is_asked_before_something_is_needed(sinks: KubeSinks, api_server: ApiServer) -> None:
     before = len(api_server.log.all())
     sinks.cluster.follow(lambda _: None, lambda _: None)
