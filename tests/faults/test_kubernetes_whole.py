@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from time import monotonic
+
 import pytest
 from stand_ins.clustered import PASSWORD, data
 
@@ -89,3 +92,91 @@ def test_a_thousand_secrets_arrive_though_the_server_answers_429_to_half(cluster
     wanted = {f"{name}-{n}" for name in items for n in range(10)}
     assert set(clustered.versions()) == wanted
     assert clustered.held("item7-3") == {"PASSWORD": "pw7"}
+
+
+def test_new_versions_of_immutable_secrets_are_no_loss_and_the_end_of_all_of_them_is(clustered):
+    """Each version replaces one in its own namespace; all namespaces together are most of what the sync stands for."""
+    namespaces = [clustered.namespace, *(clustered.admin.namespace() for _ in range(4))]
+    fixed = {"fixed": data(READ, clustered.secret(namespace=namespaces, immutable=True))}
+    clustered.configure(fixed)
+    clustered.ok("apply")
+    clustered.values({"db": {"password": "pw2"}})
+
+    clustered.ok("apply")
+
+    assert versions_in(clustered, namespaces) == [["pw2"]] * 5
+    clustered.configure({"fixed": data(READ, {"file": {"path": "out/env", "format": "dotenv"}})})
+    held = clustered.confsync("apply")
+    assert held.returncode == 1
+    assert "5 of the 5 targets of sync 'fixed' would be deleted at once" in held.stderr
+    assert versions_in(clustered, namespaces) == [["pw2"]] * 5
+
+
+def versions_in(clustered, namespaces):
+    """The passwords of all versions of the Secret, by namespace."""
+    return [
+        [clustered.held(thing["metadata"]["name"], namespace)["PASSWORD"]
+         for thing in clustered.admin.items("secrets", namespace)]
+        for namespace in namespaces
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def many(clustered):
+    """A sync of 24 Secrets that are there, and whose content has changed since."""
+    names = [f"app{number}" for number in range(24)]
+    prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "500ms", "burst": 1000}
+    syncs = {"app": data(READ, [clustered.secret(name) for name in names])}
+    clustered.configure(syncs, clusters={"prod": prod})
+    clustered.ok("apply")
+    clustered.values({"db": {"password": "pw2"}})
+    return clustered, names
+
+
+def after(writes):
+    """From so many writes of Secrets on; a dry run is none."""
+    left = [writes]
+
+    def is_later(call):
+        if call.dry_run:
+            return False
+        left[0] -= 1
+        return left[0] < 0
+
+    return is_later
+
+
+def test_many_secrets_are_all_put_back_when_a_late_one_is_refused(many, api_server):
+    clustered, names = many
+    uids = {name: version[0] for name, version in clustered.versions().items()}
+    api_server.faults.answer(
+        422, "Invalid", "Secret is invalid", {"name": "app20", "kind": "Secret"},
+        name="app20", verb="patch", times=None, when=lambda call: not call.dry_run,
+    )  # fmt: skip
+
+    done = clustered.confsync("apply")
+
+    assert done.returncode == 1
+    assert "app20: cannot be written: 422: " in done.stderr
+    assert "put back" not in done.stderr
+    assert [clustered.held(name) for name in names] == [HELD] * len(names)
+    assert {name: version[0] for name, version in clustered.versions().items()} == uids
+
+
+def test_a_cluster_that_stops_answering_is_not_waited_for_by_each_secret_to_put_back(many, api_server):
+    """Eight wait at once, for what is written and for what is put back; the others are left, and told of in short."""
+    clustered, names = many
+    silent = api_server.faults.late(
+        300, verb="patch", resource="secrets", times=None, when=after(len(names) - 8)
+    )
+    began = monotonic()
+
+    done = clustered.confsync("apply")
+
+    assert done.returncode == 1
+    assert monotonic() - began < 8, "each alone, with its tries, would be 24 seconds"
+    assert silent.hits < 60
+    assert len(set(re.findall(r"/(app\d+) ", done.stderr))) <= 5
+    api_server.faults.clear()
+    clustered.ok("apply")
+    assert [clustered.held(name) for name in names] == [{"PASSWORD": "pw2"}] * len(names)

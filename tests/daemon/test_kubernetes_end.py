@@ -1,0 +1,38 @@
+"""The end of a daemon whose cluster hangs: in time, in order, and what it left is made good by the next."""
+
+from __future__ import annotations
+
+import signal
+from time import monotonic
+
+from stand_ins.clustered import data
+
+from confsync.testing.waiting import eventually
+
+
+def test_sigterm_while_writes_hang_ends_after_the_deadline_and_the_next_run_makes_it_good(
+    clustered, api_server
+):
+    names = [f"app{number}" for number in range(12)]
+    prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "30s"}
+    syncs = {"app": data({"PASSWORD": "values:db/password"}, [clustered.secret(name) for name in names])}
+    clustered.configure(syncs, clusters={"prod": prod})
+    clustered.ok("apply")
+    hanging = api_server.faults.late(
+        300, verb="patch", resource="secrets", times=None, when=lambda call: not call.dry_run
+    )
+    daemon = clustered.daemon("--shutdown-timeout", "300ms")
+    clustered.values({"db": {"password": "pw2"}})
+    eventually(lambda: hanging.hits >= 8, 10)
+
+    began = monotonic()
+    daemon.signal(signal.SIGTERM)
+
+    assert daemon.wait_exit(15) == 1
+    assert monotonic() - began < 10
+    daemon.wait_log("stopped with work abandoned")
+    for word in ("Traceback", "a bug", "trace"):
+        assert word not in daemon.log()
+    api_server.faults.clear()
+    clustered.ok("apply")
+    assert [clustered.held(name) for name in names] == [{"PASSWORD": "pw2"}] * len(names)
