@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
 from confsync.errors import SinkError, TargetTaken
-from confsync.sinks.base import Actual, Desired, Remark, Sink, TargetSpec
+from confsync.sinks.base import Actual, Desired, Sink, TargetSpec
 from confsync.sinks.kubernetes import claims, limits, manifest, private_files, removal, workloads
 from confsync.sinks.kubernetes.access import Access
 from confsync.sinks.kubernetes.cluster import Cluster
@@ -107,7 +107,7 @@ class KubernetesSink(Sink):
 
     def rehearse(
         self, desired: Desired, *, created: bool = False, formerly: str | None = None
-    ) -> tuple[Remark, ...]:
+    ) -> tuple[str, ...]:
         spec = self._spec(desired.spec)
         before = self._find(spec)
         rival = self._rival(desired, before, formerly)
@@ -117,18 +117,7 @@ class KubernetesSink(Sink):
         staged.rehearse()
         cluster, namespace = self._clusters(spec.cluster), str(spec.namespace)
         missing = (workloads.rehearse(cluster, namespace, workload) for workload in spec.restart)
-        return (*map(Remark, staged.remarks), *filter(None, missing))
-
-    def rehearse_removal(self, spec: TargetSpec) -> None:
-        placed = self._spec(spec)
-        found = self._find(placed)
-        if found is not None and not manifest.foreign_keys(found):
-            seen = (found.uid, found.resource_version)
-            removal.remove(self._access(placed), placed, found, seen, dry_run=True)
-
-    def others_keep(self, spec: TargetSpec) -> bool:
-        found = self._find(self._spec(spec))
-        return found is not None and bool(manifest.foreign_keys(found))
+        return (*staged.remarks, *filter(None, missing))
 
     def remove(self, spec: TargetSpec) -> None:
         """Delete the object, or what is ours of it where others have keys in it.
