@@ -50,7 +50,7 @@ class Actual:
         problem: why it cannot be written as it stands (a FIFO, a symlink that is refused…), or None.
         created_for: the sync that confsync created it for, where the target itself says so, or None.
         identity: what no other thing has, under whatever name it is found; "" where there is no such mark.
-        notes: what should be told of it though it is as it should be; free of values.
+        claimed_by: another sync, of another confsync, that wants it as well, where the target says so, or None.
     """
 
     content: Content | None = field(repr=False)
@@ -58,7 +58,7 @@ class Actual:
     problem: str | None = None
     created_for: str | None = None
     identity: str = ""
-    notes: tuple[str, ...] = ()
+    claimed_by: str | None = None
 
     def has(self, attributes: Mapping[str, str]) -> bool:
         """Whether it has these attributes. Others do not count: of a new file nobody said who is to own it."""

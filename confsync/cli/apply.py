@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from confsync.reconcile.reconciler import Report
 
 
+_FINISHING = b"confsync: finishing what is under way; once more ends it at once\n"
+
+
 @click.command(short_help="Make every target agree with its source, once.")
 @click.argument("syncs", nargs=-1, metavar="[SYNC]...", shell_complete=complete_syncs)
 @click.option("--plan", "plan_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
@@ -124,6 +127,7 @@ def _cancel_on_interrupt(cancelled: threading.Event) -> None:
         if cancelled.is_set():
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        os.write(2, _FINISHING)  # not by a stream, whose lock whoever is interrupted may hold
         cancelled.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -40,7 +40,8 @@ def check(context: click.Context, *, online: bool) -> int:
     setup_logs(options)
     problems: list[str] = []
     outside: list[str] = []
-    with reading(options, ledger_needed=False) as session:
+    notes: list[str] = []
+    with reading(options, ledger_needed=online) as session:
         config = session.loaded.config
         for name in config.sources:
             try:
@@ -55,29 +56,34 @@ def check(context: click.Context, *, online: bool) -> int:
                         f"{where}: sync {name!r}: {error}" for error in core.renderer.check_syntax(name, sync)
                     ]
                 if online and not problems:
-                    outside = _rehearsed(core)
+                    outside, notes = _rehearsed(core)
     if options.as_json:
-        print_json({"valid": not problems, "problems": problems + outside})
+        print_json({"valid": not problems, "problems": problems + outside, "notes": notes})
         return 3 if problems else 1 if outside else 0
     if not problems:
         size = f"{plural(len(config.sources), 'source')}, {plural(len(config.syncs), 'sync')}"
         accepted = "; all of it would be accepted" if online and not outside else ""
         click.echo(f"{session.loaded.path} is valid: {size}{accepted}")
-    for problem in problems + outside:
-        complain(problem)
+    for told in problems + outside + notes:
+        complain(told)
     return 3 if problems else 1 if outside else 0
 
 
-def _rehearsed(core: Core) -> list[str]:
-    """What would keep an apply from making everything as it is wanted, were nothing known of earlier ones."""
+def _rehearsed(core: Core) -> tuple[list[str], list[str]]:
+    """What would keep an apply from making everything as it is wanted, and what else is to be known of it."""
+    from confsync.ledger.records import State
     from confsync.reconcile.reconciler import Reconciler
 
     core.hub.refresh()
     reconciler = Reconciler(core, looking=True, rehearsing=True)
     assessments = [reconciler.assess(name) for name in core.loaded.config.syncs]
-    return [
-        f"sync {one.name!r}: {text}" for one in assessments for text in filter(None, (one.detail, *one.notes))
+    wrong = [
+        f"sync {one.name!r}: {text}"
+        for one in assessments
+        for text in (*((one.detail,) if one.state is not State.OK else ()), *one.problems)
     ]
+    notes = [f"sync {one.name!r}: {text}" for one in assessments for text in one.notes]
+    return wrong, notes
 
 
 @click.command(short_help="Print the configuration's JSON Schema.")

@@ -100,10 +100,14 @@ def planned(
                 f"{', '.join(assessment.unfetched)} is taken to be as it was; an apply that does not hold its lease "
                 "fetches another, and writes and reloads what is made of it"
             )
+        if assessment.problems:
+            problems[name] = "; ".join(assessment.problems)
         if assessment.state is not State.OK:
             problems[name] = assessment.detail
         elif assessment.detail and notes is not None:
             notes[name] = "; ".join(filter(None, (notes.get(name), assessment.detail)))
+    if notes is not None:
+        _note_debts(core, notes)
     if names is None:
         try:
             removals = reconciler.planned_removals()
@@ -112,6 +116,12 @@ def planned(
         except ConfsyncError as exc:
             problems[""] = str(exc)
     return changes, problems
+
+
+def _note_debts(core: Core, notes: dict[str, str]) -> None:
+    for debt in core.ledger.owed_reloads():
+        told = (notes.get(debt.sync), "a reload is owed, and is tried")
+        notes[debt.sync] = "; ".join(filter(None, told))
 
 
 def key_fingerprint(core: Core) -> str:

@@ -31,7 +31,7 @@ def status(context: click.Context) -> int:
     stale    its targets are the last known good ones; a source cannot be read
     held     so much would vanish at once that confsync waits for --allow-mass-delete
     owed     everything is written; a reload has not succeeded yet
-    failed   something must be mended; its targets are as they were
+    failed   something must be mended; what it could not do is as it was
     pending  it was never reconciled
 
     Exit status: 0 everything agrees, 2 something does not, 1 the ledger cannot be read, 3 the configuration is invalid.

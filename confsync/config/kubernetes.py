@@ -97,7 +97,10 @@ class Cluster(Model):
     in_cluster: Annotated[
         bool | None, Field(description="Log in with the pod's service account, or (false) never do.")
     ] = None
-    timeout: Annotated[Timespan, Field(description="How long one request may take.")] = 30.0
+    timeout: Annotated[
+        Timespan,
+        Field(description="How long one request may take. It is tried again for up to three times as long."),
+    ] = 30.0
     requests_per_second: Annotated[
         float, Field(gt=0, description="How many requests confsync sends at most, on average.")
     ] = 200.0

@@ -79,20 +79,24 @@ class Applier:
             return Outcome(
                 self._record(assessment, assessment.state, assessment.detail), error=assessment.error
             )
-        if not assessment.steps and _is_news_free(assessment):
+        if not assessment.steps and assessment.postponed is None and _is_news_free(assessment):
             assert assessment.record is not None  # noqa: S101 - that is part of being free of news
             return Outcome(assessment.record)
         redact = redactor(self._secrets(assessment))
         try:
-            changes = self._carry_out(assessment, redact)
+            done, failure = self._carry_out(assessment, redact)
             with self._core.ledger.transaction():
-                self._settle(assessment)
-                record = self._record(assessment, assessment.state, assessment.detail, done=True)
+                self._settle(assessment, done)
+                if failure is None:
+                    record = self._record(assessment, assessment.state, assessment.detail, done=True)
+                else:
+                    record = self._record(assessment, State.FAILED, redact(str(failure)))
         except NotLeading:
             raise
         except ConfsyncError as exc:
             return Outcome(self._record(assessment, State.FAILED, redact(str(exc))), error=exc)
-        return Outcome(record, tuple(changes))
+        changed = tuple(step.change for step in done if step.change.action.is_change)
+        return Outcome(record, changed, failure)
 
     def _secrets(self, assessment: Assessment) -> Iterator[str | bytes]:
         """What no message may have in it: what was rendered, and what is in the targets that are to be replaced."""
@@ -100,7 +104,14 @@ class Applier:
         specs = [step.spec for step in assessment.steps if step.change.sensitive]
         yield from secrets_in(self._core, assessment.name, assessment.sync, assessment.reads, specs)
 
-    def _carry_out(self, assessment: Assessment, redact: Callable[[str], str]) -> list[Change]:
+    def _carry_out(
+        self, assessment: Assessment, redact: Callable[[str], str]
+    ) -> tuple[list[Step], ConfsyncError | None]:
+        """Write all or nothing, then remove what is no longer wanted.
+
+        Returns:
+            The steps that are done, and why some removals are not.
+        """
         writes = [
             step for step in assessment.steps if step.desired is not None and step.change.action.is_change
         ]
@@ -110,8 +121,10 @@ class Applier:
                 self._check(assessment, one, redact)
             self._core.refuse_unless_writing(f"sync {assessment.name!r}")
             self._commit(assessment, staged, self._intend(assessment, writes))
-            removed = self._remove(assessment)
-        return [step.change for step in writes] + [step.change for step in removed]
+            not_removed, failure = self._remove(assessment)
+        return [
+            step for step in assessment.steps if not any(step is one for one in not_removed)
+        ], failure or assessment.postponed
 
     def _stage(self, writes: Sequence[Step], stack: ExitStack) -> list[_Write]:
         """Stage all, or nothing; what is staged is closed with `stack`."""
@@ -275,22 +288,32 @@ class Applier:
         self._of_each(put_back, list(reversed(done)), lambda one: one.step.spec)
         return stuck
 
-    def _remove(self, assessment: Assessment) -> list[Step]:
-        """Remove what is no longer wanted, after everything wanted is in place."""
+    def _remove(self, assessment: Assessment) -> tuple[list[Step], ConfsyncError | None]:
+        """Remove what is no longer wanted, after everything wanted is in place.
+
+        Returns:
+            What could not be removed, which is tried again, and why the first of it could not.
+        """
         removals = [step for step in assessment.steps if step.change.action.removes]
         if removals:
             self._owe(assessment.name, _owed(assessment.sync, removals))
+        left: list[Step] = []
+        first: ConfsyncError | None = None
         for step in removals:
             self._core.refuse_unless_writing(f"sync {assessment.name!r}")
-            take_away(self._core, step)
-        return removals
+            try:
+                take_away(self._core, step)
+            except SinkError as exc:
+                left.append(step)
+                first = first or exc
+        return left, first
 
-    def _settle(self, assessment: Assessment) -> None:
-        """Record every target as done."""
+    def _settle(self, assessment: Assessment, done: Sequence[Step]) -> None:
+        """Record these targets as done."""
         ledger = self._core.ledger
         # Once more: a reload that ran between the intention and the writing has settled the debt without seeing it.
-        self._owe(assessment.name, _owed(assessment.sync, assessment.steps))
-        for step in assessment.steps:
+        self._owe(assessment.name, _owed(assessment.sync, done))
+        for step in done:
             if step.desired is not None:
                 ledger.put_target(self._target(assessment.name, step))
             else:

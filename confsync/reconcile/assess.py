@@ -32,6 +32,7 @@ class Assessment:
         steps: every target with something to do or to note; empty when all agrees.
         state, detail: how the sync stands if the steps succeed.
         error: why nothing may be done, or None.
+        postponed: why it cannot be told what to do with a target that is not wanted any more; the rest is done.
         reads: what the render depended on.
         identity: the digest of the render's inputs, or None.
         secrets: the sensitive values read, to keep them out of messages.
@@ -48,6 +49,7 @@ class Assessment:
     detail: str = ""
     stale_since: float | None = None
     error: ConfsyncError | None = None
+    postponed: ConfsyncError | None = None
     reads: Reads = field(default_factory=Reads)
     identity: str | None = None
     secrets: frozenset[str | bytes] = field(default=frozenset(), repr=False)
@@ -57,7 +59,17 @@ class Assessment:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be known before it is applied."""
-        return tuple(dict.fromkeys(note for step in self.steps for note in step.notes))
+        return self._remarks(wrong=False)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What will keep something from being done once it is applied."""
+        postponed = () if self.postponed is None else (str(self.postponed),)
+        return (*postponed, *self._remarks(wrong=True))
+
+    def _remarks(self, *, wrong: bool) -> tuple[str, ...]:
+        remarks = (remark for step in self.steps for remark in step.remarks if remark.wrong is wrong)
+        return tuple(dict.fromkeys(remark.text for remark in remarks))
 
     @property
     def changes(self) -> list[Change]:
@@ -171,7 +183,7 @@ class Assessor:
             question.spec,
             record,
             state=state,
-            detail=detail or self._told(question.sync, specs),
+            detail=detail or self._told(question, specs),
             stale_since=since,
             reads=record.reads,
             identity=record.identity,
@@ -190,10 +202,8 @@ class Assessor:
         try:
             wanted = self._placed(rendering)
             selected = core.selected(sync)
-            steps = [
-                *self._writing(question, rendering, wanted.values()),
-                *self._removing(question, wanted),
-            ]
+            removing, postponed = self._removing(question, wanted)
+            steps = [*self._writing(question, rendering, wanted.values()), *removing]
             if not allow_mass_delete:
                 self._guard(question, reads, steps, wanted)
         except ConfsyncError as exc:
@@ -206,8 +216,9 @@ class Assessor:
             question.spec,
             question.record,
             tuple(steps),
+            postponed=postponed,
             state=state,
-            detail=detail or self._told(sync, (desired.spec for desired in wanted.values())),
+            detail=detail or self._told(question, (desired.spec for desired in wanted.values())),
             stale_since=since,
             reads=reads,
             identity=identity(question.spec, reads, question.views, reads.templates, inputs, core.hasher),
@@ -215,9 +226,10 @@ class Assessor:
             targets=tuple(wanted),
         )
 
-    def _told(self, sync: Sync, specs: Iterable[TargetSpec]) -> str:
+    def _told(self, question: _Question, specs: Iterable[TargetSpec]) -> str:
         """What there is to tell of a sync that is in order; often nothing."""
-        return "; ".join(filter(None, (self._core.unmatched(sync), self._steps.notes(specs))))
+        notes = self._steps.notes(question.name, specs, question.targets)
+        return "; ".join(filter(None, (self._core.unmatched(question.sync), notes)))
 
     def _placed(self, rendering: Rendering) -> dict[str, Desired]:
         """The targets a render stands for, by id."""
@@ -243,21 +255,26 @@ class Assessor:
             steps.append(self._steps.writing(question.name, desired, record, why, rendering.literals))
         return [step for step in steps if step.is_needed]
 
-    def _removing(self, question: _Question, wanted: Mapping[str, Desired]) -> list[Step]:
-        """What happens to the targets it does not want any more."""
+    def _removing(
+        self, question: _Question, wanted: Mapping[str, Desired]
+    ) -> tuple[list[Step], SinkError | None]:
+        """What happens to the targets it does not want any more, and why that cannot be told of some."""
         spots = {_spot(target) for target in wanted}
         by_name = {_name(one.spec): one.spec for one in wanted.values()}
-        steps = []
+        steps: list[Step] = []
+        postponed: SinkError | None = None
         for target, kept in question.targets.items():
             if target in wanted or self._goes_to_another(question, target):
                 continue
             # Where the same path is now another kind of target, removing the old would remove the new.
             retain = question.sync.retain or _spot(target) in spots
-            retain = retain or self._steps.is_known_as(
-                kept, by_name.get(_name(spec_from_json(kept.id, kept.spec)))
-            )
-            steps.append(self._steps.removal(kept, retain=retain, why="no longer wanted"))
-        return steps
+            twin = by_name.get(_name(spec_from_json(kept.id, kept.spec)))
+            try:
+                retain = retain or self._steps.is_known_as(kept, twin)
+                steps.append(self._steps.removal(kept, retain=retain, why="no longer wanted"))
+            except SinkError as exc:
+                postponed = postponed or exc
+        return steps, postponed
 
     def _goes_to_another(self, question: _Question, target: str) -> bool:
         """Whether another sync has taken a target over, or will: then it is not ours to remove."""

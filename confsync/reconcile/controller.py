@@ -58,6 +58,7 @@ class Controller:
         self._queue = queue
         self._reload_queue = reload_queue
         self._failed_reloads: dict[str, int] = {}
+        self._told_reloads: dict[str, str] = {}
         self._clock = clock
         self._on_applied = on_applied
         self._failures: dict[str, int] = {}
@@ -294,12 +295,15 @@ class Controller:
             return
         if result.error is None:
             self._failed_reloads.pop(identity, None)
+            self._told_reloads.pop(identity, None)
             log.info("reloaded", extra={"reload": result.description, "syncs": ", ".join(result.syncs)})
         else:
-            log.error(
-                "reload failed; it stays owed",
-                extra={"reload": result.description, "error": str(result.error)},
-            )
+            if self._told_reloads.get(identity) != str(result.error):
+                self._told_reloads[identity] = str(result.error)
+                log.error(
+                    "reload failed; it stays owed",
+                    extra={"reload": result.description, "error": str(result.error)},
+                )
             failures = self._failed_reloads[identity] = self._failed_reloads.get(identity, 0) + 1
             self._reload_queue.add(identity, backoff.delay(failures))
         self.reconciler.settle(result)
@@ -315,7 +319,9 @@ class Controller:
             self.reconciler.mark_removed(State.HELD if isinstance(exc, Held) else State.FAILED, exc)
         for change in removals.changes:
             why = "; ".join(change.reasons)
-            log.info("target deleted", extra={"sync": change.sync, "target": change.target, "why": why})
+            log.info(
+                "target " + event(change), extra={"sync": change.sync, "target": change.target, "why": why}
+            )
         if error is None:
             self._failures.pop(PRUNE, None)
             self._allowed.discard(PRUNE)

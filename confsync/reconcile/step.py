@@ -12,7 +12,9 @@ from confsync.ledger.records import TargetRecord
 from confsync.plan.change import Action, Change, Decision, Known, Print, decide, decide_removal
 from confsync.plan.diff import unified
 from confsync.reconcile.core import Core
+from confsync.sinks.base import Remark
 from confsync.target import Actual, Content, Desired, TargetSpec, spec_from_json, target_id
+from confsync.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Step:
 
     Attributes:
         created: whether confsync made the target that is there, by the ledger or by what the target says itself.
-        notes: what is to be known before it is written.
+        remarks: what is to be known before it is written.
     """
 
     change: Change
@@ -29,7 +31,7 @@ class Step:
     spec: TargetSpec
     record: TargetRecord | None
     created: bool = False
-    notes: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def formerly(self) -> str | None:
@@ -95,14 +97,27 @@ class Steps:
             return False
         return actual.has(record.attributes) and self._core.hasher.content(actual.content) == record.digest
 
-    def notes(self, specs: Iterable[TargetSpec]) -> str:
-        """What these targets have to tell though they may be as they should be, in one line; often nothing."""
+    def notes(self, sync: str, specs: Iterable[TargetSpec], kept: Collection[str]) -> str:
+        """What the targets of a sync have to tell though they may be as they should be, in one line; often nothing.
+
+        Args:
+            kept: the ids of those the ledger has, wanted or not.
+        """
         sinks = self._core.sinks
-        shared = (spec for spec in specs if sinks.of(spec).shared)
+        shared = [spec for spec in specs if sinks.of(spec).shared]
+        known = {*kept, *map(target_id, shared)}
         try:
-            return "; ".join(note for spec in shared for note in sinks.of(spec).observe(spec).notes)
+            claimants = (sinks.of(spec).observe(spec).claimed_by for spec in shared)
+            notes = [
+                f"also claimed by sync {printable(other)!r} of another confsync"
+                for other in claimants
+                if other is not None and other != sync
+            ]
+            one_of_each = {(spec.kind, spec.place.rpartition("/")[0]): spec for spec in shared}.values()
+            notes += [note for spec in one_of_each for note in sinks.of(spec).strays(spec, sync, known)]
         except SinkError:
             return ""  # who needs to know has been told
+        return "; ".join(dict.fromkeys(notes))
 
     def writing(
         self,
@@ -150,11 +165,11 @@ class Steps:
             attributes=attributes,
         )
         created = record.created if record else actual.created_for == sync
-        notes: tuple[str, ...] = ()
+        remarks: tuple[Remark, ...] = ()
         if self._rehearsing and (decision.action.is_change or record is None):
             formerly = record.sync if record is not None else None
-            notes = sink.rehearse(desired, created=created, formerly=formerly)
-        return Step(change, desired, desired.spec, record, created, notes)
+            remarks = sink.rehearse(desired, created=created, formerly=formerly)
+        return Step(change, desired, desired.spec, record, created, remarks)
 
     def is_known_as(self, record: TargetRecord, wanted: TargetSpec | None) -> bool:
         """Whether a target that is not wanted any more is one that is, by another name of its cluster.
@@ -188,6 +203,10 @@ class Steps:
             if retain or actual.problem
             else decide_removal(seen, known, shared=sink.shared)
         )
+        if decision.action is Action.DELETE and sink.others_keep(spec):
+            decision = Decision(Action.WITHDRAW)
+        if self._rehearsing and decision.action is Action.DELETE:
+            sink.rehearse_removal(spec)
         diff: tuple[str, ...] = ()
         if self._with_diffs and decision.action is Action.DELETE:
             diff = unified(actual.content, None, sensitive=record.sensitive, literals=())
@@ -289,7 +308,8 @@ def _removal_cause(decision: Decision, known: Known, why: str) -> str:
     if decision.action is Action.DELETE:
         return why
     if decision.action is Action.WITHDRAW:
-        return f"{why}; the object was there before confsync, and stays without what confsync put into it"
+        whose = "others keep keys in it" if known.created else "it was there before confsync"
+        return f"{why}; {whose}, and it stays without what confsync put into it"
     if not known.created:
         return f"{why}; left, since confsync did not create it"
     return f"{why}; left, since someone else changed it" if decision.drift else f"{why}; left"

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from confsync.address import parse
-from confsync.config.kubernetes import KubernetesTarget
+from confsync.config.kubernetes import KubernetesSecretTarget, KubernetesTarget
 from confsync.config.models import Composed, FileTarget, InlineTemplate, Literally, Sync
 from confsync.config.references import parse_reference, spot
 from confsync.errors import RenderError
@@ -121,7 +121,9 @@ class Job:
                     )
                 places[here] = label
                 content = _fitted(made, spec, self._name)
-                yield Desired(spec, content, recorder.sensitive, self._name)
+                # What is put where secrets are kept is shown to nobody, whatever its source says.
+                secret = recorder.sensitive or isinstance(spec, KubernetesSecretTarget)
+                yield Desired(spec, content, secret, self._name)
 
     def _items(self) -> list[Each] | list[None]:
         if self._sync.for_each is None:

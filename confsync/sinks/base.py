@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from confsync.target import Actual, Content, Desired, TargetSpec
 
-__all__ = ["Actual", "Content", "Desired", "Sink", "Staged", "TargetSpec"]
+__all__ = ["Actual", "Content", "Desired", "Remark", "Sink", "Staged", "TargetSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something to be known before a target is written; free of values.
+
+    Attributes:
+        wrong: whether it will keep something from being done.
+    """
+
+    text: str
+    wrong: bool = False
 
 
 class Staged(ABC):
@@ -116,12 +129,26 @@ class Sink(ABC):
         *,
         created: bool = False,  # noqa: ARG002
         formerly: str | None = None,  # noqa: ARG002
-    ) -> tuple[str, ...]:
+    ) -> tuple[Remark, ...]:
         """Ask whoever keeps the target whether they would take `desired`; changes nothing.
 
         Gives what else is to be known before it is written. Raises `SinkError` where they would not take it.
         """
         return ()
+
+    def rehearse_removal(self, spec: TargetSpec) -> None:  # noqa: B027 - most have nobody to ask
+        """Ask whoever keeps the target whether they would let it go; changes nothing.
+
+        Raises `SinkError` where they would not.
+        """
+
+    def strays(self, spec: TargetSpec, sync: str, known: Collection[str]) -> tuple[str, ...]:  # noqa: ARG002
+        """What says, where `spec` is, that it was made for `sync`, though its id is not `known`; for people."""
+        return ()
+
+    def others_keep(self, spec: TargetSpec) -> bool:  # noqa: ARG002 - most share a target with nobody
+        """Whether others keep something in the target, so that it outlives us. Raises `SinkError`."""
+        return False
 
     @abstractmethod
     def remove(self, spec: TargetSpec) -> None:

@@ -20,6 +20,7 @@ from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecr
 from confsync.digest import Hasher
 from confsync.errors import ConfigError
 from confsync.plan.change import Decision, Known, Print, decide
+from confsync.sinks.base import Remark
 from confsync.sinks.kubernetes.cluster import Cluster
 from confsync.sinks.kubernetes.sink import KubernetesConfigMapSink, KubernetesSecretSink, KubernetesSink
 from confsync.sinks.kubernetes.staged import StagedObject
@@ -116,7 +117,7 @@ class KubeSinks:
 
     def rehearse(
         self, spec: KubernetesTarget, content: Mapping[str, bytes], sync: str = SYNC, **how: Any
-    ) -> tuple[str, ...]:
+    ) -> tuple[Remark, ...]:
         """Look, and ask whether it would be taken."""
         self.later()
         return self.sink(spec).rehearse(Desired(spec, content, sensitive=False, sync=sync), **how)

@@ -98,17 +98,20 @@ class Access:
             self.cache.put(now)
         return now
 
-    def delete(self, name: str, uid: str, resource_version: str) -> None:
+    def delete(self, name: str, uid: str, resource_version: str, *, dry_run: bool = False) -> None:
         """Delete an object if it is still as it was; it is no error if there is none.
 
         Raises:
             ApiFailure: it was not done. Conflict: it has changed, or is another.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        body: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        if dry_run:
+            body["dryRun"] = ["All"]
         with suppress(NotFound):
             self._client.request("DELETE", self._resource, self._namespace, name, body=body)
-        self.cache.forget(name, uid)
+        if not dry_run:
+            self.cache.forget(name, uid)
 
     def _parse(self, answer: Answer, name: str, verb: str) -> KubeObject:
         try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from confsync.text import printable
-
 REFRESHED = 600.0
 """Seconds after which a note is written anew."""
 
@@ -42,9 +40,9 @@ def age(note: str | None, now: float, *, sync: str | None = None) -> float | Non
     return max(age, 0.0) if age > -_AHEAD else None
 
 
-def told(note: str | None, now: float) -> tuple[str, ...]:
-    """What a note that is still believed has to tell people."""
+def claimant(note: str | None, now: float) -> str | None:
+    """The sync that a note names, where it is still believed."""
     since = age(note, now)
     if note is None or since is None or since > BELIEVED:
-        return ()
-    return (f"also claimed by sync {printable(note.rpartition(' at ')[0])!r} of another confsync",)
+        return None
+    return note.rpartition(" at ")[0]

@@ -11,9 +11,10 @@ from confsync.config.kubernetes import (
     NamespaceSelector,
 )
 from confsync.digest import Hasher
+from confsync.errors import SinkError
 from confsync.sinks.kubernetes import limits, manifest
 from confsync.sinks.kubernetes.cluster import Cluster
-from confsync.sinks.kubernetes.failures import ApiFailure, sink_error
+from confsync.sinks.kubernetes.failures import ApiFailure, Refused, sink_error
 from confsync.sinks.kubernetes.manifest import Marks
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.target import target_id
@@ -87,6 +88,10 @@ def namespaces_of(spec: KubernetesTarget, cluster: Cluster) -> tuple[str, ...]:
         return tuple(dict.fromkeys(spec.namespaces))
     try:
         return cluster.namespaces().matching(spec.namespace.text)
+    except Refused as failure:
+        hint = "write it as for kubectl get -l: team=shop,env in (a,b)"
+        why = f"the API server does not understand the selector {spec.namespace.text!r}"
+        raise SinkError(name_of(spec), why, hint=hint) from failure
     except ApiFailure as failure:
         raise sink_error(name_of(spec), failure, "its namespaces cannot be told") from failure
 

@@ -10,12 +10,15 @@ from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.placement import Spec, name_of
 
 
-def remove(access: Access, spec: Spec, found: KubeObject, seen: tuple[str, str]) -> None:
+def remove(
+    access: Access, spec: Spec, found: KubeObject, seen: tuple[str, str], *, dry_run: bool = False
+) -> None:
     """Delete an object if it is still as it was seen; withdraw from it where others keep keys in it.
 
     Args:
         found: the object as it is now.
         seen: its uid and resourceVersion when the decision was made.
+        dry_run: only ask whether it could be deleted.
 
     Raises:
         SinkError: it was not done, and nothing was changed.
@@ -24,7 +27,7 @@ def remove(access: Access, spec: Spec, found: KubeObject, seen: tuple[str, str])
         withdraw(access, spec, found)
         return
     try:
-        access.delete(found.name, *seen)
+        access.delete(found.name, *seen, dry_run=dry_run)
     except ApiFailure as failure:
         raise _not_removed(spec, failure) from failure
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget
 from confsync.errors import SinkError, TargetTaken
-from confsync.sinks.base import Actual, Desired, Sink, TargetSpec
+from confsync.sinks.base import Actual, Desired, Remark, Sink, TargetSpec
 from confsync.sinks.kubernetes import claims, limits, manifest, private_files, removal, workloads
 from confsync.sinks.kubernetes.access import Access
 from confsync.sinks.kubernetes.cluster import Cluster
@@ -25,6 +25,7 @@ from confsync.sinks.kubernetes.placement import Placement, Spec, name_of
 from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET, Resource
 from confsync.sinks.kubernetes.rivals import MOST, WITHIN, Rivals
 from confsync.sinks.kubernetes.staged import Order, StagedObject
+from confsync.target import target_id
 from confsync.text import printable
 
 _CLAIMANT = "confsync-claim"
@@ -76,7 +77,7 @@ class KubernetesSink(Sink):
             manifest.attributes_of(found, placed, wanted),
             identity=found.uid,
             created_for=marks.sync if marks.origin == Origin.CREATED else None,
-            notes=claims.told(marks.claimed_by, self._clusters(placed.cluster).clock.now()),
+            claimed_by=claims.claimant(marks.claimed_by, self._clusters(placed.cluster).clock.now()),
         )
 
     def attributes(self, desired: Desired, actual: Actual) -> Mapping[str, str]:
@@ -107,7 +108,7 @@ class KubernetesSink(Sink):
 
     def rehearse(
         self, desired: Desired, *, created: bool = False, formerly: str | None = None
-    ) -> tuple[str, ...]:
+    ) -> tuple[Remark, ...]:
         spec = self._spec(desired.spec)
         before = self._find(spec)
         rival = self._rival(desired, before, formerly)
@@ -117,7 +118,33 @@ class KubernetesSink(Sink):
         staged.rehearse()
         cluster, namespace = self._clusters(spec.cluster), str(spec.namespace)
         missing = (workloads.rehearse(cluster, namespace, workload) for workload in spec.restart)
-        return (*staged.remarks, *filter(None, missing))
+        return (*map(Remark, staged.remarks), *filter(None, missing))
+
+    def rehearse_removal(self, spec: TargetSpec) -> None:
+        placed = self._spec(spec)
+        found = self._find(placed)
+        if found is not None and not manifest.foreign_keys(found):
+            seen = (found.uid, found.resource_version)
+            removal.remove(self._access(placed), placed, found, seen, dry_run=True)
+
+    def strays(self, spec: TargetSpec, sync: str, known: Collection[str]) -> tuple[str, ...]:
+        placed = self._spec(spec)
+        try:
+            found = self._access(placed).cache.all()
+        except ApiFailure as failure:
+            raise sink_error(name_of(placed), failure, "cannot be read") from failure
+        made = (name for name, thing in sorted(found.items()) if Marks.of(thing).created_for(sync))
+        others = (placed.model_copy(update={"name": name}) for name in made)
+        return tuple(
+            f"{name_of(one)} says that it was made for this sync, which does not want it: delete it, unless another "
+            "confsync keeps it"
+            for one in others
+            if target_id(one) not in known
+        )
+
+    def others_keep(self, spec: TargetSpec) -> bool:
+        found = self._find(self._spec(spec))
+        return found is not None and bool(manifest.foreign_keys(found))
 
     def remove(self, spec: TargetSpec) -> None:
         """Delete the object, or what is ours of it where others have keys in it.

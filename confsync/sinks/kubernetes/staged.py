@@ -160,7 +160,7 @@ def _taken(order: Order, before: KubeObject) -> tuple[str, ...]:
     lost = manifest.overwritten(before, order.manifest, order.content)
     names = sorted(lost.keys | lost.labels | lost.annotations)
     others = manifest.keepers(before, lost)
-    return (f"taken from {', '.join(others)}: {', '.join(names)}",) if others else ()
+    return (f"takes over from {', '.join(others)}: {', '.join(names)}",) if others else ()
 
 
 def _shared(order: Order, before: KubeObject) -> tuple[str, ...]:

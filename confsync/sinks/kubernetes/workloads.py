@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from confsync.config.kubernetes import KubernetesTarget, Workload
 from confsync.errors import SinkError
+from confsync.sinks.base import Remark
 from confsync.sinks.kubernetes.cluster import Cluster
 from confsync.sinks.kubernetes.failures import ApiFailure, NotFound, sink_error
 from confsync.sinks.kubernetes.manifest import BASE_NAME, CHECKSUM, resource_of
@@ -41,21 +42,19 @@ def roll_out(cluster: Cluster, namespace: str, workload: Workload, specs: Iterab
         raise sink_error(target, exc, "cannot be rolled out") from exc
 
 
-def rehearse(cluster: Cluster, namespace: str, workload: Workload) -> str | None:
+def rehearse(cluster: Cluster, namespace: str, workload: Workload) -> Remark | None:
     """Ask the cluster whether it would roll a workload out; changes nothing.
 
     Returns:
-        That it is not there: what is owed until it is, for people. None where all is well.
-
-    Raises:
-        SinkError: the cluster refuses, or cannot be reached.
+        Why its roll-out would be owed: it is not there, the cluster refuses. None where all is well.
     """
     try:
         _patch(cluster, namespace, workload, {annotation("Secret", "rehearsal"): ""}, dryRun="All")
     except NotFound:
-        return f"{workload} in namespace {namespace} is not there; its roll-out is owed until it is"
+        return Remark(f"{workload} in namespace {namespace} is not there; its roll-out is owed until it is")
     except ApiFailure as exc:
-        raise sink_error(_named(cluster, namespace, workload), exc, "cannot be rolled out") from exc
+        refused = sink_error(_named(cluster, namespace, workload), exc, "cannot be rolled out")
+        return Remark(str(refused), wrong=True)
     return None
 
 

@@ -76,7 +76,7 @@ def test_what_others_keep_is_taken_where_that_is_said(sinks: KubeSinks, cluster:
     spec = sinks.secret(conflicts="take")
     staged = sinks.write(spec, OURS)
 
-    assert staged.notes == ("taken from confsync-tests: user",)
+    assert staged.notes == ("takes over from confsync-tests: user",)
     assert cluster.admin.data(cluster.namespace, "app") == {"user": "ours", "extra": "x"}
     assert marks(read(cluster))["origin"] == "adopted"
     assert sinks.agrees(spec, OURS)
@@ -163,13 +163,13 @@ def test_what_belongs_to_another_sync_is_left_and_both_say_so(
     sinks: KubeSinks, other: KubeSinks, cluster: Cluster
 ) -> None:
     sinks.write(sinks.secret(), OURS, "first")
-    assert sinks.observe(sinks.secret()).notes == ()
+    assert sinks.observe(sinks.secret()).claimed_by is None
 
     with pytest.raises(TargetTaken, match="it belongs to sync 'first' of another confsync"):
         other.stage(other.secret(), {"user": b"other"}, "second")
 
     assert cluster.admin.data(cluster.namespace, "app") == {"user": "ours"}
-    assert sinks.observe(sinks.secret()).notes == ("also claimed by sync 'second' of another confsync",)
+    assert sinks.observe(sinks.secret()).claimed_by == "second"
     assert sinks.agrees(sinks.secret(), OURS, "first")
 
 
@@ -194,9 +194,9 @@ def test_a_claim_is_noted_every_ten_minutes_and_told_for_an_hour(
     assert patches() == before + 2
 
     sinks.clock.ahead = other.clock.ahead
-    assert len(sinks.observe(sinks.secret()).notes) == 1
+    assert sinks.observe(sinks.secret()).claimed_by is not None
     sinks.clock.ahead += 3600
-    assert sinks.observe(sinks.secret()).notes == ()
+    assert sinks.observe(sinks.secret()).claimed_by is None
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_claim_that_cannot_be_read_is_none(note: str, sinks: KubeSinks, cluste
         "secrets", cluster.namespace, "app", {"metadata": {"annotations": {"confsync.dev/claimed-by": note}}}
     )
 
-    assert sinks.observe(sinks.secret()).notes == ()
+    assert sinks.observe(sinks.secret()).claimed_by is None
 
 
 def test_a_rehearsal_leaves_no_claim(sinks: KubeSinks, other: KubeSinks, cluster: Cluster) -> None:
@@ -237,7 +237,7 @@ def test_who_takes_over_claims_no_longer(sinks: KubeSinks, other: KubeSinks, clu
     spec = other.secret(conflicts="take")
     other.write(spec, OURS, "second")
 
-    assert other.observe(spec).notes == ()
+    assert other.observe(spec).claimed_by is None
     assert "claimed-by" not in marks(read(cluster))
     assert other.agrees(spec, OURS, "second")
 
@@ -254,7 +254,7 @@ def test_another_sync_takes_over_where_that_is_said(
     for created in (True, False):
         with pytest.raises(TargetTaken, match="belongs to sync 'second'"):
             sinks.stage(sinks.secret(), OURS, "first", created=created)
-    assert other.observe(spec).notes == ("also claimed by sync 'first' of another confsync",)
+    assert other.observe(spec).claimed_by == "first"
 
 
 def test_a_sync_that_was_renamed_keeps_what_the_ledger_says_is_its(
@@ -277,19 +277,20 @@ def test_a_sync_that_was_renamed_keeps_what_it_adopted(sinks: KubeSinks, cluster
 
 def test_adopting_equal_values_tells_who_keeps_them_too(sinks: KubeSinks, cluster: Cluster) -> None:
     cluster.admin.secret(cluster.namespace, "app", {"user": OURS["user"].decode()})
-    (note,) = sinks.rehearse(sinks.secret(), OURS)
-    assert note.startswith("also kept by ")
-    assert ": user; a change of them is a conflict, unless `conflicts: take` is set" in note
+    (remark,) = sinks.rehearse(sinks.secret(), OURS)
+    assert remark.text.startswith("also kept by ")
+    assert ": user; a change of them is a conflict, unless `conflicts: take` is set" in remark.text
 
-    assert sinks.write(sinks.secret(), OURS).notes == (note,)
+    assert sinks.write(sinks.secret(), OURS).notes == (remark.text,)
     assert sinks.rehearse(sinks.secret(), OURS) == ()  # it was told
 
 
 def test_rehearsing_tells_what_is_taken_from_whom(sinks: KubeSinks, cluster: Cluster) -> None:
     cluster.admin.secret(cluster.namespace, "app", {"user": "theirs"})
-    (note,) = sinks.rehearse(sinks.secret(conflicts="take"), OURS)
-    assert note.startswith("taken from ")
-    assert note.endswith(": user")
+    (remark,) = sinks.rehearse(sinks.secret(conflicts="take"), OURS)
+    assert remark.text.startswith("takes over from ")
+    assert remark.text.endswith(": user")
+    assert not remark.wrong
 
 
 def test_two_confsyncs_with_one_name_do_not_fight_for_ever(
@@ -313,7 +314,7 @@ def test_two_confsyncs_with_one_name_do_not_fight_for_ever(
         refused.values()
     )
     winner = sinks if other in refused else other
-    assert winner.observe(winner.secret()).notes == ("also claimed by sync 'shop' of another confsync",)
+    assert winner.observe(winner.secret()).claimed_by == "shop"
 
     loser = other if other in refused else sinks
     loser.clock.ahead += 600

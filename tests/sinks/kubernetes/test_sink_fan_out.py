@@ -77,7 +77,9 @@ def test_a_namespace_that_is_going_away_is_no_place(sinks: KubeSinks, cluster: C
 
 
 def test_a_selector_that_is_none_is_an_error(sinks: KubeSinks) -> None:
-    with pytest.raises(SinkError, match=r"kubernetes_secret:prod/.*: its namespaces cannot be told"):
+    with pytest.raises(
+        SinkError, match=r"kubernetes_secret:prod/.*: the API server does not understand the selector"
+    ):
         places(sinks, namespace={"selector": "a in (("})
 
 

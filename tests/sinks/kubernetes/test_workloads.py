@@ -106,9 +106,9 @@ def test_a_cluster_that_is_down_is_told(sinks: KubeSinks, cluster: Cluster, api_
 
 def test_rehearsing_asks_for_the_roll_out_too(sinks: KubeSinks, cluster: Cluster) -> None:
     spec = sinks.secret(restart=["deployment/shop"])
-    assert sinks.rehearse(spec, {"a": b"1"}) == (
-        f"deployment/shop in namespace {cluster.namespace} is not there; its roll-out is owed until it is",
-    )
+    (remark,) = sinks.rehearse(spec, {"a": b"1"})
+    assert remark.text.startswith(f"deployment/shop in namespace {cluster.namespace} is not there")
+    assert not remark.wrong
     cluster.admin.workload("deployments", cluster.namespace, "shop")
     before = generation(cluster)
     assert sinks.rehearse(spec, {"a": b"1"}) == ()
@@ -117,8 +117,9 @@ def test_rehearsing_asks_for_the_roll_out_too(sinks: KubeSinks, cluster: Cluster
 
 def test_rehearsing_tells_of_a_right_that_is_missing(sinks: KubeSinks, api_server: ApiServer) -> None:
     api_server.faults.answer(403, "Forbidden", "no", resource="deployments")
-    with pytest.raises(SinkError, match=r"resources: \[deployments\], verbs: \[patch\]"):
-        sinks.rehearse(sinks.secret(restart=["deployment/shop"]), {"a": b"1"})
+    (remark,) = sinks.rehearse(sinks.secret(restart=["deployment/shop"]), {"a": b"1"})
+    assert remark.wrong
+    assert "resources: [deployments], verbs: [patch]" in remark.text
 
 
 @given(NAMES, NAMES)
