@@ -16,6 +16,7 @@ from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecr
 from confsync.config.loading import load_config
 from confsync.errors import TargetTaken
 from confsync.sinks import Sinks
+from confsync.sinks.kubernetes.resources import SECRET
 from confsync.target import Desired, target_id
 from confsync.testing.waiting import eventually
 
@@ -129,10 +130,11 @@ def test_what_the_configuration_names_is_watched_though_nothing_is_kept_there_ye
     configured: Callable[..., Sinks], cluster: Cluster, clock: LateClock
 ) -> None:
     sinks = configured(cluster.namespace)
-    look(sinks, secret(cluster.namespace))
+    watched = sinks.cluster("prod").objects(SECRET, cluster.namespace)
 
     resyncs(sinks, clock, after=2 * DAY)
 
+    assert sinks.cluster("prod").objects(SECRET, cluster.namespace) is watched
     assert watch_of(secret(cluster.namespace)) in watches()
 
 
