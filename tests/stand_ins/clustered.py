@@ -9,6 +9,7 @@ from stand_ins.clustered import api_server, cluster, clustered
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,6 +82,10 @@ class ClusterWorkspace(Workspace):
         return path
 
     # Commands
+
+    def forget(self) -> None:
+        """Lose the state directory, as a pod does that is replaced."""
+        shutil.rmtree(self.state)
 
     def ok(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command, which must succeed."""
