@@ -14,8 +14,8 @@ def shop(clustered):
     return clustered
 
 
-def configure(workspace, name="app", **more):
-    workspace.configure({name: data(READ, workspace.secret(restart=["deployment/shop"]), **more)})
+def configure(workspace, name="app"):
+    workspace.configure({name: data(READ, workspace.secret(restart=["deployment/shop"]))})
 
 
 def give(password, *workspaces):
@@ -41,7 +41,9 @@ def test_a_write_whose_answer_never_came_is_rolled_out_and_reloaded_by_the_next_
     """A command may run once more, since nobody knows whether what it is to read was there by then."""
     script = shop.script("reload", "echo x >> reloads")
     reloads = shop.root / "reloads"
-    configure(shop, reload=[script])
+    prod = {"kubeconfig": str(shop.kubeconfig), "timeout": "500ms"}
+    to = shop.secret(restart=["deployment/shop"])
+    shop.configure({"app": data(READ, to, reload=[script])}, clusters={"prod": prod})
     shop.ok("apply")
     assert (shop.generation(), reloads.read_text()) == (2, "x\n")
     give("pw2", shop)
