@@ -81,6 +81,12 @@ def _possible_labels(labels: dict[str, str]) -> dict[str, str]:
 
 Labels = Annotated[dict[str, str], AfterValidator(_possible_labels)]
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
+"""The label of all that is ours; https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/"""
+
+PREFIX = "confsync.dev/"
+"""What the annotations that confsync sets for itself begin with."""
+
 
 class Cluster(Model):
     """A Kubernetes cluster, and how to log in to it.
@@ -232,6 +238,15 @@ class KubernetesTarget(Model):
         if problem:
             raise ValueError(problem)
         return name
+
+    @model_validator(mode="after")
+    def _leaves_our_marks(self) -> Self:
+        if MANAGED_BY in self.labels:
+            raise ValueError(f"label {MANAGED_BY} is set by confsync itself: drop it")
+        reserved = next((name for name in self.annotations if name.startswith(PREFIX)), None)
+        if reserved is not None:
+            raise ValueError(f"annotation {reserved} is confsync's own: drop it")
+        return self
 
     @property
     def namespaces(self) -> list[str]:

@@ -17,6 +17,9 @@ from confsync.errors import ConfigError
 from confsync.text import did_you_mean
 
 STANDARD_PLACES = ("confsync.yaml", "/etc/confsync/confsync.yaml")
+_ALTERNATIVES = ("str", "int", "float", "bool", "NamespaceSelector")
+"""What pydantic calls the choices of a union: names of types, of which the user knows nothing."""
+
 _MERGED = ("sources", "clusters", "environments", "syncs")
 
 
@@ -203,7 +206,8 @@ def _lines(error: ValidationError, files: Sequence[File]) -> list[str]:
 
 
 def _message(kind: str, path: tuple[str | int, ...], detail: Any) -> str:
-    name = next((str(step) for step in reversed(path) if isinstance(step, str) and step.isidentifier()), "")
+    names = (step for step in reversed(path) if isinstance(step, str) and step.isidentifier())
+    name = next((step for step in names if step not in _ALTERNATIVES), "")
     if kind == "extra_forbidden":
         return f"unknown field {path[-1]!r}{did_you_mean(str(path[-1]), _fields_at(path[:-1]))}"
     if kind == "missing":

@@ -185,3 +185,21 @@ def test_every_target_names_its_cluster(load):
 def test_a_selector_that_selects_everything_is_not_written_by_mistake(complaint):
     blank = "{kubernetes_secret: {namespace: {selector: ' '}, name: db}}"
     assert "at least 1 character" in complaint(sync(blank))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (", labels: {app.kubernetes.io/managed-by: me}", "is set by confsync itself"),
+        (", annotations: {confsync.dev/sync: x}", "is confsync's own"),
+    ],
+)
+def test_what_no_secret_can_be_is_told_before_anybody_is_asked(complaint, more, said):
+    assert said in complaint(sync(SECRET % more))
+
+
+@pytest.mark.parametrize("namespace", ["5", "null", "{names: [a]}"])
+def test_a_namespace_that_is_none_is_told_as_a_namespace(complaint, namespace):
+    message = complaint(sync(f"{{kubernetes_secret: {{namespace: {namespace}, name: db}}}}"))
+    assert "str:" not in message
+    assert "namespace" in message or "names" in message

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from confsync.clock import Clock
+from confsync.config.kubernetes import MANAGED_BY
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.listing import METADATA_ONLY, read_all
-from confsync.sinks.kubernetes.manifest import FIELD_MANAGER, MANAGED_BY
+from confsync.sinks.kubernetes.manifest import FIELD_MANAGER
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.reflector import Reflector
 from confsync.sinks.kubernetes.resources import Resource

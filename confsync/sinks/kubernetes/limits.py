@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from confsync.config.kubernetes import (
+    MANAGED_BY,
+    PREFIX,
     QUALIFIED,
     KubernetesSecretTarget,
     KubernetesTarget,
@@ -20,7 +22,7 @@ from confsync.config.kubernetes import (
     namespace_problem,
 )
 from confsync.errors import SinkError
-from confsync.sinks.kubernetes.manifest import MANAGED_BY, PREFIX, full_type
+from confsync.sinks.kubernetes.manifest import full_type
 from confsync.text import printable
 
 MOST_CONTENT = 1024 * 1024

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from confsync.config.kubernetes import KubernetesSecretTarget, KubernetesTarget
+from confsync.config.kubernetes import MANAGED_BY, PREFIX, KubernetesSecretTarget, KubernetesTarget
 from confsync.sinks.kubernetes.objects import APPLY, Fields, KubeObject, Manager
 from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET, Resource
 from confsync.text import printable
@@ -31,10 +31,6 @@ T = TypeVar("T")
 FIELD_MANAGER = "confsync"
 OURS = Manager(FIELD_MANAGER, APPLY)
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-"""The label of all that is ours; https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/"""
-
-PREFIX = "confsync.dev/"
 SYNC = f"{PREFIX}sync"
 ORIGIN = f"{PREFIX}origin"
 CHECKSUM = f"{PREFIX}checksum"
