@@ -109,8 +109,8 @@ class Cluster(Model):
     ] = 30.0
     requests_per_second: Annotated[
         float, Field(gt=0, description="How many requests confsync sends at most, on average.")
-    ] = 200.0
-    burst: Annotated[int, Field(ge=1, description="How many it may send at once.")] = 400
+    ] = 400.0
+    burst: Annotated[int, Field(ge=1, description="How many it may send at once.")] = 800
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:
