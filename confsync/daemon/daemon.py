@@ -199,6 +199,7 @@ class Daemon:
         What happened while it stood by was left to the replica that led then.
         """
         self._note_standing()
+        self._controller.core.sinks.leadership_changed()
         if self._may_write():
             self._controller.start()
 
