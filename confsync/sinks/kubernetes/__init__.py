@@ -16,6 +16,7 @@ What is kept in memory
     namespaces       the namespaces a selector matches
     reflector        a list, and the watch that keeps it true
     watch_thread     keeps a watch going
+    outage           tells once of a cluster that is away
     listing          lists read page by page
     known_objects    what is known, put together from what comes in any order
     single_flight    one thread asks for all that want to know

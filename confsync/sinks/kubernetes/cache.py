@@ -12,6 +12,7 @@ from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.listing import METADATA_ONLY, read_all
 from confsync.sinks.kubernetes.manifest import FIELD_MANAGER
 from confsync.sinks.kubernetes.objects import KubeObject
+from confsync.sinks.kubernetes.outage import Outage
 from confsync.sinks.kubernetes.reflector import Reflector
 from confsync.sinks.kubernetes.resources import Resource
 from confsync.sinks.kubernetes.single_flight import SingleFlight
@@ -27,8 +28,16 @@ class ObjectCache:
     together, where the last list is older than 10 seconds. A failure is told to all who look within a second of it.
     """
 
-    def __init__(self, client: Client, resource: Resource, namespace: str, clock: Clock) -> None:
-        self._reflector = Reflector(client, resource, namespace, f"{MANAGED_BY}={FIELD_MANAGER}", clock)
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str,
+        clock: Clock,
+        outage: Outage | None = None,
+    ) -> None:
+        ours = f"{MANAGED_BY}={FIELD_MANAGER}"
+        self._reflector = Reflector(client, resource, namespace, ours, clock, outage)
         self._names = _Names(client, resource, namespace, clock)
 
     def get(self, name: str) -> KubeObject | None:

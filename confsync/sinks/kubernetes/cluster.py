@@ -12,6 +12,7 @@ from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.cache import ObjectCache
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.namespaces import UNUSED_FOR, NamespaceCache
+from confsync.sinks.kubernetes.outage import Outage
 from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET, Resource
 
 _KINDS = {SECRET: "kubernetes_secret", CONFIG_MAP: "kubernetes_config_map"}
@@ -48,6 +49,7 @@ class Cluster:
         self.name = name
         self.clock = clock
         self.client = Client(name, options, base, clock=clock)
+        self._outage = Outage()
         self._lock = threading.Lock()
         self._objects: dict[tuple[Resource, str], _Kept] = {}
         self._namespaces: NamespaceCache | None = None
@@ -59,7 +61,7 @@ class Cluster:
         with self._lock:
             kept = self._objects.get((resource, namespace))
             if kept is None:
-                cache = ObjectCache(self.client, resource, namespace, self.clock)
+                cache = ObjectCache(self.client, resource, namespace, self.clock, self._outage)
                 kept = self._objects[resource, namespace] = _Kept(cache, 0.0)
                 self._follow(cache, resource, namespace)
             kept.used = self.clock.monotonic()
@@ -69,7 +71,7 @@ class Cluster:
         """The namespaces, by selector."""
         with self._lock:
             if self._namespaces is None:
-                self._namespaces = NamespaceCache(self.client, self.clock)
+                self._namespaces = NamespaceCache(self.client, self.clock, self._outage)
                 self._follow_namespaces(self._namespaces)
             return self._namespaces
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from confsync.clock import Clock
 from confsync.sinks.kubernetes.client import Client
+from confsync.sinks.kubernetes.outage import Outage
 from confsync.sinks.kubernetes.reflector import Reflector
 from confsync.sinks.kubernetes.resources import NAMESPACE
 
@@ -21,8 +22,9 @@ class NamespaceCache:
     Looks are as those of an `ObjectCache`: without a request while it is followed and the selector's watch lives.
     """
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, outage: Outage | None = None) -> None:
         self._client = client
+        self._outage = outage
         self._clock = clock
         self._lock = threading.Lock()
         self._matches: dict[str, _Match] = {}
@@ -92,7 +94,8 @@ class NamespaceCache:
             if match is not None:
                 match.used = now
                 return match
-            match = _Match(Reflector(self._client, NAMESPACE, None, selector, self._clock), now)
+            reflector = Reflector(self._client, NAMESPACE, None, selector, self._clock, self._outage)
+            match = _Match(reflector, now)
             self._matches[selector] = match
             on_change = self._on_change
         if on_change is not None:

@@ -27,6 +27,7 @@ from confsync.sinks.kubernetes.failures import ApiFailure, Asked, Unreachable
 from confsync.sinks.kubernetes.known_objects import KnownObjects, is_before
 from confsync.sinks.kubernetes.listing import read_all
 from confsync.sinks.kubernetes.objects import KubeObject
+from confsync.sinks.kubernetes.outage import Outage
 from confsync.sinks.kubernetes.resources import Resource
 from confsync.sinks.kubernetes.single_flight import SingleFlight
 from confsync.sinks.kubernetes.watch_thread import WatchThread
@@ -51,10 +52,17 @@ class Reflector:
         namespace: None is everywhere, or for what is in none.
         selector: a label selector, as the API takes it.
         clock: how old things are is measured with.
+        outage: the cluster's, where others watch it too.
     """
 
     def __init__(
-        self, client: Client, resource: Resource, namespace: str | None, selector: str, clock: Clock
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str | None,
+        selector: str,
+        clock: Clock,
+        outage: Outage | None = None,
     ) -> None:
         self._client = client
         self._resource = resource
@@ -69,7 +77,7 @@ class Reflector:
         self._true_at = 0.0  # when what is known was last seen to be so
         self._revision = ""  # from which to watch; "" is not known
         self._stream: Stream | None = None  # while a watch lives
-        self._thread = WatchThread(str(self), self._watch, self._interrupt, clock)
+        self._thread = WatchThread(str(self), self._watch, self._interrupt, clock, outage)
         self._on_change: Callable[[str], None] | None = None
         self._untold: set[str] = set()  # names a list has shown to be otherwise
 

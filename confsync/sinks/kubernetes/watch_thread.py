@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from confsync import backoff
 from confsync.clock import Clock
-from confsync.sinks.kubernetes.failures import ApiFailure
+from confsync.sinks.kubernetes.failures import ApiFailure, Unauthorized, Unreachable
+from confsync.sinks.kubernetes.outage import Outage, tell_away, tell_back
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ _TOLD_AFTER = 2  # failures in a row: a server that is restarted is back by then
 _JOIN = 0.5
 """Seconds to wait for a thread that was stopped; what blocks it for longer is not worth waiting for."""
 _BREAKS_OFF = "breaks off"
+_OUTAGE = "outage"
+_SHARED = (_BREAKS_OFF, _OUTAGE)  # what befalls all watches of a cluster
 
 
 class WatchThread:
@@ -33,15 +36,22 @@ class WatchThread:
             when it has begun.
         interrupt: ends the watch that runs, if there is one.
         clock: what it is measured with how long a watch lived.
+        outage: the cluster's; what keeps all watches away is told once for all that share it.
     """
 
     def __init__(
-        self, what: str, watch: Callable[[], None], interrupt: Callable[[], None], clock: Clock
+        self,
+        what: str,
+        watch: Callable[[], None],
+        interrupt: Callable[[], None],
+        clock: Clock,
+        outage: Outage | None = None,
     ) -> None:
         self._what = what
         self._watch = watch
         self._interrupt = interrupt
         self._clock = clock
+        self._outage = outage or Outage()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -71,6 +81,7 @@ class WatchThread:
                 not answer ends when that times out.
         """
         self._stopping.set()
+        self._outage.leave(self)
         self._again.set()
         self._interrupt()
         thread = self._thread
@@ -122,8 +133,7 @@ class WatchThread:
     def _failed(self, failure: ApiFailure) -> float:
         failures = self._count_failure()
         began = self._opened_at is not None
-        kind = f"{type(failure).__name__} {failure.asked.verb}"
-        self._tell_trouble(_BREAKS_OFF if began else kind, str(failure))
+        self._tell_trouble(_BREAKS_OFF if began else _kind(failure), str(failure))
         pause = backoff.delay(failures)
         return pause if failure.retry_after is None else max(pause, min(failure.retry_after, backoff.CEILING))
 
@@ -143,12 +153,25 @@ class WatchThread:
         """Logs what keeps changes from being seen, once for as long as it is the same."""
         if self._failures < _TOLD_AFTER or trouble == self._told or self.is_stopping:
             return
+        if trouble in _SHARED:
+            self._outage.away(self, self._what, error)
+            if self.is_stopping:  # `stop` came before it was away
+                self._outage.leave(self)
+        else:
+            self._outage.leave(self)
+            tell_away(self._what, error)
         self._told = trouble
-        log.warning(
-            "what others change is not seen at once, only at each resync",
-            extra={"watch": self._what, "error": error},
-        )
 
     def _tell_over(self) -> None:
+        if self._told in _SHARED:
+            self._outage.back(self, self._what)
+        else:
+            tell_back(self._what)
         self._told = ""
-        log.info("what others change is seen at once again", extra={"watch": self._what})
+
+
+def _kind(failure: ApiFailure) -> str:
+    """What is the same trouble; a right that is missing is missing in one namespace, for one kind and verb."""
+    if isinstance(failure, Unreachable | Unauthorized):
+        return _OUTAGE
+    return f"{type(failure).__name__} {failure.asked.verb}"

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from stand_ins.kube_sinks import LateClock
+from stand_ins.kubernetes import ApiServer
 from stand_ins.kubernetes.fixtures import Cluster
 from stand_ins.watched import Told
 
+from confsync.config import kubernetes as options
 from confsync.config.kubernetes import KubernetesConfigMapTarget, KubernetesSecretTarget, KubernetesTarget
 from confsync.config.loading import load_config
 from confsync.errors import TargetTaken
 from confsync.sinks import Sinks
-from confsync.sinks.kubernetes.resources import SECRET
+from confsync.sinks.kubernetes.cluster import Cluster as KeptCluster
+from confsync.sinks.kubernetes.resources import CONFIG_MAP, SECRET
 from confsync.target import Desired, target_id
 from confsync.testing.waiting import eventually
 
@@ -204,6 +208,34 @@ def test_selectors_of_configurations_before_are_watched_for_five_minutes(
 def namespace_watches() -> int:
     names = [thread.name for thread in threading.enumerate()]
     return names.count("watch namespaces of cluster prod")
+
+
+def test_a_cluster_that_is_away_is_told_of_once(
+    tmp_path: Path, clock: LateClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not for each kind in each namespace, nor for each selector."""
+    caplog.set_level(logging.INFO, logger="confsync")
+    with ApiServer() as server:
+        given = options.Cluster.model_validate(
+            {"kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig"))}
+        )
+        cluster = KeptCluster("prod", given, tmp_path, clock)
+        cluster.follow(lambda _: None, lambda _: None)
+        try:
+            for namespace in ("a", "b", "c"):
+                cluster.objects(SECRET, namespace)
+                cluster.objects(CONFIG_MAP, namespace)
+            cluster.namespaces().matching("team=x")
+            assert eventually(lambda: server.count("watch") == 7)
+            server.stop()
+            assert eventually(lambda: "not seen at once" in caplog.text)
+            server.start()
+
+            assert eventually(lambda: "seen at once again" in caplog.text)
+        finally:
+            cluster.close()
+    told = [record for record in caplog.records if "refused" in getattr(record, "error", "")]
+    assert len(told) == 1
 
 
 def test_a_replica_that_led_meanwhile_is_no_rival(

@@ -11,6 +11,7 @@ import pytest
 from stand_ins.watched import SteeredClock
 
 from confsync.sinks.kubernetes.failures import ApiFailure, Asked, Forbidden, Unreachable
+from confsync.sinks.kubernetes.outage import Outage
 from confsync.sinks.kubernetes.resources import SECRET
 from confsync.sinks.kubernetes.watch_thread import WatchThread
 from confsync.testing.waiting import eventually
@@ -26,12 +27,14 @@ class Script:
         began: when each began, by the machine's clock.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, outage: Outage | None = None) -> None:
         self.steps = list(steps)
         self.began: list[float] = []
         self.clock = SteeredClock()
         self._interrupted = threading.Event()
-        self.thread = WatchThread("secrets in namespace shop", self.watch, self._interrupted.set, self.clock)
+        self.thread = WatchThread(
+            "secrets in namespace shop", self.watch, self._interrupted.set, self.clock, outage
+        )
 
     def watch(self) -> None:
         self.began.append(time.monotonic())
@@ -50,8 +53,8 @@ def play() -> Iterator[Callable[..., Script]]:
     """Begin a script; ended with the test."""
     scripts: list[Script] = []
 
-    def play(*steps: Step) -> Script:
-        scripts.append(Script(*steps))
+    def play(*steps: Step, outage: Outage | None = None) -> Script:
+        scripts.append(Script(*steps, outage=outage))
         scripts[-1].thread.start()
         return scripts[-1]
 
@@ -122,6 +125,55 @@ def test_another_trouble_is_told_as_well(
     ] * 2
 
 
+def test_an_outage_is_told_once_for_the_cluster(
+    play: Callable[..., Script], log: Callable[[], list[str]]
+) -> None:
+    """Two are back while the third still waits; only then is it over."""
+    outage, repaired = Outage(), threading.Event()
+
+    def last(script: Script) -> None:
+        repaired.wait(10)
+        raise Unreachable(WATCH, "no connection")
+
+    away = [refused(Unreachable(WATCH, "no connection"))] * 2
+    late = play(*away, last, outage=outage)
+    assert eventually(lambda: len(late.began) == 3)
+    others = [play(*away, outage=outage) for _ in range(2)]
+
+    assert eventually(lambda: all(script.lives() for script in others))
+    assert log() == ["WARNING"]
+    repaired.set()
+    assert eventually(lambda: log() == ["WARNING", "INFO"])
+
+
+def test_what_is_stopped_in_an_outage_is_not_waited_for(
+    play: Callable[..., Script], log: Callable[[], list[str]]
+) -> None:
+    outage, repaired = Outage(), threading.Event()
+
+    def waiting(script: Script) -> None:
+        repaired.wait(10)
+        raise Unreachable(WATCH, "no connection")
+
+    away = [refused(Unreachable(WATCH, "no connection"))] * 2
+    stopped, other = (play(*away, waiting, outage=outage) for _ in range(2))
+    assert eventually(lambda: len(stopped.began) == len(other.began) == 3)
+    stopped.thread.stop(wait=False)
+    repaired.set()
+
+    assert eventually(lambda: log() == ["WARNING", "INFO"])
+
+
+def test_a_right_that_is_missing_is_told_for_each(
+    play: Callable[..., Script], log: Callable[[], list[str]]
+) -> None:
+    outage = Outage()
+    scripts = [play(*[refused(Forbidden(WATCH, "may not watch"))] * 2, outage=outage) for _ in range(2)]
+
+    assert eventually(lambda: all(script.lives() for script in scripts))
+    assert eventually(lambda: sorted(log()) == ["INFO", "INFO", "WARNING", "WARNING"])
+
+
 def test_connections_that_break_off_after_long_are_nothing_special(
     play: Callable[..., Script], log: Callable[[], list[str]]
 ) -> None:
@@ -129,6 +181,17 @@ def test_connections_that_break_off_after_long_are_nothing_special(
 
     assert eventually(script.lives)
     assert log() == []
+
+
+def test_connections_that_all_break_off_at_once_are_told_of_once(
+    play: Callable[..., Script], log: Callable[[], list[str]]
+) -> None:
+    outage = Outage()
+    play(*[broken_after(1)] * 2, outage=outage)  # and never known to hold
+    others = [play(*[broken_after(1)] * 2, outage=outage) for _ in range(2)]
+
+    assert eventually(lambda: all(script.lives() for script in others))
+    assert log() == ["WARNING"]
 
 
 def test_connections_that_break_off_at_once_are_told_until_one_holds(
