@@ -133,7 +133,11 @@ class KubernetesSink(Sink):
             found = self._access(placed).cache.all()
         except ApiFailure as failure:
             raise sink_error(name_of(placed), failure, "cannot be read") from failure
-        made = (name for name, thing in sorted(found.items()) if Marks.of(thing).created_for(sync))
+        # Each sync looks at all there is in its namespaces: what is another's has to cost next to nothing.
+        ours = (
+            (name, thing) for name, thing in found.items() if thing.annotations.get(manifest.SYNC) == sync
+        )
+        made = sorted(name for name, thing in ours if Marks.of(thing).created_for(sync))
         others = (placed.model_copy(update={"name": name}) for name in made)
         return tuple(
             f"{name_of(one)} says that it was made for this sync, which does not want it: delete it, unless another "
