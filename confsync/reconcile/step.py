@@ -107,11 +107,11 @@ class Steps:
         shared = [spec for spec in specs if sinks.of(spec).shared]
         known = {*kept, *map(target_id, shared)}
         try:
-            claimants = (sinks.of(spec).observe(spec).claimed_by for spec in shared)
+            claimants = (_claimant(sinks.of(spec).observe(spec), sync) for spec in shared)
             notes = [
                 f"also claimed by sync {printable(other)!r} of another confsync"
                 for other in claimants
-                if other is not None and other != sync
+                if other is not None
             ]
             one_of_each = {(spec.kind, spec.place.rpartition("/")[0]): spec for spec in shared}.values()
             notes += [note for spec in one_of_each for note in sinks.of(spec).strays(spec, sync, known)]
@@ -248,6 +248,12 @@ def _went_to_another(record: TargetRecord, actual: Actual) -> bool:
     """Whether a target says that it is another sync's now, of another confsync."""
     told = actual.attributes.get("sync")
     return actual.content is not None and told not in (record.attributes.get("sync"), "(none)")
+
+
+def _claimant(actual: Actual, sync: str) -> str | None:
+    """Who else wants a target; a claim of our own name on what is another's is ours."""
+    ours = actual.attributes.get("sync") == sync
+    return actual.claimed_by if ours or actual.claimed_by != sync else None
 
 
 def _known(record: TargetRecord | None) -> Known | None:

@@ -79,10 +79,12 @@ class Pod:
             instead: what to run there instead, as `kubectl exec` does.
         """
         container = self.container(name)
-        argv = instead or [*container.get("command", _IMAGES[container["image"]]), *container.get("args", ())]
+        program = [] if instead or "command" in container else _IMAGES[container["image"]]
+        argv = instead or [*container.get("command", ()), *container.get("args", ())]
         path = f"{Path(sys.executable).parent}:{os.defpath}"
         environment = [f"PATH={path}", "HOME=/nowhere", *map(self._variable, container.get("env", ()))]
-        return ["/usr/bin/env", "-i", *environment, *(self._as_here(one, container) for one in argv)]
+        here = (self._as_here(one, container) for one in argv)
+        return ["/usr/bin/env", "-i", *environment, *program, *here]
 
     def path(self, container: str, inside: str) -> Path:
         """Where that is which a container has at this path."""
