@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 WHEEL_VENV := build/wheel-venv
-# The tests share the processors; what ARGS says comes later and wins: make test ARGS="-n 0 tests/daemon"
-PYTEST := pytest -n auto --maxprocesses 4 --dist worksteal
+# The tests share the processors, and wait for much of their time: one more than there are processors, at most 4.
+# What ARGS says comes later and wins: make test ARGS="-n 0 tests/daemon"
+PYTEST := pytest -n $(shell n=$$(($$(nproc) + 1)); echo $$((n < 4 ? n : 4))) --dist worksteal
 ARGS   ?=
 
 # pip without its chatter. --group needs pip 25.1, and what comes with a Python may be older: .pip sees to that.
