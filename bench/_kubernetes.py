@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -74,7 +75,8 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it ended before, which has been told
+            self._process.stdin.close()
         self._process.wait(timeout=20)
 
     def forget(self) -> None:
@@ -115,15 +117,16 @@ class ServerProcess:
 
     def _ask(self, *what: object) -> Any:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(json.dumps(what) + "\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the API server ended")
+            raise RuntimeError(f"the API server ended, with status {self._process.wait(timeout=20)}")
         answer = json.loads(line)
         if answer.get("failed"):
             raise RuntimeError(f"the API server failed: {answer['failed']}")
