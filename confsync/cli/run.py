@@ -32,6 +32,7 @@ def run(context: click.Context, allow_mass_delete: bool, shutdown_timeout: str) 
     Exit status: 0 after SIGTERM, 1 when work had to be abandoned, 3 the configuration is invalid.
     """
     from confsync.cli.session import setup_logs, writing
+    from confsync.daemon import memory
     from confsync.daemon.daemon import Daemon, Settings
     from confsync.daemon.signals import Signals
     from confsync.units import parse_duration
@@ -42,6 +43,7 @@ def run(context: click.Context, allow_mass_delete: bool, shutdown_timeout: str) 
         deadline = parse_duration(shutdown_timeout)
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--shutdown-timeout") from exc
+    memory.give_back()
     signals = Signals()
     signals.install()
     with writing(options, "run") as session:

@@ -31,6 +31,9 @@ def at_once(act: Callable[[S], T], things: Sequence[S], most: int) -> tuple[list
             failures.append(exc)
             return None
 
-    with ThreadPoolExecutor(min(most, len(things)), thread_name_prefix="writer") as pool:
-        given = list(pool.map(unless_failed, things))
+    if len(things) == 1:  # most syncs have one target, and a thread costs as much as its request
+        given = [unless_failed(things[0])]
+    else:
+        with ThreadPoolExecutor(min(most, len(things)), thread_name_prefix="writer") as pool:
+            given = list(pool.map(unless_failed, things))
     return [one[0] for one in given if one is not None], failures

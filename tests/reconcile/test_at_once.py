@@ -36,6 +36,11 @@ def test_after_a_failure_no_other_is_begun_and_those_done_are_told():
     assert "refused" in str(failure)
 
 
+def test_one_alone_is_done_by_who_asks():
+    asked_by = threading.get_ident()
+    assert at_once(lambda _: threading.get_ident(), ["x"], 8) == ([asked_by], [])
+
+
 def test_nothing_to_do_is_nothing():
     assert at_once(lambda n: n, [], 8) == ([], [])
 
