@@ -111,7 +111,7 @@ def _status_of(error: Exception) -> int:
 @click.version_option(__version__, prog_name="confsync")
 @global_options
 def cli() -> None:
-    """Keep files in agreement with the values in etcd, Vault and their like.
+    """Keep files, and Kubernetes Secrets and ConfigMaps, in agreement with the values in etcd, Vault and their like.
 
     confsync reads keys from the sources in its configuration, renders templates, and writes files whole or not at all;
     it checks before, reloads after, heals what others change, and can say of every line where it came from.
