@@ -10,7 +10,7 @@ from confsync.sinks.base import Staged
 from confsync.sinks.kubernetes import manifest
 from confsync.sinks.kubernetes.access import Access, is_precondition
 from confsync.sinks.kubernetes.failures import ApiFailure, Conflict, sink_error
-from confsync.sinks.kubernetes.manifest import CHECKSUM, Json
+from confsync.sinks.kubernetes.manifest import Json
 from confsync.sinks.kubernetes.objects import KubeObject
 from confsync.sinks.kubernetes.private_files import PrivateFiles
 from confsync.sinks.kubernetes.resources import Resource
@@ -126,11 +126,24 @@ class StagedObject(Staged):
         order = self._order
         if order.before is None and is_precondition(failure):
             found = _look(order)
-            ours = order.manifest["metadata"]["annotations"][CHECKSUM]
-            if found is not None and found.annotations.get(CHECKSUM) == ours:  # its salt is nobody else's
+            if found is not None and _is_as_ordered(found, order):
                 order.access.cache.put(found)
                 return found
         raise _refused(order, failure) from failure
+
+
+def _is_as_ordered(found: KubeObject, order: Order) -> bool:
+    """Whether an object has all that was ordered, from us.
+
+    That its checksum is ours is not enough: a salt outlives an object, and one that only lost its label has both.
+    """
+    metadata = order.manifest["metadata"]
+    return (
+        manifest.OURS in found.owners
+        and metadata["labels"].items() <= found.labels.items()
+        and metadata["annotations"].items() <= found.annotations.items()
+        and all(found.data.get(key) == value for key, value in order.content.items())
+    )
 
 
 def _look(order: Order) -> KubeObject | None:

@@ -1,6 +1,7 @@
 """Others who keep the same fields, another confsync that wants the same object, and what happens in between."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from stand_ins.kube_sinks import KubeSinks, marks, open_sinks, sinks
@@ -9,6 +10,7 @@ from stand_ins.kubernetes.fixtures import Cluster
 
 from confsync.errors import SinkError, TargetTaken
 from confsync.plan.change import Action
+from confsync.sinks.kubernetes.staged import StagedObject
 from confsync.target import Desired
 
 __all__ = ["open_sinks", "sinks"]
@@ -422,3 +424,19 @@ def test_what_we_made_is_not_taken_back_where_others_are_in_it(sinks: KubeSinks,
     with pytest.raises(SinkError, match="cannot be put back: somebody changed it meanwhile"):
         staged.rollback()
     assert cluster.admin.data(cluster.namespace, "app") == {"user": "ours", "theirs": "x"}
+
+
+def test_an_object_that_lost_our_label_is_not_taken_for_what_was_just_made(
+    sinks: KubeSinks, cluster: Cluster
+) -> None:
+    """It has our checksum: a salt outlives the object, so that a heal rolls nothing out."""
+    sinks.write(sinks.secret(), OURS)
+    sinks.sink(sinks.secret())._access(sinks.secret()).cache.forget("app")
+    cluster.admin.edit("secrets", cluster.namespace, "app", {"metadata": {"labels": None}})
+    order = replace(sinks.stage(sinks.secret(), OURS, created=True)._order, before=None)
+
+    with pytest.raises(SinkError, match="somebody made it meanwhile"):
+        StagedObject(order).commit()
+    assert "labels" not in read(cluster)["metadata"]
+    sinks.write(sinks.secret(), OURS, created=True)
+    assert read(cluster)["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "confsync"}
