@@ -71,7 +71,8 @@ def is_ours(workspace, name, held):
     found = workspace.admin.find("secrets", workspace.namespace, name)
     assert found is not None
     assert workspace.held(name) == held
-    assert found["metadata"]["labels"] == {"team": "ours", OURS: "confsync"}
+    assert found["metadata"].get("labels") == {"team": "ours", OURS: "confsync"}
+    assert "annotations" in found["metadata"]
     assert workspace.marks(name).keys() == {"sync", "origin", "checksum"}
     return True
 
