@@ -120,7 +120,7 @@ def planned(
 
 def _note_debts(core: Core, notes: dict[str, str]) -> None:
     for debt in core.ledger.owed_reloads():
-        told = (notes.get(debt.sync), "a reload is owed, and is tried")
+        told = (notes.get(debt.sync), "a reload is owed, and apply tries it")
         notes[debt.sync] = "; ".join(filter(None, told))
 
 

@@ -45,7 +45,23 @@ class Ownership(Model):
     parents: Annotated[bool, Field(description="Create missing parent directories (0755).")] = False
 
 
-class FileTarget(Ownership):
+class OnDisk(Ownership):
+    """A target that has a path."""
+
+    path: str
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return self.path
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """The texts that say where it is, any of which may be a template."""
+        return (self.path,)
+
+
+class FileTarget(OnDisk):
     """One file, replaced whole by rename."""
 
     kind: ClassVar[str] = "file"
@@ -76,18 +92,8 @@ class FileTarget(Ownership):
         ),
     ] = "fallback"
 
-    @property
-    def place(self) -> str:
-        """Where it is."""
-        return self.path
 
-    @property
-    def wording(self) -> tuple[str, ...]:
-        """The texts that say where it is, any of which may be a template."""
-        return (self.path,)
-
-
-class DirectoryTarget(Ownership):
+class DirectoryTarget(OnDisk):
     """Several files switched at once by one symlink swap, as kubelet does for volumes."""
 
     kind: ClassVar[str] = "directory"
@@ -95,16 +101,6 @@ class DirectoryTarget(Ownership):
     path: Annotated[
         str, Field(min_length=1, description="The directory; every entry in it is a link through `..data`.")
     ]
-
-    @property
-    def place(self) -> str:
-        """Where it is."""
-        return self.path
-
-    @property
-    def wording(self) -> tuple[str, ...]:
-        """The texts that say where it is, any of which may be a template."""
-        return (self.path,)
 
 
 TargetSpec = FileTarget | DirectoryTarget | KubernetesSecretTarget | KubernetesConfigMapTarget

@@ -214,13 +214,6 @@ class Ledger:
         else:
             self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
-    def take_flag(self, name: str) -> bool:
-        """Remove a note; whether it was there."""
-        there = self.flag(name) is not None
-        if there:
-            self.put_flag(name, None)
-        return there
-
     def distrust_digests(self) -> None:
         """The key of the hashes was lost: keep what is owned, forget what was hashed."""
         with self.transaction():

@@ -205,7 +205,7 @@ class Assessor:
             removing, postponed = self._removing(question, wanted)
             steps = [*self._writing(question, rendering, wanted.values()), *removing]
             if not allow_mass_delete:
-                self._guard(question, reads, steps, wanted)
+                self._guard(question, reads, steps, wanted, len(postponed))
         except ConfsyncError as exc:
             return _failed(question, exc, reads, rendering.secrets)
         state, detail, since = _standing(reads, question.views)
@@ -216,7 +216,7 @@ class Assessor:
             question.spec,
             question.record,
             tuple(steps),
-            postponed=postponed,
+            postponed=next(iter(postponed), None),
             state=state,
             detail=detail or self._told(question, (desired.spec for desired in wanted.values())),
             stale_since=since,
@@ -257,12 +257,12 @@ class Assessor:
 
     def _removing(
         self, question: _Question, wanted: Mapping[str, Desired]
-    ) -> tuple[list[Step], SinkError | None]:
+    ) -> tuple[list[Step], list[SinkError]]:
         """What happens to the targets it does not want any more, and why that cannot be told of some."""
         spots = {_spot(target) for target in wanted}
         by_name = {_name(one.spec): one.spec for one in wanted.values()}
         steps: list[Step] = []
-        postponed: SinkError | None = None
+        postponed: list[SinkError] = []
         for target, kept in question.targets.items():
             if target in wanted or self._goes_to_another(question, target):
                 continue
@@ -273,7 +273,7 @@ class Assessor:
                 retain = retain or self._steps.is_known_as(kept, twin)
                 steps.append(self._steps.removal(kept, retain=retain, why="no longer wanted"))
             except SinkError as exc:
-                postponed = postponed or exc
+                postponed.append(exc)
         return steps, postponed
 
     def _goes_to_another(self, question: _Question, target: str) -> bool:
@@ -282,14 +282,20 @@ class Assessor:
         return question.others(target) is not None or will != question.name
 
     def _guard(
-        self, question: _Question, reads: Reads, steps: list[Step], wanted: Mapping[str, Desired]
+        self,
+        question: _Question,
+        reads: Reads,
+        steps: list[Step],
+        wanted: Mapping[str, Desired],
+        postponed: int,
     ) -> None:
-        """Hold what would lose suspiciously much at once."""
+        """Hold what would lose suspiciously much at once, `postponed` removals included, as far as anybody can tell."""
         limit = self._core.loaded.config.mass_delete
         name, known = question.name, len(question.targets)
         # A version of an immutable object goes because another takes its place.
         lines = {_line(one.spec) for one in wanted.values()} - {None}
         deleting = sum(1 for step in steps if step.change.action.removes and _line(step.spec) not in lines)
+        deleting += postponed
         if limit.exceeded(deleting, known):
             raise Held(
                 f"{deleting} of the {plural(known, 'target')} of sync {name!r} would be deleted at once",

@@ -78,8 +78,8 @@ def roll_out(core: Core, rollout: Rollout) -> None:
     from confsync.sinks.kubernetes import workloads
 
     specs = [spec for spec in _restarting(core.ledger.targets()) if rollout in rollouts_of(spec)]
-    cluster = core.sinks.cluster(rollout.cluster)
     try:
+        cluster = core.sinks.cluster(rollout.cluster)
         workloads.roll_out(cluster, rollout.namespace, rollout.workload, specs)
     except SinkError as exc:
         why = exc.message.removeprefix(f"{exc.target}: ")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from confsync.digest import Hasher
-from confsync.errors import ConfigError, SinkError
+from confsync.errors import SinkError
 from confsync.ledger.ledger import Ledger
 from confsync.ledger.records import OwedReload, State, SyncRecord
 from confsync.reconcile.core import Core
@@ -95,7 +95,7 @@ def drifted(ledger: Ledger, sinks: Sinks) -> list[Drift]:
         spec = spec_from_json(record.id, record.spec)
         try:
             actual = sinks.of(spec).observe(spec)
-        except (SinkError, ConfigError) as exc:
+        except SinkError as exc:
             found.append(Drift(record.id, str(exc)))
             continue
         digest = hasher.content(actual.content) if actual.content is not None else None

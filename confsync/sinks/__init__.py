@@ -75,7 +75,7 @@ class Sinks:
         return namespaces_of(spec, self.cluster(spec.cluster))
 
     def cluster(self, name: str | None) -> Cluster:
-        """One of the configuration's clusters; by default the only one."""
+        """One of the configuration's clusters; by default the only one. Raises `SinkError` where there is none."""
         with self._lock:
             clusters = self._opened_clusters()
         return clusters.of(name)
@@ -111,13 +111,10 @@ class Sinks:
 
         Another replica writes the same targets then, which is no other confsync that fights for them.
         """
-        from confsync.sinks.kubernetes.sink import KubernetesSink
-
         with self._lock:
             sinks = list(self._sinks.values())
         for sink in sinks:
-            if isinstance(sink, KubernetesSink):
-                sink.forget_rivals()
+            sink.leadership_changed()
 
     def close(self, keep: Sinks | None = None) -> None:
         """End watches and connections, but those that `keep` uses. Idempotent."""

@@ -157,6 +157,9 @@ class Sink(ABC):
     def release(self, spec: TargetSpec) -> None:  # noqa: B027 - most share a target with nobody
         """Withdraw what is ours from a target that others keep, where that can be told. Raises `SinkError`."""
 
+    def leadership_changed(self) -> None:  # noqa: B027 - most have targets that no replica shares
+        """Of several replicas another writes now, or this one does again."""
+
     @abstractmethod
     def sweep(self, specs: Iterable[TargetSpec]) -> None:
         """Remove what a crash may have left beside these targets: stale staging files of ours, nothing else.

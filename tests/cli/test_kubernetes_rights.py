@@ -81,6 +81,45 @@ def test_a_cluster_that_is_away_keeps_only_its_removal_waiting(clustered, tmp_pa
         assert KubeAdmin(path).data(namespace, "app") is None
 
 
+def test_a_check_that_refuses_is_told_though_a_cluster_is_gone(clustered, tmp_path: Path):
+    with ApiServer() as server:
+        path = server.kubeconfig(tmp_path / "other")
+        clusters = {"prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path)}}
+        there = clustered.secret(cluster="other", namespace=KubeAdmin(path).namespace())
+        here = clustered.secret(cluster="prod")
+        sync = data({"HOST": "values:db/host"}, [here, there])
+        clustered.configure({"app": sync}, clusters=clusters)
+        clustered.ok("apply")
+    clustered.values({"db": {"host": "db2"}})
+    del clusters["other"]
+    clustered.configure({"app": {**sync, "to": [here], "check": ["false"]}}, clusters=clusters)
+
+    done = clustered.confsync("apply")
+    assert done.returncode == 1
+    assert "check failed" in done.stderr or "false" in done.stderr
+    assert "cluster" not in done.stderr
+    assert clustered.held() == {"HOST": "db1"}
+
+
+def test_what_cannot_be_looked_at_counts_as_lost(clustered, tmp_path: Path):
+    with ApiServer() as server:
+        path = server.kubeconfig(tmp_path / "other")
+        clusters = {
+            "prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path), "timeout": "1s"},
+        }  # fmt: skip
+        namespace = KubeAdmin(path).namespace()
+        here = [clustered.secret(f"s{n}", cluster="prod") for n in range(3)]
+        there = [clustered.secret(f"s{n}", cluster="other", namespace=namespace) for n in range(3)]
+        clustered.configure({"app": data({"HOST": "values:db/host"}, here + there)}, clusters=clusters)
+        clustered.ok("apply")
+        server.stop()
+        clustered.configure({"app": data({"HOST": "values:db/host"}, here[:1])}, clusters=clusters)
+
+        done = clustered.confsync("apply")
+    assert "5 of the 6 targets of sync 'app' would be deleted at once" in done.stderr
+    assert [clustered.held(f"s{n}") for n in range(3)] == [{"HOST": "db1"}] * 3
+
+
 def test_a_right_to_roll_out_that_is_missing_hides_no_change(limited):
     limited.admin.workload("deployments", limited.namespace, "shop")
     limited.give(limited.secret(restart=["deployment/shop"]))

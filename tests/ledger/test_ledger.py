@@ -190,10 +190,11 @@ def test_history_is_newest_first_and_bounded(ledger):
     assert len(ledger.history(limit=10_000)) == 2000
 
 
-def test_a_flag_is_taken_once(ledger):
+def test_a_flag_is_there_until_it_is_removed(ledger):
     ledger.put_flag("allow-mass-delete", "1")
-    assert ledger.take_flag("allow-mass-delete")
-    assert not ledger.take_flag("allow-mass-delete")
+    assert ledger.flag("allow-mass-delete") == "1"
+    ledger.put_flag("allow-mass-delete", None)
+    assert ledger.flag("allow-mass-delete") is None
 
 
 def test_readers_see_whole_transactions_while_another_writes(tmp_path, ledger):

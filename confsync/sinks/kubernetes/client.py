@@ -109,14 +109,6 @@ class Client:
         self._down: Unreachable | None = None  # why nothing is answered
         self._down_at = 0.0
 
-    def log_in(self) -> None:
-        """Reads the credentials, if that was not done; asks the server nothing.
-
-        Raises:
-            ConfigError: there are none; one line that names file and context.
-        """
-        self._login.check()
-
     def request(
         self,
         method: str,

@@ -12,9 +12,8 @@ from confsync.config import kubernetes as options
 from confsync.config.kubernetes import KubernetesTarget, NamespaceSelector
 from confsync.config.loading import LoadedConfig
 from confsync.config.references import DEFAULT_CLUSTER
-from confsync.errors import ConfigError
+from confsync.errors import ConfigError, SinkError
 from confsync.sinks.kubernetes.cluster import Cluster
-from confsync.text import did_you_mean
 
 _PACKAGE = "kubernetes"
 
@@ -55,7 +54,7 @@ class Clusters:
         """The cluster with this name; by default the only one, or `default`.
 
         Raises:
-            ConfigError: there is none.
+            SinkError: there is none any more; a configuration that names another is refused when it is read.
         """
         name = self._name_of(name)
         with self._lock:
@@ -63,10 +62,7 @@ class Clusters:
             if cluster is not None:
                 return cluster
             if name not in self._options:
-                raise ConfigError(
-                    f"there is no cluster {name!r}{did_you_mean(name, self._options)}",
-                    hint="name it under `clusters`",
-                )
+                raise SinkError(f"cluster {name}", "it is not configured", hint="name it under `clusters`")
             cluster = self._opened[name] = Cluster(name, self._options[name], self._base, self._clock)
             if self._watchers is not None:
                 cluster.follow(self._watchers.on_target, self._watchers.on_namespaces)

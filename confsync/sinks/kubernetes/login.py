@@ -43,10 +43,6 @@ class Login:
         """The connections, if there are any yet."""
         return self._connections
 
-    def check(self) -> None:
-        """Reads the credentials, if that was not done; asks nobody."""
-        self._credentials.configuration()
-
     def connections(self) -> Connections:
         """Those to send requests on."""
         with self._lock:

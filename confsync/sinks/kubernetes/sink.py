@@ -6,7 +6,6 @@ What is ours of an object its server keeps (the fields our field manager applied
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -41,6 +40,7 @@ class KubernetesSink(Sink):
 
     shared: ClassVar[bool] = True
     remote: ClassVar[bool] = True
+    model: ClassVar[type[Spec]]
     resource: ClassVar[Resource]
 
     def __init__(self, clusters: Callable[[str | None], Cluster], key: bytes) -> None:
@@ -172,16 +172,18 @@ class KubernetesSink(Sink):
             removal.withdraw(self._access(placed), placed, found)
         self._forget(name_of(placed))
 
-    def forget_rivals(self) -> None:
-        """Leadership was gained or lost: what another replica of this configuration writes is no rival's."""
+    def leadership_changed(self) -> None:
+        """What another replica of this configuration writes is no rival's."""
         self._rivals.forget_all()
 
     def sweep(self, specs: Iterable[TargetSpec]) -> None:  # noqa: ARG002 - in the cluster nothing is left behind
         private_files.sweep()
 
-    @abstractmethod
     def _spec(self, spec: TargetSpec) -> Spec:
         """The spec, which is of this sink's kind. Raises `TypeError`."""
+        if not isinstance(spec, self.model):
+            raise TypeError(f"the sink {self.kind} was given a {type(spec).__name__}")
+        return spec
 
     def _check(self, target: str, desired: Desired) -> None:
         """Raises `SinkError` for what may not be in an object of this kind."""
@@ -300,24 +302,16 @@ class KubernetesSecretSink(KubernetesSink):
     """Writes `KubernetesSecretTarget`s."""
 
     kind: ClassVar[str] = KubernetesSecretTarget.kind
+    model: ClassVar[type[Spec]] = KubernetesSecretTarget
     resource: ClassVar[Resource] = SECRET
-
-    def _spec(self, spec: TargetSpec) -> KubernetesSecretTarget:
-        if not isinstance(spec, KubernetesSecretTarget):
-            raise TypeError(f"the sink for Secrets was given a {type(spec).__name__}")
-        return spec
 
 
 class KubernetesConfigMapSink(KubernetesSink):
     """Writes `KubernetesConfigMapTarget`s; what is sensitive it refuses."""
 
     kind: ClassVar[str] = KubernetesConfigMapTarget.kind
+    model: ClassVar[type[Spec]] = KubernetesConfigMapTarget
     resource: ClassVar[Resource] = CONFIG_MAP
-
-    def _spec(self, spec: TargetSpec) -> KubernetesConfigMapTarget:
-        if not isinstance(spec, KubernetesConfigMapTarget):
-            raise TypeError(f"the sink for ConfigMaps was given a {type(spec).__name__}")
-        return spec
 
     def _check(self, target: str, desired: Desired) -> None:
         if desired.sensitive:

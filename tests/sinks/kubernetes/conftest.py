@@ -9,6 +9,7 @@ import pytest
 from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
 from stand_ins.pauses import Pauses
+from stand_ins.watched import SteeredClock, Told
 
 from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.client import Client
@@ -20,6 +21,24 @@ __all__ = ["api_server", "cluster"]
 @pytest.fixture
 def pauses() -> Pauses:
     return Pauses()
+
+
+@pytest.fixture
+def clock() -> SteeredClock:
+    """What a cache measures with."""
+    return SteeredClock()
+
+
+@pytest.fixture
+def told() -> Told:
+    """What a cache tells."""
+    return Told()
+
+
+@pytest.fixture
+def space(cluster: Cluster) -> str:
+    """The test's namespace."""
+    return cluster.namespace
 
 
 @pytest.fixture

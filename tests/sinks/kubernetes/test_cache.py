@@ -22,17 +22,6 @@ APPLY = "application/apply-patch+yaml"
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
-def space(cluster: Cluster) -> str:
-    """The test's namespace."""
-    return cluster.namespace
-
-
-@pytest.fixture
 def cache(client: Client, space: str, clock: SteeredClock) -> Iterator[ObjectCache]:
     """Of the Secrets in the test's namespace; not followed."""
     cache = ObjectCache(client, SECRET, space, clock)

@@ -42,6 +42,13 @@ def credentials(
     return Credentials("prod", Options(**options), base, clock=clock, environ=given, service_account=pod)
 
 
+def logged_in(connect: Callable[..., Client], path: Path) -> Client:
+    """A client that has read its credentials already, and asked nobody yet."""
+    found = credentials(path)
+    found.configuration()
+    return connect(path, credentials=found)
+
+
 def write(path: Path, content: Any = None, **changes: Any) -> Path:
     """A kubeconfig with two contexts, changed where a test says so; gives its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -271,8 +278,6 @@ class TestBrokenKubeconfig:
 
     def test_a_request_fails_with_the_same_line(self, connect: Callable[..., Client], tmp_path: Path) -> None:
         client = connect(tmp_path / "none")
-        with pytest.raises(ConfigError, match="there is no kubeconfig"):
-            client.log_in()
         with pytest.raises(Unauthorized) as failure:
             client.request("GET", SECRET, "default")
 
@@ -690,8 +695,7 @@ class TestRefusedCredentials:
     def test_a_create_is_sent_again_with_the_new_ones(
         self, api_server: ApiServer, connect: Callable[..., Client], tmp_path: Path
     ) -> None:
-        client = connect(api_server.kubeconfig(tmp_path / "config", token="wrong"))
-        client.log_in()
+        client = logged_in(connect, api_server.kubeconfig(tmp_path / "config", token="wrong"))
         api_server.kubeconfig(tmp_path / "config")
 
         assert client.request("POST", SECRET, "default", body={"metadata": {"name": "app"}}).status == 201
@@ -699,8 +703,7 @@ class TestRefusedCredentials:
     def test_a_watch_begins_with_the_new_ones(
         self, api_server: ApiServer, connect: Callable[..., Client], tmp_path: Path
     ) -> None:
-        client = connect(api_server.kubeconfig(tmp_path / "config", token="wrong"))
-        client.log_in()
+        client = logged_in(connect, api_server.kubeconfig(tmp_path / "config", token="wrong"))
         api_server.kubeconfig(tmp_path / "config")
         with client.stream(SECRET, "default", query={"timeoutSeconds": "1"}, read_timeout=5):
             assert api_server.count("watch") == 2
@@ -708,8 +711,7 @@ class TestRefusedCredentials:
     def test_files_that_are_gone_by_then_are_named(
         self, api_server: ApiServer, connect: Callable[..., Client], tmp_path: Path
     ) -> None:
-        client = connect(api_server.kubeconfig(tmp_path / "config", token="wrong"))
-        client.log_in()
+        client = logged_in(connect, api_server.kubeconfig(tmp_path / "config", token="wrong"))
         (tmp_path / "config").unlink()
 
         with pytest.raises(Unauthorized, match="there is no kubeconfig"):

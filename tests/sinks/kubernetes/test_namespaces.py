@@ -19,16 +19,6 @@ from confsync.testing.waiting import eventually
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
 def admin(cluster: Cluster) -> KubeAdmin:
     return cluster.admin
 

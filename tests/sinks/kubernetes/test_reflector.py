@@ -29,22 +29,6 @@ LONG_ENOUGH = 6.0
 
 
 @pytest.fixture
-def clock() -> SteeredClock:
-    return SteeredClock()
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def space(cluster: Cluster) -> str:
-    """The test's namespace."""
-    return cluster.namespace
-
-
-@pytest.fixture
 def reflector(client: Client, space: str, clock: SteeredClock) -> Iterator[Reflector]:
     """Of our Secrets in the test's namespace; not followed yet."""
     reflector = Reflector(client, SECRET, space, SELECTOR, clock)
