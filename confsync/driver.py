@@ -148,6 +148,15 @@ class Driver(ABC):
             base: the configuration's directory; relative paths in the options are relative to it.
         """
 
+    @classmethod
+    def personal(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options as written, with what the store's own tools would use for whoever calls in place of logins.
+
+        For commands that a person runs on a laptop with a configuration made for machines. What is found (variables,
+        files in the home directory) must be the person's own; where nothing is found, the options stay as they are.
+        """
+        return options
+
     @property
     @abstractmethod
     def address(self) -> str:

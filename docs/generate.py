@@ -45,6 +45,8 @@ SECTIONS = (
     ("Source", "`sources.NAME`", ""),
     ("Cluster", "`clusters.NAME`", ""),
     ("Defaults", "`defaults`", ""),
+    ("LocalPolicy", "`local.ENVIRONMENT`", ""),
+    ("Key", "`keys.KEY`", ""),
     ("Sync", "`syncs.NAME`", ""),
     ("Target", "`to`", "A bare path stands for `{file: path}`."),
     ("FileTarget", "`to.file`", "A bare path stands for `{path: …}`."),

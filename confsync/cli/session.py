@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from confsync.ledger import state_dir
 from confsync.ledger.ledger import Ledger, memory_ledger, open_ledger, read_ledger
 from confsync.logs import configure
 from confsync.reconcile.core import Core
+from confsync.source.changes import Event
 from confsync.text import did_you_mean
 
 MEMORY = "memory"
@@ -39,8 +40,21 @@ class Session:
     unclean: bool = False
 
     @contextmanager
-    def core(self, environments: tuple[str | None, ...] | None = None) -> Iterator[Core]:
-        """The configuration's services; closed at the end."""
+    def core(
+        self,
+        environments: tuple[str | None, ...] | None = None,
+        *,
+        personal: bool = False,
+        fetching: bool = False,
+        notify: Callable[[Event], None] = lambda _: None,
+    ) -> Iterator[Core]:
+        """The configuration's services; closed at the end.
+
+        Args:
+            personal: with the credentials of whoever calls, where there are any, instead of those configured.
+            fetching: whether what is made when it is fetched may be, by a session that writes nothing.
+            notify: as `Core.open` has it.
+        """
         core = Core.open(
             self.loaded,
             self.ledger,
@@ -48,7 +62,9 @@ class Session:
             bytecode=self.bytecode,
             environments=environments,
             unclean=self.unclean,
-            looking=not self.writes,
+            looking=not self.writes and not fetching,
+            personal=personal,
+            notify=notify,
         )
         try:
             yield core

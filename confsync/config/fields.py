@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""Names of sources, which templates use as variables, and of environment variables."""
+
 
 class Model(BaseModel):
     """Base of all configuration models: immutable, and a field nobody knows is an error."""

@@ -20,7 +20,7 @@ STANDARD_PLACES = ("confsync.yaml", "/etc/confsync/confsync.yaml")
 _ALTERNATIVES = ("str", "int", "float", "bool", "NamespaceSelector")
 """What pydantic calls the choices of a union: names of types, of which the user knows nothing."""
 
-_MERGED = ("sources", "clusters", "environments", "syncs")
+_MERGED = ("sources", "clusters", "environments", "local", "keys", "syncs")
 
 
 @dataclass(frozen=True, slots=True)

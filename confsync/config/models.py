@@ -8,19 +8,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from confsync.config.actions import Check, Reload, actions
 from confsync.config.election import Election
-from confsync.config.fields import Model
+from confsync.config.fields import IDENTIFIER, Model
 from confsync.config.health import Health
+from confsync.config.keys import Key
 from confsync.config.kubernetes import (
     Cluster,
     KubernetesConfigMapTarget,
     KubernetesSecretTarget,
     data_key_problem,
 )
+from confsync.config.local import LocalPolicy
 from confsync.fields import Duration, Mode, Size
 
 Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
 
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -381,6 +382,20 @@ class Config(Model):
     environments: Annotated[
         dict[Annotated[str, Field(pattern=NAME)], dict[str, Prefixes]],
         Field(description="Name -> source -> the prefix to read, or a list looked through in order."),
+    ] = Field(default_factory=dict)
+    local: Annotated[
+        dict[Annotated[str, Field(pattern=NAME)], LocalPolicy],
+        Field(
+            description="Environment -> what of it may come down to a laptop (`confsync env`, `exec`); "
+            "of one that is not here, all that whoever asks may read."
+        ),
+    ] = Field(default_factory=dict)
+    keys: Annotated[
+        dict[Annotated[str, Field(min_length=1)], Key],
+        Field(
+            description="[SOURCE:]KEY or glob -> what its value is. What is written out goes before globs, "
+            "and a glob before those after it."
+        ),
     ] = Field(default_factory=dict)
     defaults: Annotated[Defaults, Field(description="What syncs use that do not say otherwise.")] = Defaults()
     templates: Annotated[

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from confsync.config.kubernetes import KubernetesTarget
 from confsync.config.models import Config, Sync, Target, TargetSpec
+from confsync.config.patterns import parse_pattern
 from confsync.text import did_you_mean
 
 Problem: TypeAlias = tuple[tuple[str | int, ...], bool, str]
@@ -55,6 +56,8 @@ def problems(config: Config) -> Iterator[Problem]:
     """Everything wrong between the parts of a configuration that is right in each part."""
     yield from _source_problems(config)
     yield from _environment_problems(config)
+    yield from _local_problems(config)
+    yield from _key_problems(config)
     yield from _election_problems(config)
     places: dict[str, str] = {}
     for name, sync in config.syncs.items():
@@ -83,6 +86,41 @@ def _environment_problems(config: Config) -> Iterator[Problem]:
     if chosen is not None and chosen not in config.environments:
         known = did_you_mean(chosen, config.environments)
         yield ("defaults", "environment"), False, f"there is no environment {chosen!r}{known}"
+
+
+def _local_problems(config: Config) -> Iterator[Problem]:
+    for name, policy in config.local.items():
+        if name not in config.environments:
+            known = did_you_mean(name, config.environments)
+            yield ("local", name), True, f"there is no environment {name!r}{known}"
+        for rule in ("allow", "deny"):
+            for index, text in enumerate(getattr(policy, rule) or ()):
+                yield from _pattern_problems(config, text, ("local", name, rule, index), of_key=False)
+        for text in policy.substitute:
+            at = ("local", name, "substitute", text)
+            yield from _pattern_problems(config, text, at, of_key=True, one=True)
+
+
+def _key_problems(config: Config) -> Iterator[Problem]:
+    for text, key in config.keys.items():
+        at = ("keys", text)
+        yield from _pattern_problems(config, text, at, of_key=True, one=key.variable is not None)
+        for index, environment in enumerate(key.required if isinstance(key.required, list) else ()):
+            if environment not in config.environments:
+                known = did_you_mean(environment, config.environments)
+                yield (*at, "required", index), False, f"there is no environment {environment!r}{known}"
+
+
+def _pattern_problems(
+    config: Config, text: str, at: tuple[str | int, ...], *, of_key: bool, one: bool = False
+) -> Iterator[Problem]:
+    try:
+        pattern = parse_pattern(text, config.sources)
+    except ValueError as exc:
+        yield at, of_key, str(exc)
+        return
+    if one and pattern.wild:
+        yield at, of_key, f"{text!r} names several keys, and this is for one"
 
 
 def _sync_problems(config: Config, name: str, sync: Sync) -> Iterator[Problem]:

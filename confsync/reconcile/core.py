@@ -69,6 +69,7 @@ class Core:
         may_write: Callable[[], bool] = lambda: True,
         unclean: bool = False,
         looking: bool = False,
+        personal: bool = False,
     ) -> Self:
         """Open the sources and the renderer; no I/O on any store yet.
 
@@ -76,6 +77,7 @@ class Core:
             environments: which environments to read, by default those the syncs use.
             reuse: the configuration before; what is still the same of its sources and clusters runs on.
             looking: only look: nothing is fetched that fetching makes.
+            personal: with the credentials of whoever calls, where there are any, instead of those configured.
 
         Raises:
             ConfigError: a source's backend or options are wrong.
@@ -108,6 +110,7 @@ class Core:
             keeper=keeper,
             notify=notify,
             looking=looking,
+            personal=personal,
             reuse=reuse.hub if reuse else None,
         )
         _refuse_secrets(loaded, hub)

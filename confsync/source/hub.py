@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +13,7 @@ from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend, Backend, Driver
 from confsync.errors import ConfigError, SourceError
 from confsync.snapshot import UnreadableView, View
-from confsync.source import sensitivity
+from confsync.source import matching
 from confsync.source.changes import Event
 from confsync.source.registry import load_backend, open_source
 from confsync.source.source import Source
@@ -38,6 +38,7 @@ class SourceHub:
         keeper: (source name, whose leases they are) -> where they are kept over a restart; None: nowhere.
         notify: called with each `Event`, from any thread; must not block.
         looking: only look, whatever a view is asked for: nothing is fetched that fetching makes.
+        personal: with the credentials of whoever calls, where there are any, instead of those configured.
         reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
 
     Raises:
@@ -54,6 +55,7 @@ class SourceHub:
         keeper: Callable[[str, str], Keeper] | None = None,
         notify: Callable[[Event], None] = lambda _: None,
         looking: bool = False,
+        personal: bool = False,
         reuse: SourceHub | None = None,
     ) -> None:
         self._config = loaded.config
@@ -68,7 +70,7 @@ class SourceHub:
                     self.sources[name] = reuse.sources[name]
                     self._threads |= reuse.following(name)
                     continue
-                backend = open_source(loaded, name)
+                backend = open_source(loaded, name, personal=personal)
                 opened.callback(backend.close)
                 self.sources[name] = self._made(name, config, backend, wanted, known)
             opened.pop_all()
@@ -117,11 +119,25 @@ class SourceHub:
         config = self._config.sources[name]
         said = load_backend(config.backend).sensitive if config.sensitive is None else config.sensitive
         if isinstance(self.sources[name], Source):
-            return sensitivity.by_key(said)
+            return matching.by_key(said)
         environments = self._config.environments.values()
-        return sensitivity.by_address(
-            said, (prefix for one in environments for prefix in one.get(name, ROOT))
-        )
+        return matching.by_address(said, (prefix for one in environments for prefix in one.get(name, ROOT)))
+
+    def matcher(
+        self, source: str, globs: Sequence[str], environment: str | None, *, in_doubt: bool
+    ) -> Callable[[str], bool]:
+        """Tells whether the value at a path of `source` is one of those named by `globs`.
+
+        Args:
+            in_doubt: what to say of a path that can be spelled otherwise, of a secret one of whose fields is named,
+                of what is no path: True finds whatever may be meant, False only what is meant for certain.
+        """
+        if isinstance(self.sources[source], Source):
+            return matching.by_key(globs)
+        if not in_doubt:
+            return matching.surely_by_address(globs, self.prefixes(source, environment))
+        every = (prefix for one in self._config.environments.values() for prefix in one.get(source, ROOT))
+        return matching.by_address(globs, every)
 
     def has(self, name: str, config: SourceConfig, prefixes: tuple[str, ...]) -> bool:
         """Whether it has a source that is configured just so."""

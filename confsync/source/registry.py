@@ -58,8 +58,13 @@ def _points(name: str) -> Iterator[metadata.EntryPoint]:
     yield from metadata.entry_points(group=GROUP, name=name)
 
 
-def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], DriverOptions]:
+def validate_source(
+    loaded: LoadedConfig, name: str, *, personal: bool = False
+) -> tuple[type[Driver], DriverOptions]:
     """The driver and options of the source `name`.
+
+    Args:
+        personal: with the credentials of whoever calls, where there are any, instead of those configured.
 
     Raises:
         ConfigError: with file and line: no such backend, a package it needs is not installed, or options it does
@@ -84,7 +89,8 @@ def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], Driv
             missing.message, where=loaded.where(("sources", name, "keep_leases")), hint=missing.hint
         )
     try:
-        return backend, backend.Options.model_validate(source.options)
+        options = backend.personal(source.options) if personal else source.options
+        return backend, backend.Options.model_validate(options)
     except ValidationError as exc:
         raise ConfigError("\n".join(_option_lines(exc, loaded, name, backend))) from None
 
@@ -106,13 +112,16 @@ def _option_lines(
             yield f"{where}: {field}: {str(detail['msg']).removeprefix('Value error, ')}"
 
 
-def open_source(loaded: LoadedConfig, name: str) -> Driver:
+def open_source(loaded: LoadedConfig, name: str, *, personal: bool = False) -> Driver:
     """Open the source `name`; no I/O happens yet.
+
+    Args:
+        personal: as `validate_source` has it.
 
     Raises:
         ConfigError: as `validate_source`.
     """
-    backend, options = validate_source(loaded, name)
+    backend, options = validate_source(loaded, name, personal=personal)
     return backend.open(options, loaded.base)
 
 

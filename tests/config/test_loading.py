@@ -388,7 +388,7 @@ def test_the_json_schema_knows_every_field_and_refuses_others():
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == {
         "sources", "clusters", "environments", "defaults", "templates", "mass_delete", "election", "health",
-        "state_dir", "syncs",
+        "state_dir", "syncs", "local", "keys",
     }  # fmt: skip
     for name, model in schema["$defs"].items():
         if model.get("type") == "object" and name != "Source":

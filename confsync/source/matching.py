@@ -1,8 +1,8 @@
-"""Which values of a source are secrets: all, none, or those whose names match a list of globs.
+"""Which keys of a source are meant: all, none, or those whose names match a list of globs.
 
 One secret of an addressed source has many spellings: below a prefix or from the root, with or without parameters,
-whole or one field. The globs are matched against all of them, so that no spelling shows what another hides. In doubt
-a value is a secret.
+whole or one field. Where globs say what to hide they are matched against all of them, so that no spelling shows what
+another hides, and in doubt a value is meant. Where they say what may be shown it is the other way round.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from confsync.address import Wanted, parse, spelled
 
 
 def by_key(said: bool | Sequence[str]) -> Callable[[str], bool]:
-    """Tells whether the value of a key is a secret.
+    """Tells whether a key is meant.
 
     Args:
         said: whether all are, or globs of keys as an environment shows them.
@@ -27,10 +27,10 @@ def by_key(said: bool | Sequence[str]) -> Callable[[str], bool]:
 
 
 def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
-    """Tells whether what an addressed source gives at a path is a secret.
+    """Tells whether what an addressed source gives at a path may be meant.
 
     A glob of a secret, without `#`, covers each of its fields. A secret read as a whole shows each field, so that it
-    is one if any field might be.
+    is meant if any field might be.
 
     Args:
         said: whether all are, or globs of `secret` or `secret#field`, below any environment's prefix or from the root.
@@ -43,7 +43,7 @@ def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[
     full = _any_of(globs)
     begun = _any_of(start for glob in globs for start in _starts(glob))
 
-    def is_sensitive(path: str) -> bool:
+    def is_meant(path: str) -> bool:
         try:
             wanted = parse(path)
         except ValueError:
@@ -56,7 +56,49 @@ def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[
             return any(begun.match(f"{secret}#") for secret in secrets)
         return any(full.match(f"{secret}#{wanted.field}") for secret in secrets)
 
-    return is_sensitive
+    return is_meant
+
+
+def surely_by_address(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
+    """Tells whether all that an addressed source gives at a path is meant for certain.
+
+    Args:
+        globs: of `secret`, for all its fields, or of `secret#field`, below the environment's prefixes; those that
+            begin with a slash are from the root.
+        prefixes: those of the environment, and of no other.
+    """
+    own_prefixes = {prefix.strip("/") for prefix in prefixes}
+    below = _any_of(glob.rstrip("/") for glob in globs if not glob.startswith("/"))
+    from_root = _any_of(glob.strip("/") for glob in globs if glob.startswith("/"))
+
+    def is_meant(path: str) -> bool:
+        try:
+            wanted = parse(path)
+        except ValueError:
+            return False
+        full = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in own_prefixes}
+        relative = (
+            {
+                name.removeprefix(f"{prefix}/")
+                for name in full
+                for prefix in own_prefixes
+                if _lies_under(name, prefix)
+            }
+            if wanted.absolute
+            else {wanted.path}
+        )
+        return _matches(below, relative, wanted.field) or (
+            bool(full) and all(_matches(from_root, {name}, wanted.field) for name in full)
+        )
+
+    return is_meant
+
+
+def _matches(globs: re.Pattern[str], secrets: Iterable[str], field: str | None) -> bool:
+    """Whether some spelling of a secret, or of the field that is asked for, is one of those named."""
+    texts = {text for secret in secrets for text in (secret, spelled(secret))}
+    whole = any(map(globs.match, texts))
+    return whole or (field is not None and any(globs.match(f"{text}#{field}") for text in texts))
 
 
 def _names(wanted: Wanted, prefixes: set[str]) -> set[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confsync.source.sensitivity import by_address, by_key
+from confsync.source.matching import by_address, by_key, surely_by_address
 
 PREFIXES = ("secret/prod/shop", "/secret/common/", "")
 
@@ -104,3 +104,28 @@ def test_keys_are_matched_as_a_whole():
 
     assert [is_sensitive(key) for key in ("db/password", "tls/key", "a#b")] == [True] * 3
     assert [is_sensitive(key) for key in ("db/user", "tls", "a", "a?b")] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "meant"),
+    [
+        ("db", "db#password", True),
+        ("db", "db", True),
+        ("db#password", "db#password", True),
+        ("db#password", "db", False),
+        ("db#*", "db", False),
+        ("db", "/secret/prod/shop/db", True),
+        ("db", "/secret/dev/shop/db", False),
+        ("db", "/db", False),
+        ("/secret/prod/shop/db", "db", True),
+        ("/secret/prod/*", "/secret/prod/shop/db#password", True),
+        ("*", "/secret/dev/shop/db", False),
+        ("*", "../x", False),
+    ],
+)
+def test_what_may_be_shown_is_only_what_is_meant_for_certain(glob, path, meant):
+    assert surely_by_address([glob], ["secret/prod/shop"])(path) is meant
+
+
+def test_from_the_root_every_layer_has_to_be_meant():
+    assert not surely_by_address(["/secret/prod/*"], ["secret/prod/shop", "secret/common"])("db")

@@ -1,0 +1,30 @@
+"""What a user writes under `local`: what of an environment may come down to a laptop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from confsync.config.fields import Model
+
+
+class LocalPolicy(Model):
+    """What `confsync env` and `confsync exec` may bring down of one environment.
+
+    A pattern is `[SOURCE:]GLOB` of keys as the environment shows them.
+    """
+
+    allow: Annotated[
+        list[str] | None,
+        Field(description="Nothing but these keys comes down. Without it, all that is not denied."),
+    ] = None
+    deny: Annotated[
+        list[str], Field(description="These keys never come down, whatever `allow` says of them.")
+    ] = Field(default_factory=list)
+    substitute: Annotated[
+        dict[str, str | int | float | bool],
+        Field(
+            description="Key -> the value that comes down in place of the real one, also where that is denied."
+        ),
+    ] = Field(default_factory=dict)
