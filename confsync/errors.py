@@ -8,7 +8,8 @@
     │   ├── Invalid                  the store's content or our request is wrong: trying again cannot help
     │   ├── Gap                      a watch lost its place (compaction, restore): read everything again
     │   ├── Expired                  a lease is over or cannot be renewed: fetch what it was for anew
-    │   └── Held                     so much vanished at once that it is not believed
+    │   ├── Held                     so much vanished at once that it is not believed
+    │   └── HeldBack                 the local policy keeps it from coming down to a laptop
     ├── RenderError                  a template or data map could not be rendered
     │   ├── MissingKeys              it asked for keys that do not exist; names all of them
     │   └── LimitExceeded            it took too long or grew too large
@@ -99,6 +100,14 @@ class Expired(SourceError):
 
 class Held(SourceError):
     """So many keys vanished at once that the loss is not believed until it is confirmed."""
+
+
+class HeldBack(SourceError):
+    """The local policy keeps a value from coming down. `rule` is the name of the rule that says so."""
+
+    def __init__(self, message: str, *, key: str, rule: str, hint: str | None = None) -> None:
+        super().__init__(message, key=key, hint=hint)
+        self.rule = rule
 
 
 class RenderError(ConfsyncError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from confsync.driver import Entry, Tree
 from confsync.errors import Invalid, SourceError
@@ -82,21 +82,20 @@ class Snapshot:
 
 
 class View:
-    """One environment's look at a source: relative paths, looked for in each prefix in order.
-
-    Attributes:
-        by_request: whether each key is asked for on its own, which may take time and may be refused.
-    """
+    """One environment's look at a source: relative paths, looked for in each prefix in order."""
 
     __slots__ = ("_layers", "_paths", "prefixes", "snapshot")
-
-    by_request: ClassVar[bool] = False
 
     def __init__(self, snapshot: Snapshot, prefixes: tuple[str, ...]) -> None:
         self.snapshot = snapshot
         self.prefixes = prefixes
         self._layers = [(prefix, snapshot.trees.get(prefix, {})) for prefix in prefixes]
         self._paths: list[str] | None = None
+
+    @property
+    def by_request(self) -> bool:
+        """Whether each key is asked for on its own, which may take time and may be refused."""
+        return False
 
     def find(self, path: str) -> Found | None:
         """The entry at `path` in the first prefix that has it."""

@@ -166,25 +166,10 @@ def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
         path = view.spell(text)
         yield from [path, *view.under(path)] if path else view.under("")
         return
+    from confsync.environments.listing import fields
+
     for path in view.below(text):
         yield from fields(view, path) if values else [path]
-
-
-def fields(view: View, path: str) -> list[str]:
-    """Each field of the secret at `path`, spelled as a key; one without a name has no spelling."""
-    from collections.abc import Mapping
-
-    looked = view.look_up(path)
-    if looked is None or not isinstance(looked[1], Mapping):
-        return []
-    return [f"{path}#{field}" for field in sorted(looked[1]) if field]
-
-
-def keys_of(view: View) -> list[str]:
-    """Every key of a view: of secrets, each field."""
-    if not view.by_request:
-        return view.paths()
-    return [field for path in view.paths() for field in fields(view, path)]
 
 
 def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
@@ -209,6 +194,7 @@ def diff(context: click.Context, left: str, right: str) -> int:
     """
     from confsync.cli.printing import print_json, table
     from confsync.cli.session import reading, refresh_or_raise, setup_logs
+    from confsync.environments.listing import keys_of
     from confsync.text import plural, printable
 
     options = given(context)

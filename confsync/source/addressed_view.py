@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from confsync.address import Wanted, parse, spelled
 from confsync.driver import Address, Entry, Secret
@@ -27,8 +27,6 @@ class AddressedView(View):
 
     __slots__ = ("_absent", "_looking", "_plaintexts", "_secrets", "_source", "_withheld")
 
-    by_request: ClassVar[bool] = True
-
     def __init__(self, source: AddressedSource, prefixes: tuple[str, ...], *, looking: bool) -> None:
         super().__init__(Snapshot(source.name, 0, {}, 0.0), prefixes)
         self._source = source
@@ -37,6 +35,11 @@ class AddressedView(View):
         self._secrets: dict[Address, Secret | None] = {}
         self._absent: dict[str, Absent] = {}
         self._plaintexts: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def by_request(self) -> bool:
+        """Whether each key is asked for on its own."""
+        return True
 
     def spell(self, text: str) -> str:
         """The canonical spelling; a leading slash means the store's root. Raises `SourceError`: it is no path."""
