@@ -24,7 +24,7 @@ from confsync.render.recorder import SourceView
 from confsync.snapshot import Absent, Found, Problem, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from confsync.reconcile.core import Core
     from confsync.source.hub import SourceHub
@@ -55,10 +55,16 @@ _FREE = Ruling(Kind.ALLOWED)
 
 
 class _Rule(NamedTuple):
-    """A pattern as it applies to one source."""
+    """Patterns as they apply to one source.
+
+    Attributes:
+        matches: whether they name a path; of a denial, whether they may.
+        opposite: the same with the doubt resolved the other way.
+    """
 
     name: str
     matches: Callable[[str], bool]
+    opposite: Callable[[str], bool] = lambda _: False
     value: str = ""
 
 
@@ -69,6 +75,7 @@ class _Rules(NamedTuple):
     denials: Sequence[_Rule]
     allowed: _Rule | None
     substituted: Mapping[str, str]
+    closed: str | None
 
 
 class Policy:
@@ -98,8 +105,26 @@ class Policy:
             return Ruling(Kind.HELD_BACK, rules.allowed.name)
         return _FREE
 
+    def closes(self, source: str, secret: str | None = None) -> str | None:
+        """The rule by which nothing of a source, or of one secret of it, comes down but substitutes; else None.
+
+        What it closes need not be asked for.
+        """
+        rules = self._rules.get(source)
+        if rules is None or secret is None or rules.closed is not None:
+            return rules.closed if rules else None
+        for rule in rules.denials:
+            if rule.opposite(secret):
+                return rule.name
+        if rules.allowed is not None and not rules.allowed.opposite(secret):
+            return rules.allowed.name
+        return None
+
     def substituted(self, source: str) -> Mapping[str, str]:
-        """Path -> the value that comes down instead, of all of the source's keys that have one."""
+        """Path -> the value that comes down instead, of the keys the source has by that, whatever is in the store.
+
+        A substitute that names no source stands in for the key in each source that has it, where several may.
+        """
         rules = self._rules.get(source)
         return rules.substituted if rules else {}
 
@@ -125,33 +150,56 @@ class Policy:
 def _rules_for(
     source: str, said: LocalPolicy, loaded: LoadedConfig, hub: SourceHub, environment: str | None
 ) -> _Rules:
-    of_source = partial(_globs, source, loaded)
-    matcher = partial(hub.matcher, source, environment=environment)
     name = f"local.{environment}"
-    addressed = hub.view(source, environment, looking=True).by_request
-    substitutes = []
-    for text, value in said.substitute.items():
-        for path in of_source([text]):
-            if addressed and "#" not in path:
-                raise ConfigError(
-                    f"{text!r} is a whole secret, and a substitute is for one field",
-                    where=loaded.where(("local", str(environment), "substitute", text), of_key=True),
-                    hint=f"{text}#FIELD",
-                )
-            matches = matcher([glob.escape(path)], in_doubt=False)
-            substitutes.append((path, _Rule(f'{name}.substitute "{text}"', matches, as_text(value))))
+    denials = [
+        _rule(f'{name}.deny "{text}"', globs, hub, source, environment, in_doubt=True)
+        for text in said.deny
+        if (globs := _globs(source, loaded, [text]))
+    ]
+    allowed = None
+    if said.allow is not None:
+        globs = _globs(source, loaded, said.allow)
+        allowed = _rule(f"{name}.allow", globs, hub, source, environment, in_doubt=False)
+    closing = [text for text in said.deny if _globs(source, loaded, [text]) in (["*"], ["/*"])]
+    closed = f'{name}.deny "{closing[0]}"' if closing else f"{name}.allow" if allowed and not globs else None
+    substitutes = list(_substitutes(source, said, loaded, hub, environment))
     return _Rules(
-        [rule for _, rule in substitutes],
-        [
-            _Rule(f'{name}.deny "{text}"', matcher(globs, in_doubt=True))
-            for text in said.deny
-            if (globs := of_source([text]))
-        ],
-        None
-        if said.allow is None
-        else _Rule(f"{name}.allow, which does not name it", matcher(of_source(said.allow), in_doubt=False)),
-        {path.strip("/"): rule.value for path, rule in substitutes},
+        [rule for _, _, rule in substitutes],
+        denials,
+        allowed,
+        {path: rule.value for path, certain, rule in substitutes if certain},
+        closed,
     )
+
+
+def _rule(
+    name: str, globs: Sequence[str], hub: SourceHub, source: str, environment: str | None, *, in_doubt: bool
+) -> _Rule:
+    matches = hub.matcher(source, globs, environment, in_doubt=in_doubt)
+    return _Rule(name, matches, hub.matcher(source, globs, environment, in_doubt=not in_doubt))
+
+
+def _substitutes(
+    source: str, said: LocalPolicy, loaded: LoadedConfig, hub: SourceHub, environment: str | None
+) -> Iterator[tuple[str, bool, _Rule]]:
+    """(path, whether this source has it whatever the store says, rule) of each key something else comes down for."""
+    addressed = {name for name in hub.sources if hub.view(name, environment, looking=True).by_request}
+    for text, value in said.substitute.items():
+        pattern = parse_pattern(text, loaded.config.sources)
+        of_secret = "#" in pattern.glob
+        if pattern.source in addressed and not of_secret:
+            raise ConfigError(
+                f"{text!r} is a whole secret, and a substitute is for one field",
+                where=loaded.where(("local", str(environment), "substitute", text), of_key=True),
+                hint=f"{text}#FIELD",
+            )
+        fitting = (
+            {pattern.source} if pattern.source else addressed if of_secret else {*hub.sources} - addressed
+        )
+        if source in fitting:
+            matches = hub.matcher(source, [glob.escape(pattern.glob)], environment, in_doubt=False)
+            name = f'local.{environment}.substitute "{text}"'
+            yield pattern.glob.strip("/"), len(fitting) == 1, _Rule(name, matches, value=as_text(value))
 
 
 def _globs(source: str, loaded: LoadedConfig, texts: Iterable[str]) -> list[str]:
@@ -204,12 +252,12 @@ class _EnumerableView(_GuardedView):
 
     def find(self, path: str) -> Found | None:
         ruling = self._rule(path)
-        if ruling.kind is Kind.SUBSTITUTED:
-            return _stand_in(ruling.value)
-        found = self._inner.find(path)
-        if found is not None and ruling.kind is Kind.HELD_BACK:
+        if ruling.kind is Kind.HELD_BACK:
             raise self._refusal(path, ruling.rule)
-        return found
+        if ruling.kind is Kind.ALLOWED:
+            return self._inner.find(path)
+        there = path.strip("/") in self._substituted or self._inner.find(path) is not None
+        return _stand_in(ruling.value) if there else None
 
     def paths(self) -> list[str]:
         if self._paths is None:

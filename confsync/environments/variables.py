@@ -1,37 +1,12 @@
-"""The environment variables one environment stands for: which keys, under which names, with which values.
-
-`api/url` is API_URL, `db#password` DB_PASSWORD; `keys: {api/url: {variable: BACKEND}}` calls it otherwise. The
-variables of a sync with a data map have the names that map gives them.
-"""
+"""The environment variables an environment comes down to: which keys, under which names, with which values."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from confsync.environments.policy import Policy
+from confsync.environments.selection import Selection
 from confsync.reconcile.core import Core
-
-_SEPARATORS = re.compile(r"[^A-Za-z0-9_]")
-_NAMEABLE = re.compile(r"[A-Za-z0-9_/.#: -]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which keys are wanted; with nothing given, all.
-
-    Attributes:
-        prefixes: `[SOURCE:]PREFIX`, any of which.
-        globs: `[SOURCE:]GLOB`, any of which.
-        syncs: the variables of these instead, by the names of their data maps, or the keys their templates read.
-        documented: only keys that the configuration's `keys` says something of.
-    """
-
-    prefixes: Sequence[str] = ()
-    globs: Sequence[str] = ()
-    syncs: Sequence[str] = ()
-    documented: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +14,7 @@ class Variable:
     """One environment variable.
 
     Attributes:
-        key: where it comes from, `source:path`; or the sync's data map entry that made it.
+        key: where it comes from: `source:path`, or the entry of a sync's data map.
         sensitive: whether the value is a secret.
         rule: the rule that put a substitute in place of the real value, or "".
     """
@@ -77,12 +52,31 @@ class Collected:
 
 
 def collect(
-    core: Core, environment: str | None, policy: Policy, selection: Selection | None = None
+    core: Core,
+    environment: str | None,
+    policy: Policy,
+    selection: Selection | None = None,
+    *,
+    fetching: bool = False,
 ) -> Collected:
     """Read what is wanted of `environment`.
 
+    Args:
+        fetching: whether for syncs may be made what is made when it is fetched.
+
     Raises:
-        ConfsyncError: a source cannot be asked; or, a line for each, keys whose names or values no variable can have,
-            two keys for one name, required keys that are missing or denied, values that are not of their type.
+        ConfsyncError: a source cannot be asked, or gives nothing at all to whoever asks; or, a line for each: keys
+            whose names or values no variable can have, two keys for one name, required keys that are missing or
+            denied, values that are not of their type.
     """
-    raise NotImplementedError
+    from confsync.environments.gathering import Gathering
+    from confsync.environments.source_variables import gather_sources
+    from confsync.environments.sync_variables import gather_syncs
+
+    gathering = Gathering(core, environment, policy, selection or Selection())
+    gathering.read_sources()
+    if gathering.selection.syncs:
+        gather_syncs(gathering, fetching=fetching)
+    else:
+        gather_sources(gathering)
+    return gathering.collected()

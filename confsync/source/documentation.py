@@ -37,6 +37,10 @@ class Documentation:
         """The entries for one key alone: its path as it is written there, and what is said of it."""
         return [(entry.path, entry.key) for entry in self._entries[source] if entry.one]
 
+    def problem(self, source: str, path: str, value: bytes) -> str | None:  # noqa: ARG002 - nothing is checked yet
+        """What is wrong with a value by what is said of its key, without a word of the value; None: nothing."""
+        return None
+
 
 def _entries(source: str, loaded: LoadedConfig, hub: SourceHub, environment: str | None) -> Iterator[_Entry]:
     for text, key in loaded.config.keys.items():
