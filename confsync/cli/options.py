@@ -18,7 +18,7 @@ class Options:
     Attributes:
         config: the configuration file.
         environment: the environment to read instead of `defaults.environment`.
-        output: text or json, of results on stdout.
+        output: text, json or (of some commands) markdown, of results on stdout.
         log_format: text or json, of the log on stderr.
         log_level: the least important level logged.
         state_dir: where the ledger lives, or `memory`.
@@ -36,12 +36,33 @@ class Options:
         """Whether results are JSON."""
         return self.output == "json"
 
+    @property
+    def as_markdown(self) -> bool:
+        """Whether results are Markdown."""
+        return self.output == "markdown"
 
-def given(context: click.Context) -> Options:
-    """The global options of this call."""
-    options: Options = context.find_root().obj or Options()
+
+def given(context: click.Context, *, markdown: bool = False) -> Options:
+    """The global options of this call.
+
+    Args:
+        markdown: whether the command has a form in Markdown.
+
+    Raises:
+        click.UsageError: Markdown is wanted of one that has none.
+    """
+    options = _so_far(context)
+    if options.as_markdown and not markdown:
+        raise click.UsageError(
+            f"{context.info_name} has no output in markdown; it has text and json", context
+        )
     if os.environ.get("NO_COLOR"):
         context.color = False
+    return options
+
+
+def _so_far(context: click.Context) -> Options:
+    options: Options = context.find_root().obj or Options()
     return options
 
 
@@ -60,7 +81,7 @@ def _names(context: click.Context, incomplete: str, section: str) -> list[str]:
     from confsync.errors import ConfsyncError
 
     try:
-        loaded = load_config(find_config(given(context).config))
+        loaded = load_config(find_config(_so_far(context).config))
     except ConfsyncError:
         return []
     return [name for name in getattr(loaded.config, section) if name.startswith(incomplete)]
@@ -91,8 +112,8 @@ _GLOBAL = (
     ),
     _option(
         "--output",
-        type=click.Choice(["text", "json"]),
-        help="How results are printed.  [default: text]",
+        type=click.Choice(["text", "json", "markdown"]),
+        help="How results are printed; markdown of diff and docs only.  [default: text]",
     ),
     _option(
         "--log-format",
