@@ -124,6 +124,20 @@ class Watch(ABC):
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A driver's options for whoever calls.
+
+    Attributes:
+        options: what to open the driver with.
+        taken: what was taken of the caller's, for messages: names of variables and files, never what they hold; ""
+            where the options are those configured.
+    """
+
+    options: Any
+    taken: str = ""
+
+
 class Driver(ABC):
     """What both kinds of backend have. All methods may be called from several threads at once.
 
@@ -149,13 +163,23 @@ class Driver(ABC):
         """
 
     @classmethod
-    def personal(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The options as written, with what the store's own tools would use for whoever calls in place of logins.
+    def personal(cls, options: Any, others: Sequence[Any], base: Path) -> Personal:  # noqa: ARG003
+        """What to open for whoever calls, of a configuration made for machines: what the store's own tools would use.
 
-        For commands that a person runs on a laptop with a configuration made for machines. What is found (variables,
-        files in the home directory) must be the person's own; where nothing is found, the options stay as they are.
+        What is taken MUST be the caller's own (variables, files in the home directory). Where nothing is found, the
+        options stay, and a refused login says what to set. A credential of the caller's MUST NOT go to an address
+        that it may not be meant for: where `others` are other stores, only something of the caller's that names
+        this one's address makes it meant. No I/O on the store.
+
+        Args:
+            options: an instance of `cls.Options`.
+            others: those of the other sources of the same backend.
+            base: as `open` has it.
+
+        Raises:
+            ConfigError: what the caller has set cannot be used; names the variable.
         """
-        return options
+        return Personal(options)
 
     @property
     @abstractmethod

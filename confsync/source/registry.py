@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend, Driver, DriverOptions
 from confsync.errors import ConfigError
 from confsync.text import did_you_mean
+
+log = logging.getLogger(__name__)
 
 GROUP = "confsync.backends"
 _LEASED = ("revoke", "keep_leases")
@@ -58,13 +61,8 @@ def _points(name: str) -> Iterator[metadata.EntryPoint]:
     yield from metadata.entry_points(group=GROUP, name=name)
 
 
-def validate_source(
-    loaded: LoadedConfig, name: str, *, personal: bool = False
-) -> tuple[type[Driver], DriverOptions]:
+def validate_source(loaded: LoadedConfig, name: str) -> tuple[type[Driver], DriverOptions]:
     """The driver and options of the source `name`.
-
-    Args:
-        personal: with the credentials of whoever calls, where there are any, instead of those configured.
 
     Raises:
         ConfigError: with file and line: no such backend, a package it needs is not installed, or options it does
@@ -89,8 +87,7 @@ def validate_source(
             missing.message, where=loaded.where(("sources", name, "keep_leases")), hint=missing.hint
         )
     try:
-        options = backend.personal(source.options) if personal else source.options
-        return backend, backend.Options.model_validate(options)
+        return backend, backend.Options.model_validate(source.options)
     except ValidationError as exc:
         raise ConfigError("\n".join(_option_lines(exc, loaded, name, backend))) from None
 
@@ -116,13 +113,26 @@ def open_source(loaded: LoadedConfig, name: str, *, personal: bool = False) -> D
     """Open the source `name`; no I/O happens yet.
 
     Args:
-        personal: as `validate_source` has it.
+        personal: with the credentials of whoever calls, where there are any, instead of those configured.
 
     Raises:
-        ConfigError: as `validate_source`.
+        ConfigError: as `validate_source`, or what the caller has set for it cannot be used.
     """
-    backend, options = validate_source(loaded, name, personal=personal)
-    return backend.open(options, loaded.base)
+    backend, options = validate_source(loaded, name)
+    return backend.open(_personal(loaded, name, backend, options) if personal else options, loaded.base)
+
+
+def _personal(loaded: LoadedConfig, name: str, backend: type[Driver], options: DriverOptions) -> Any:
+    used = loaded.config.sources[name].backend
+    others = [
+        validate_source(loaded, other)[1]
+        for other, source in loaded.config.sources.items()
+        if other != name and source.backend == used
+    ]
+    found = backend.personal(options, others, loaded.base)
+    if found.taken:
+        log.info("personal credentials", extra={"source": name, "taken": found.taken})
+    return found.options
 
 
 def option_schema(name: str) -> dict[str, Any]:

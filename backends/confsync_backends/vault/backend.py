@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from confsync.clock import Clock, SystemClock
-from confsync.driver import Address, AddressedBackend, Lease, Secret
+from confsync.driver import Address, AddressedBackend, Lease, Personal, Secret
 from confsync.errors import Invalid, SourceError, Unavailable
 from confsync.text import printable
 from confsync_backends.vault import dynamic, kv, transit
@@ -44,6 +44,12 @@ class VaultBackend(AddressedBackend):
 
         calls, clock = Calls(options, base), SystemClock()
         return cls(options, calls, Session(calls, options, base, clock), clock)
+
+    @classmethod
+    def personal(cls, options: Any, others: Sequence[Any], base: Path) -> Personal:
+        from confsync_backends.vault.personal import personal
+
+        return personal(options, others, base)
 
     @property
     def address(self) -> str:

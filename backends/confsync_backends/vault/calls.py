@@ -191,7 +191,7 @@ class Calls:
                     hint="raise max_reply",
                 )
             if time.monotonic() > deadline:
-                raise timed_out(about, self._options.timeout)
+                raise timed_out(about, self._options)
         return bytes(content)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -19,12 +20,13 @@ from pydantic import (
 
 from confsync.driver import DriverOptions
 from confsync.fields import Size, Timespan
+from confsync_backends.vault.auth.method import AuthMethod
 from confsync_backends.vault.auth.options import Auth
 from confsync_backends.vault.auth.token import TokenAuth
 
 # The variables of Vault's own clients, which stand in for what is not written.
 # https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
-_VARIABLES: Mapping[str, tuple[str, ...]] = {
+VARIABLES: Mapping[str, tuple[str, ...]] = {
     "address": ("VAULT_ADDR",),
     "namespace": ("VAULT_NAMESPACE",),
     "ca_cert": ("VAULT_CACERT",),
@@ -34,8 +36,25 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "tls_server_name": ("VAULT_TLS_SERVER_NAME",),
     "proxy": ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"),
 }
+_FILES = frozenset({"ca_cert", "ca_path", "client_cert", "client_key"})
+CONNECTION = _FILES | {"tls_server_name", "proxy", "verify"}
+"""What is about the connection to one address, so that for another one it means nothing."""
 _TRUE = frozenset({"1", "t", "true"})
 _NAMESPACE = re.compile(r"[^\s\x00-\x1f\x7f-\U0010ffff]+")
+_FIELD = re.compile(rf"\b({'|'.join(VARIABLES)})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """That options are for a person, and what was taken of theirs.
+
+    Attributes:
+        text: what was taken, for messages; "" for nothing.
+        address: whether the address was.
+    """
+
+    text: str = ""
+    address: bool = False
 
 
 class Mount(BaseModel):
@@ -146,12 +165,14 @@ class VaultOptions(DriverOptions):
         ),
     ] = {}  # noqa: RUF012 - pydantic copies defaults
 
+    _taken: Taken | None = None  # None: not for a person
+
     @model_validator(mode="before")
     @classmethod
     def _from_variables(cls, written: Any) -> Any:
         if not isinstance(written, Mapping):
             return written
-        filled = {**_found_for(written), **written}
+        filled = {**found_variables(written), **written}
         if "verify" not in filled and (_variable("VAULT_SKIP_VERIFY") or "").lower() in _TRUE:
             filled["verify"] = False
         return filled
@@ -195,9 +216,38 @@ class VaultOptions(DriverOptions):
 
     @property
     def shown_address(self) -> str:
-        """The address for messages, which tell it where nothing is verified."""
-        unverified = self.address.startswith("https:") and not self.verify
-        return f"{self.address} (certificate NOT verified)" if unverified else self.address
+        """The address for messages, which tell it where nothing is verified, and what was taken of a person's."""
+        notes = [self._taken.text] if self._taken and self._taken.text else []
+        if self.address.startswith("https:") and not self.verify:
+            notes.append("certificate NOT verified")
+        return f"{self.address} ({', '.join(notes)})" if notes else self.address
+
+    def taking(self, auth: AuthMethod, taken: Taken) -> Self:
+        """The same for a person, who logs in by `auth`."""
+        made = self.model_copy(update={"auth": auth})
+        made._taken = taken  # noqa: SLF001 - its own class
+        return made
+
+    def advice_on(self, files: str) -> str | None:
+        """What a person can do about files that cannot be used."""
+        return (
+            None
+            if self._taken is None
+            else self.advice(f"set {files} to files of this machine", unreachable=False)
+        )
+
+    def advice(self, hint: str | None, *, unreachable: bool) -> str | None:
+        """What to do where there was no answer: a person is told variables, for the configuration is others' too.
+
+        Args:
+            hint: what to do by options.
+            unreachable: whether nothing was there at the address.
+        """
+        if self._taken is None:
+            return hint
+        if unreachable and not self._taken.address:
+            return "set VAULT_ADDR to its address from this machine"
+        return hint and _FIELD.sub(lambda match: VARIABLES[match[0]][0], hint)
 
 
 def parse_address(address: str) -> str:
@@ -226,15 +276,20 @@ def _mount_path(path: str) -> str:
     return trimmed + "/"
 
 
-def _found_for(written: Mapping[str, Any]) -> dict[str, str]:
-    """What the environment says, but for fields that one which is written sets aside."""
-    found = {name: _variable(*names) for name, names in _VARIABLES.items()}
+def found_variables(written: Mapping[str, Any]) -> dict[str, str]:
+    """What the environment says, by field, but for fields that one which is written sets aside."""
+    found = {name: _variable(*names) for name, names in VARIABLES.items()}
     for together in (("ca_cert", "ca_path"), ("client_cert", "client_key")):
         if any(name in written for name in together):
             found |= dict.fromkeys(together)
     if found["ca_cert"]:
         found["ca_path"] = None  # as Vault's own clients choose
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: _from_here(name, value) for name, value in found.items() if value is not None}
+
+
+def _from_here(name: str, value: str) -> str:
+    # Relative to where the process runs, as for Vault's own clients; what is written is relative to its file.
+    return os.path.abspath(value) if name in _FILES else value
 
 
 def _variable(*names: str) -> str | None:

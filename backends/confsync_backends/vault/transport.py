@@ -183,7 +183,8 @@ class TlsFiles:
             raise self._invalid("client_cert, client_key", certificate, why) from error
 
     def _invalid(self, name: str, path: Path, why: str) -> Invalid:
-        return Invalid(f"vault at {self._options.shown_address}: {name}: {path}: {why}")
+        hint = self._options.advice_on(name)
+        return Invalid(f"vault at {self._options.shown_address}: {name}: {path}: {why}", hint=hint)
 
 
 def _stat(path: Path) -> tuple[int, int, int]:
@@ -275,22 +276,24 @@ def as_source_error(about: str, error: Exception, options: VaultOptions) -> Sour
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HUNG_UP):
-            return _tls_error(about, cause)
+            return _tls_error(about, cause, options)
     # The order matters: urllib3's error for a connection that did not come about is a timeout, too.
     for kinds, text, hint in _NETWORK:
         if any(isinstance(cause, kinds) for cause in causes):
-            return Unavailable(f"{about}: {text}", hint=hint)
+            return Unavailable(f"{about}: {text}", hint=options.advice(hint, unreachable=True))
     unreachable = next((c for c in causes if isinstance(c, OSError) and c.errno in _UNREACHABLE), None)
     if unreachable is not None:
-        return Unavailable(f"{about}: it cannot be reached", hint="check address and the network")
+        advice = options.advice("check address and the network", unreachable=True)
+        return Unavailable(f"{about}: it cannot be reached", hint=advice)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
-        return timed_out(about, options.timeout)
+        return timed_out(about, options)
     return _broken(about, causes, options)
 
 
-def timed_out(about: str, timeout: float) -> Unavailable:
+def timed_out(about: str, options: VaultOptions) -> Unavailable:
     """The error for an answer that did not come in time."""
-    return Unavailable(f"{about}: no whole answer within {timeout:.3g}s")
+    hint = options.advice(None, unreachable=True)
+    return Unavailable(f"{about}: no whole answer within {options.timeout:.3g}s", hint=hint)
 
 
 def _broken(about: str, causes: list[BaseException], options: VaultOptions) -> Unavailable:
@@ -302,15 +305,17 @@ def _broken(about: str, causes: list[BaseException], options: VaultOptions) -> U
         # What a server says to a certificate it refuses is lost where it hangs up at the same time.
         hint = "if this goes on, does it want another client certificate? set client_cert and client_key"
     return Unavailable(
-        f"{about}: the connection broke before the whole answer was here", hint=hint, retry_after=0.0
+        f"{about}: the connection broke before the whole answer was here",
+        hint=options.advice(hint, unreachable=False),
+        retry_after=0.0,
     )
 
 
-def _tls_error(about: str, error: ssl.SSLError) -> SourceError:
+def _tls_error(about: str, error: ssl.SSLError, options: VaultOptions) -> SourceError:
     said = str(error).lower().replace(" ", "_") + " " + str(error).lower()
     for pattern, kind, text, hint in _TLS:
         if re.search(pattern, said):
-            return kind(f"{about}: {text}", hint=hint)
+            return kind(f"{about}: {text}", hint=options.advice(hint, unreachable=False))
     return Unavailable(f"{about}: TLS failed ({error.reason})")
 
 

@@ -83,6 +83,10 @@ class AppRoleAuth(AuthMethod):
     def authenticator(self, base: Path) -> Authenticator:
         return _AppRole(self, base)
 
+    @property
+    def takes_the_callers(self) -> bool:
+        return self.wrapped_secret_id_file is not None  # see `_AppRole.for_looking`
+
 
 class _AppRole(Authenticator):
     def __init__(self, options: AppRoleAuth, base: Path) -> None:

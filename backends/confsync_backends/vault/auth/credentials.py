@@ -33,6 +33,12 @@ class Credential:
         """Where it is, for messages: `$DB_PASSWORD` or `/run/secrets/password`."""
         return f"${self.env}" if self.file is None else str(self.file)
 
+    def is_here(self) -> bool:
+        """Whether there is something to be read."""
+        if self.file is None:
+            return bool(os.environ.get(str(self.env)))
+        return os.access(self.file, os.R_OK)
+
     def read(self) -> str:
         """The credential, without a final newline.
 

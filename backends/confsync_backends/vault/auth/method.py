@@ -108,12 +108,12 @@ def _is_alive(calls: Calls, token: str, doing: str) -> bool:
 class Authenticator(ABC):
     """Gets tokens, by one method. The session sees to it that only one thread uses it at a time.
 
-    Class attributes:
+    Attributes:
         makes_tokens: whether each login makes a new token. If not, the token is kept elsewhere (a file), and is
             another one when the `stamp` is.
     """
 
-    makes_tokens: ClassVar[bool] = True
+    makes_tokens: bool = True
 
     @abstractmethod
     def login(self, calls: Calls) -> Grant:
@@ -162,6 +162,15 @@ class AuthMethod(BaseModel):
         Args:
             base: the configuration's directory, which relative files are relative to.
         """
+
+    def is_a_persons(self, base: Path) -> bool:  # noqa: ARG002
+        """Whether people log in so, and what they log in with is here."""
+        return False
+
+    @property
+    def takes_the_callers(self) -> bool:
+        """Whether it may use the token in $VAULT_TOKEN or ~/.vault-token, without naming either."""
+        return False
 
     @model_validator(mode="before")
     @classmethod

@@ -39,6 +39,9 @@ class _PasswordAuth(LoginMethod):
     def who(self) -> str:
         return f"user {self.username!r}"
 
+    def is_a_persons(self, base: Path) -> bool:
+        return all(credential.is_here() for credential in self.credentials(base))
+
     def credentials(self, base: Path) -> tuple[Credential, ...]:
         return (kept("password", base, self.password_file, self.password_env),)
 

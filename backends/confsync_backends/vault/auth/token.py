@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from confsync_backends.vault.calls import Calls
 
 VARIABLE = "VAULT_TOKEN"
-_FILE = "~/.vault-token"
+FILE = "~/.vault-token"
 _WHERE = "env: NAME or file: PATH (or neither: $VAULT_TOKEN, or else ~/.vault-token)"
 
 
@@ -49,15 +49,22 @@ class TokenAuth(AuthMethod):
     def authenticator(self, base: Path) -> Authenticator:
         return _GivenToken(self, base)
 
+    def is_a_persons(self, base: Path) -> bool:
+        return not self.takes_the_callers and self.credential(base).is_here()
+
+    @property
+    def takes_the_callers(self) -> bool:
+        return self.env is None and self.file is None
+
     def credential(self, base: Path) -> Credential:
         """Where the token is now."""
         if self.env is None and (self.file is not None or not os.environ.get(VARIABLE)):
-            return kept("token", base, self.file or _FILE)
+            return kept("token", base, self.file or FILE)
         return kept("token", base, None, self.env or VARIABLE)
 
 
 class _GivenToken(Authenticator):
-    makes_tokens: ClassVar[bool] = False
+    makes_tokens: bool = False
 
     def __init__(self, options: TokenAuth, base: Path) -> None:
         self._options = options
