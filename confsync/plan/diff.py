@@ -15,7 +15,8 @@ from confsync.text import printable
 _CONTEXT = 3
 _LONGEST_LINE = 500
 _MOST_LINES = 2000
-_LARGEST = 1_000_000
+LARGEST = 1_000_000
+"""Bytes, of both sides together, beyond which no diff is made."""
 _NO_NEWLINE = "  (no line break at the end)"
 
 
@@ -32,7 +33,7 @@ def unified(
         sensitive: whether either side depends on a sensitive value.
         literals: the texts of the templates, for what may be shown of a sensitive file.
     """
-    mask = _Mask(literals) if sensitive else None
+    mask = Mask(literals) if sensitive else None
     if isinstance(before, Mapping) or isinstance(after, Mapping):
         return tuple(_directory(_files(before), _files(after), mask))
     return tuple(_file("", before, after, mask))
@@ -42,7 +43,7 @@ def _files(content: bytes | Mapping[str, bytes] | None) -> Mapping[str, bytes]:
     return content if isinstance(content, Mapping) else {}
 
 
-def _directory(before: Mapping[str, bytes], after: Mapping[str, bytes], mask: _Mask | None) -> list[str]:
+def _directory(before: Mapping[str, bytes], after: Mapping[str, bytes], mask: Mask | None) -> list[str]:
     lines: list[str] = []
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
@@ -50,11 +51,12 @@ def _directory(before: Mapping[str, bytes], after: Mapping[str, bytes], mask: _M
     return lines
 
 
-def _file(name: str, before: bytes | None, after: bytes | None, mask: _Mask | None) -> list[str]:
+def _file(name: str, before: bytes | None, after: bytes | None, mask: Mask | None) -> list[str]:
     head = [f"@@ {printable(name)} @@"] if name else []
-    if len(before or b"") + len(after or b"") > _LARGEST:
-        return [*head, f"(too large to compare: {len(before or b'')} → {len(after or b'')} bytes)"]
-    old, new = _lines(before), _lines(after)
+    if len(before or b"") + len(after or b"") > LARGEST:
+        sizes = "" if mask else f": {len(before or b'')} → {len(after or b'')} bytes"
+        return [*head, f"(too large to compare{sizes})"]
+    old, new = text_lines(before), text_lines(after)
     if old is None or new is None:
         return [*head, "(not text)"]
     import difflib
@@ -65,7 +67,8 @@ def _file(name: str, before: bytes | None, after: bytes | None, mask: _Mask | No
     return head + [_shown(line, mask) for line in lines]
 
 
-def _lines(content: bytes | None) -> list[str] | None:
+def text_lines(content: bytes | None) -> list[str] | None:
+    """The lines of a text, a note on the last where its line break is missing; None: it is no text."""
     if not content:
         return []
     try:
@@ -77,7 +80,7 @@ def _lines(content: bytes | None) -> list[str] | None:
     return [*text.split("\n")[:-1], text.rpartition("\n")[2] + _NO_NEWLINE]
 
 
-def _shown(line: str, mask: _Mask | None) -> str:
+def _shown(line: str, mask: Mask | None) -> str:
     sign, text = line[:1], line[1:]
     if sign not in "+- ":
         return line
@@ -87,8 +90,12 @@ def _shown(line: str, mask: _Mask | None) -> str:
     return sign + (text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "…")
 
 
-class _Mask:
-    """Knows what the templates say themselves."""
+class Mask:
+    """Knows what the templates say themselves.
+
+    Args:
+        literals: their texts.
+    """
 
     def __init__(self, literals: Sequence[str]) -> None:
         self._whole: set[str] = {""}
@@ -104,6 +111,7 @@ class _Mask:
                     self._beginnings.add(line[:at])
 
     def line(self, text: str) -> str:
+        """A line of a sensitive file as it may be shown."""
         if text in self._whole:
             return text
         beginning = max((start for start in self._beginnings if text.startswith(start)), key=len, default="")
