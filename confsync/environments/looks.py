@@ -1,0 +1,303 @@
+"""What several environments show of one source, side by side: values, and where there is none, why.
+
+A source that is read as a whole is read once, so that all environments are seen at one revision. Where its store
+denies one of the prefixes, each is read apart, to tell which; what is denied stands for whatever may be below it.
+An addressed source is asked for names, and then for each secret that any environment has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from confsync.address import Wanted, parse
+from confsync.driver import Tree
+from confsync.errors import Denied, Invalid, SourceError, Unavailable
+from confsync.snapshot import full_key
+
+if TYPE_CHECKING:
+    from confsync.snapshot import View
+    from confsync.source.addressed import AddressedSource
+    from confsync.source.source import Source
+
+_MOST_LISTED = 10_000
+
+
+class State(Enum):
+    """What an environment has at a path."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    DENIED = "denied"
+    UNREADABLE = "unreadable"
+    UNFETCHED = "unfetched"
+    """It is made for whoever fetches it, so that there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one environment shows at a path.
+
+    Attributes:
+        value: bytes, or of an addressed source what JSON can say; None where there is none.
+        why: why it could not be read, or "".
+    """
+
+    state: State
+    value: Any = field(default=None, repr=False)
+    why: str = ""
+
+
+MISSING = Shown(State.MISSING)
+UNFETCHED = Shown(State.UNFETCHED)
+
+Row = tuple[str, tuple[Shown, ...]]
+"""A path, and what each environment shows there, in their order."""
+
+
+class Unlisted(NamedTuple):
+    """A place whose names an environment does not tell: it may have more keys than were compared.
+
+    Attributes:
+        environment: its number.
+        place: as the store spells it.
+    """
+
+    environment: int
+    place: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the environments show of a source.
+
+    Attributes:
+        rows: sorted by path; every path that some environment has, or may have.
+        revision: the one all was read at, or None where each key is asked for on its own.
+    """
+
+    rows: Sequence[Row]
+    revision: int | None = None
+    unlisted: tuple[Unlisted, ...] = ()
+
+
+# Sources that are read as a whole
+
+
+class _Layer(NamedTuple):
+    """One prefix of an environment.
+
+    Attributes:
+        denied: why it could not be read, or None.
+        granted: where it could all the same: below this path; "" for nowhere.
+    """
+
+    prefix: str
+    tree: Tree
+    denied: Denied | None = None
+    granted: str = ""
+
+    def hides(self, path: str) -> bool:
+        """Whether there may be something at `path` that could not be read."""
+        return self.denied is not None and not (self.granted and path.startswith(f"{self.granted}/"))
+
+
+def look_at_all(source: Source, environments: Sequence[Sequence[str]], text: str = "") -> Looked:
+    """Read a source once, and see what each environment shows at and below `text`.
+
+    Args:
+        environments: the prefixes of each.
+
+    Raises:
+        SourceError: it cannot be read, or no prefix may be.
+    """
+    wanted = text.strip("/")
+    prefixes = list(dict.fromkeys(prefix for one in environments for prefix in one))
+    try:
+        reading = source.backend.read(prefixes)
+        layers = {prefix: _Layer(prefix, reading.trees[prefix]) for prefix in prefixes}
+        revision = reading.revision
+    except Denied:
+        layers, revision = _read_apart(source, prefixes, wanted)
+    stacks = [[layers[prefix] for prefix in one] for one in environments]
+    paths = sorted({path for layer in layers.values() for path in _below(layer.tree, wanted)})
+    rows = [(path, tuple(_uppermost(stack, path) for stack in stacks)) for path in paths]
+    return Looked(rows, revision, tuple(_hidden(stacks, wanted)))
+
+
+def _read_apart(source: Source, prefixes: Sequence[str], wanted: str) -> tuple[dict[str, _Layer], int]:
+    """Find out which prefixes are denied, and read the others at one revision."""
+    denied: dict[str, Denied] = {}
+    ask: dict[str, str] = {}
+    for prefix in prefixes:
+        for asked in dict.fromkeys((prefix, full_key(prefix, wanted) if wanted else prefix)):
+            try:
+                source.backend.read([asked])
+            except Denied as exc:
+                denied.setdefault(prefix, exc)
+            else:
+                ask[prefix] = asked
+                break
+    if not ask:
+        raise next(iter(denied.values()))
+    reading = source.backend.read(list(dict.fromkeys(ask.values())))
+    layers = {}
+    for prefix in prefixes:
+        tree = reading.trees[ask[prefix]] if prefix in ask else {}
+        granted = wanted if prefix in denied and prefix in ask else ""
+        if granted:
+            tree = {f"{granted}/{path}": entry for path, entry in tree.items()}
+        layers[prefix] = _Layer(prefix, tree, denied.get(prefix), granted)
+    return layers, reading.revision
+
+
+def _below(paths: Iterable[str], wanted: str) -> Iterable[str]:
+    """Those at and below `wanted`."""
+    if not wanted:
+        return paths
+    below = f"{wanted}/"
+    return (path for path in paths if path == wanted or path.startswith(below))
+
+
+def _uppermost(stack: Iterable[_Layer], path: str) -> Shown:
+    """What the first layer has that has anything there, or may have."""
+    for layer in stack:
+        entry = layer.tree.get(path)
+        if entry is not None:
+            return Shown(State.PRESENT, entry.value)
+        if layer.hides(path):
+            return Shown(State.DENIED, why=str(layer.denied))
+    return MISSING
+
+
+def _hidden(stacks: Sequence[Sequence[_Layer]], wanted: str) -> Iterator[Unlisted]:
+    for number, stack in enumerate(stacks):
+        for layer in stack:
+            if layer.denied is not None and not (layer.granted and layer.granted == wanted):
+                yield Unlisted(number, layer.prefix, str(layer.denied))
+
+
+# Sources that are asked for one secret at a time
+
+
+def look_by_request(source: AddressedSource, environments: Sequence[Sequence[str]], text: str = "") -> Looked:
+    """Ask a source for each secret at and below `text` that an environment has: of each secret, its fields.
+
+    Args:
+        environments: the prefixes of each.
+        text: as an address is spelled; with parameters or a field it is for that alone.
+
+    Raises:
+        SourceError: the store does not answer, there are too many secrets, or `text` is no path.
+    """
+    views = [source.view(tuple(prefixes), looking=True) for prefixes in environments]
+    wanted = parse(views[0].spell(text)) if text.strip("/") else None
+    if wanted is not None and (wanted.field is not None or wanted.parameters):
+        return Looked(list(_of_secret(views, wanted, set(range(len(views))))))
+    walk = _Walk([
+        _Asked(number, prefix, source.view((prefix,), looking=True))
+        for number, prefixes in enumerate(environments)
+        for prefix in prefixes
+    ])  # fmt: skip
+    rows = [] if wanted is None else list(_of_secret(views, wanted, set(range(len(views)))))
+    found = walk.below("" if wanted is None else str(wanted))
+    for path in sorted(found):
+        rows += _of_secret(views, parse(path), found[path])
+    return Looked(rows, None, tuple(walk.unlisted))
+
+
+class _Asked(NamedTuple):
+    """One prefix of one environment, for names."""
+
+    environment: int
+    prefix: str
+    view: View
+
+
+class _Walk:
+    """Lists what is below a path in every layer at once: where one is denied, the others tell what to ask it for."""
+
+    def __init__(self, layers: Sequence[_Asked]) -> None:
+        self._layers = layers
+        self.unlisted: list[Unlisted] = []
+
+    def below(self, place: str) -> dict[str, set[int]]:
+        """Path of a secret -> the environments that have it, or may."""
+        found: dict[str, set[int]] = {}
+        left: list[tuple[str, Sequence[_Asked]]] = [(place, self._layers)]
+        while left:
+            directory, asked = left.pop()
+            for name, having in self._names(directory, asked).items():
+                path = f"{directory.rstrip('/')}/{name}" if directory else name
+                if path.endswith("/"):
+                    left.append((path.rstrip("/"), having))
+                else:
+                    found[path] = {layer.environment for layer in having}
+            if len(found) + len(left) > _MOST_LISTED:
+                raise Invalid(f"there are more than {_MOST_LISTED} secrets below {place or 'the root'}")
+        return found
+
+    def _names(self, directory: str, asked: Sequence[_Asked]) -> dict[str, list[_Asked]]:
+        """Name -> the layers that have it, or may."""
+        listed: list[tuple[_Asked, Sequence[str]]] = []
+        silent: list[_Asked] = []
+        for layer in asked:
+            try:
+                listed.append((layer, layer.view.under(directory)))
+            except SourceError as exc:
+                _raise_if_down(exc)
+                silent.append(layer)
+                place = full_key(layer.prefix, directory) if not directory.startswith("/") else directory
+                self.unlisted.append(Unlisted(layer.environment, place, str(exc)))
+        names: dict[str, list[_Asked]] = {}
+        for layer, told in listed:
+            for name in told:
+                names.setdefault(name, list(silent)).append(layer)
+        return names
+
+
+def _of_secret(views: Sequence[View], wanted: Wanted, having: set[int]) -> Iterator[Row]:
+    """A row for each field of a secret; one for all of it where nobody has fields to show.
+
+    Args:
+        having: the environments that may have it.
+    """
+    whole = wanted._replace(field=None)
+    seen = [_asked_for(view, str(whole)) if at in having else MISSING for at, view in enumerate(views)]
+    fields = sorted({name for one in seen if one.state is State.PRESENT for name in one.value if name})
+    if wanted.field is not None:
+        fields = [name for name in fields if name == wanted.field]
+    for name in fields:
+        yield str(wanted._replace(field=name)), tuple(_field(one, name) for one in seen)
+    if not fields and any(one.state is not State.MISSING for one in seen):
+        found = seen if wanted.field is None else [_field(one, wanted.field) for one in seen]
+        if any(one.state is not State.MISSING for one in found):
+            yield str(wanted), tuple(found)
+
+
+def _asked_for(view: View, path: str) -> Shown:
+    try:
+        looked = view.look_up(path)
+    except SourceError as exc:
+        _raise_if_down(exc)
+        return Shown(State.DENIED if isinstance(exc, Denied) else State.UNREADABLE, why=str(exc))
+    if looked is None:
+        return MISSING
+    found, value = looked
+    return Shown(State.PRESENT, value) if found.fetched else UNFETCHED
+
+
+def _field(secret: Shown, name: str) -> Shown:
+    if secret.state is not State.PRESENT:
+        return secret
+    values: Mapping[str, Any] = secret.value
+    return Shown(State.PRESENT, values[name]) if name in values else MISSING
+
+
+def _raise_if_down(error: SourceError) -> None:
+    """Raise what concerns the store, not one path of it: asking it for the next would only take time."""
+    if isinstance(error, Unavailable) and error.key is None:
+        raise error
