@@ -1,8 +1,7 @@
-"""`confsync check`, `schema`, `init` and `completion`: what one needs while writing a configuration."""
+"""`confsync check`, `schema` and `completion`: what one needs while writing a configuration."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -99,70 +98,6 @@ def schema() -> int:
     from confsync.source.registry import config_schema
 
     print_json(config_schema())
-    return 0
-
-
-_CONFIG = """\
-# confsync: values.yaml -> templates/app.conf.j2 -> app.conf
-sources:
-  values: {backend: file, path: values.yaml}
-  # etcd: {backend: etcd, endpoints: ["http://127.0.0.1:2379"]}
-environments:
-  dev: {values: dev}
-  prod: {values: prod}
-defaults: {environment: dev, interval: 60s}
-syncs:
-  app:
-    template: app.conf.j2
-    to: {file: {path: app.conf, mode: "0644"}}
-    # reload: [systemctl, reload, app]
-"""
-_TEMPLATE = """\
-# written by confsync from templates/app.conf.j2; change values.yaml instead
-listen = {{ values("app/port", default="8080") }}
-database = {{ values("db/host") }}
-{% for name, address in values.children("upstream") %}
-upstream {{ name }} = {{ address }}
-{% endfor %}
-"""
-_VALUES = """\
-dev:
-  app: {port: 8080}
-  db: {host: localhost}
-  upstream: {one: 127.0.0.1:9001}
-prod:
-  app: {port: 80}
-  db: {host: db.example.com}
-  upstream: {one: 10.0.0.1:9000, two: 10.0.0.2:9000}
-"""
-
-
-@click.command(short_help="Write a small configuration that works, to start from.")
-@click.argument("directory", default=".", type=click.Path(file_okay=False, path_type=Path))
-@global_options
-def init(directory: Path) -> int:
-    """Write a small configuration that works at once, with the file source, into DIRECTORY.
-
-    Nothing that exists is overwritten.
-    """
-    from confsync.errors import ConfsyncError
-
-    files = {"confsync.yaml": _CONFIG, "templates/app.conf.j2": _TEMPLATE, "values.yaml": _VALUES}
-    existing = [name for name in files if (directory / name).exists()]
-    if existing:
-        raise ConfsyncError(
-            f"{directory / existing[0]} exists already; nothing was written", hint="name another directory"
-        )
-    for name, text in files.items():
-        path = directory / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as exc:
-            raise ConfsyncError(f"{path} cannot be written: {exc.strerror}") from exc
-        click.echo(f"wrote {path}")
-    go = f"cd {directory} && " if str(directory) != "." else ""
-    click.echo(f"try: {go}confsync plan; confsync apply; confsync run", err=True)
     return 0
 
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "diff": ("look", "Show how two environments differ."),
     "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
-    "init": ("author", "Write a small configuration that works, to start from."),
+    "init": ("init", "Write a configuration that works, to start from."),
     "demo": ("demo", "Watch confsync work, in a scratch directory, without any server."),
     "completion": ("author", "Print the completion script of a shell."),
 }

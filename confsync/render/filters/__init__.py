@@ -22,11 +22,13 @@ _FILTERS = {
     "sha512 hmac_sha256",
     "network": "ip_host ip_network ip_netmask ip_prefixlen ip_version ip_in ip_sort",
     "quoting": "shell_quote dotenv_quote json_string yaml_quote toml_quote hcl_quote properties_escape "
-    "ini_value nginx_quote haproxy_quote systemd_quote regex_escape",
+    "ini_value nginx_quote haproxy_quote systemd_quote redis_quote postgresql_quote pg_hba_quote "
+    "php_quote spring_quote connection_string_quote regex_escape",
     "textual": "nindent comment trim_prefix trim_suffix split snake_case kebab_case camel_case basename "
     "dirname to_bool ternary",
     "times": "strftime to_datetime from_unix duration_seconds",
     "urls": "url_parse url_host url_port url_quote url_unquote url_query host_port",
+    "words": "bare_word identifier one_of whole_number port host address url_path",
 }
 _TESTS = {"checks": "is_ip is_ipv4 is_ipv6 is_cidr is_url is_uuid is_truthy"}
 _IMPURE = {
@@ -60,7 +62,7 @@ TESTS: dict[str, Callable[..., Any]] = {
 GLOBALS: dict[str, Callable[..., Any]] = {
     **guards.GLOBALS,
     **_deferred(_IMPURE),
-    **_deferred({"host": "seq"}),
+    **_deferred({"host": "seq", "refusing": "fail"}),
 }
 IMPURE: frozenset[str] = frozenset(_deferred(_IMPURE))
 """Those whose result depends on more than their arguments: time, DNS, the environment, the host."""

@@ -92,6 +92,51 @@ def systemd_quote(value: object, command: bool = False) -> str:
     return _quoted(lambda it: _systemd(it, command), text(value, "systemd_quote"), "systemd_quote")
 
 
+def redis_quote(value: object) -> str:
+    r"""One argument in redis.conf: `{{ 'a "b'|redis_quote }} → "a \"b"`.
+
+    As `sdssplitargs` of Redis reads it: between double quotes there are \", \\, \n, \r, \t, \b, \a and \xHH.
+    """
+    return _quoted(_redis, text(value, "redis_quote"), "redis_quote")
+
+
+def postgresql_quote(value: object) -> str:
+    """A value in postgresql.conf: `{{ "it's"|postgresql_quote }} → 'it''s'`.
+
+    As the server's guc-file.l reads it: `''` is a quote, and a backslash escapes as it does in C.
+    """
+    return _quoted(_postgresql, text(value, "postgresql_quote"), "postgresql_quote")
+
+
+def pg_hba_quote(value: object) -> str:
+    """A field of pg_hba.conf that is no keyword: `{{ 'all'|pg_hba_quote }} → "all"`.
+
+    Quotes take the meaning from keywords, commas, `+` and `@`, and know no escapes but a doubled one. A name that
+    begins with a slash is a regular expression all the same.
+    """
+    return _quoted(_pg_hba, text(value, "pg_hba_quote"), "pg_hba_quote")
+
+
+def php_quote(value: object) -> str:
+    r"""A string in PHP, in which nothing is expanded: `{{ "it's $a"|php_quote }} → 'it\'s $a'`."""
+    escapes = {"\\": "\\\\", "'": "\\'"}
+    return _quoted(lambda it: f"'{_escape(it, escapes)}'", text(value, "php_quote"), "php_quote")
+
+
+def spring_quote(value: object) -> str:
+    """A value in Spring's application.yml: `{{ 'no: $5'|spring_quote }} → "no: $5"`.
+
+    Spring itself expands `${…}` in a value, and evaluates `#{…}` where `@Value` takes it. Not all versions have an
+    escape, so both are refused.
+    """
+    return _quoted(_spring, text(value, "spring_quote"), "spring_quote")
+
+
+def connection_string_quote(value: object) -> str:
+    """A value in a connection string of .NET: `{{ 'a;"b'|connection_string_quote }} → "a;""b"`."""
+    return _quoted(_connection_string, text(value, "connection_string_quote"), "connection_string_quote")
+
+
 def regex_escape(value: object) -> str:
     r"""Text that a regular expression takes literally: `{{ 'a.b*'|regex_escape }} → a\.b\*`."""
     return re.escape(text(value, "regex_escape"))
@@ -132,6 +177,44 @@ def _systemd(word: str, command: bool) -> str:
     if command:
         escapes["$"] = "$$"
     return f'"{_escape(word, escapes)}"'
+
+
+def _redis(word: str) -> str:
+    if "\0" in word:
+        raise ValueError("it has a NUL character, at which most of Redis stops reading")
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return f'"{_escape(word, escapes)}"'
+
+
+def _postgresql(word: str) -> str:
+    if "\0" in word:
+        raise ValueError("it has a NUL character, at which PostgreSQL stops reading")
+    escapes = {"\\": "\\\\", "'": "''", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return f"'{_escape(word, escapes)}'"
+
+
+def _pg_hba(word: str) -> str:
+    if any(char in word for char in "\0\n\r"):
+        raise ValueError("it has a line break or NUL character, which no field can hold")
+    if word.startswith("/"):
+        raise ValueError("it begins with a slash, which makes it a regular expression")
+    doubled = word.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _spring(word: str) -> str:
+    from confsync.render.formats.yaml_format import quote
+
+    if "${" in word or "#{" in word:
+        raise ValueError("it has ${ or #{, which Spring would expand")
+    return quote(word)
+
+
+def _connection_string(word: str) -> str:
+    if "\0" in word:
+        raise ValueError("it has a NUL character, which a connection string cannot hold")
+    doubled = word.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _escape(word: str, escapes: dict[str, str]) -> str:
