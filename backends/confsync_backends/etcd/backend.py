@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from confsync.driver import Backend, Entry, Reading
+from confsync.driver import Backend, Entry, Personal, Reading
 from confsync.errors import Invalid, Unavailable
 from confsync_backends.etcd.connection import Connection
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions
+from confsync_backends.etcd.personal import personal
 from confsync_backends.etcd.ranges import Cover, covers, fill
 from confsync_backends.etcd.stubs import rpc_pb2
 from confsync_backends.etcd.watch import EtcdWatch, Place
@@ -39,6 +40,10 @@ class EtcdBackend(Backend):
     def open(cls, options: EtcdOptions, base: Path) -> EtcdBackend:
         """No I/O happens here; files named in the options are read when a connection or login needs them."""
         return cls(options, base)
+
+    @classmethod
+    def personal(cls, options: Any, others: Sequence[Any], base: Path) -> Personal:  # noqa: ARG003
+        return personal(options, others)
 
     @property
     def address(self) -> str:
@@ -126,8 +131,7 @@ class _Read:
         except CallFailed as failed:
             if failed.kind in {Kind.COMPACTED, Kind.FUTURE}:
                 raise _RevisionLost from failed
-            user = self._connection.session.user
-            raise failed.as_source_error(self._connection.address, cover.prefix, user) from failed
+            raise self._connection.explained(failed, cover.prefix) from failed
         self._keep_place(answer.header)
         return answer
 

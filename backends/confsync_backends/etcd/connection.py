@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from confsync.errors import Invalid
+from confsync.errors import Invalid, SourceError
 from confsync_backends.etcd.endpoints import Endpoint, discover, parse_endpoint
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions, Tls
@@ -73,8 +73,21 @@ class Connection:
     @property
     def address(self) -> str:
         """For messages."""
-        domain = self._options.discovery_srv
-        return f"SRV {domain}" if domain else ",".join(self._options.endpoints)
+        return self._options.shown_address
+
+    def explained(
+        self, failed: CallFailed, prefix: str | None = None, *, at: Endpoint | None = None
+    ) -> SourceError:
+        """The error for the core.
+
+        Args:
+            prefix: the one being read, as a byte prefix with its final slash.
+            at: the one endpoint it is about.
+        """
+        error = failed.as_source_error(at.url if at else self.address, prefix, self.session.user)
+        unreachable = failed.kind is Kind.UNAVAILABLE and not failed.connected
+        error.hint = self._options.advice(error.hint, unreachable=unreachable)
+        return error
 
     def call(self, run: Callable[[Link, float], T]) -> T:
         """Run `run(link, timeout)` on the last good endpoint, or else the first of the others that answers.
@@ -210,7 +223,8 @@ class Connection:
             content = (self._base / path).read_bytes()
         except OSError as error:
             raise Invalid(
-                f"etcd at {self.address}: {option}: {self._base / path}: {error.strerror}"
+                f"etcd at {self.address}: {option}: {self._base / path}: {error.strerror}",
+                hint=self._options.advice_on(option),
             ) from error
         # gRPC takes anything, and then fails without naming the file.
         if b"-----BEGIN " not in content:

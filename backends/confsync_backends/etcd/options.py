@@ -20,6 +20,7 @@ from confsync.driver import DriverOptions
 from confsync.errors import Denied
 from confsync.fields import Timespan
 from confsync_backends.etcd.endpoints import parse_endpoint
+from confsync_backends.etcd.personal import Person
 
 
 class Credential(BaseModel):
@@ -143,6 +144,8 @@ class EtcdOptions(DriverOptions):
         int, Field(ge=1, description="The most keys asked for at once; fewer where values are large.")
     ] = 10_000
 
+    _person: Person | None = None  # None: not for a person
+
     @field_validator("endpoints")
     @classmethod
     def _parse_endpoints(cls, urls: list[str]) -> list[str]:
@@ -162,3 +165,32 @@ class EtcdOptions(DriverOptions):
         if self.tls and not self.discovery_srv and self.endpoints[0].startswith("http:"):
             raise ValueError("tls is given, but the endpoints do not use it; write https://host:port")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where the cluster is: its endpoints, or what names them."""
+        return f"SRV {self.discovery_srv}" if self.discovery_srv else ",".join(self.endpoints)
+
+    @property
+    def shown_address(self) -> str:
+        """The place for messages, which tell what was taken of a person's."""
+        return f"{self.place} ({self._person})" if self._person and self._person.taken else self.place
+
+    def for_person(self, person: Person) -> Self:
+        """The same for a person."""
+        made = self.model_copy()
+        made._person = person  # noqa: SLF001 - its own class
+        return made
+
+    @property
+    def login_advice(self) -> str | None:
+        """What a person can do about a login that has no credentials."""
+        return None if self._person is None else self._person.login
+
+    def advice(self, hint: str | None, *, unreachable: bool = False) -> str | None:
+        """What to do about an error, by options; by variables for a person (see `Person.advice`)."""
+        return hint if self._person is None else self._person.advice(hint, unreachable=unreachable)
+
+    def advice_on(self, option: str) -> str | None:
+        """What a person can do about a file that cannot be used."""
+        return None if self._person is None else self.advice(f"set {option} to a file of this machine")

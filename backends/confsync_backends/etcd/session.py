@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confsync.errors import Denied
 from confsync_backends.etcd.faults import CallFailed, Kind
-from confsync_backends.etcd.options import EtcdOptions, reveal
+from confsync_backends.etcd.options import EtcdOptions, Secret, reveal
 from confsync_backends.etcd.stubs import grpc, rpc_pb2
 
 if TYPE_CHECKING:
@@ -81,13 +82,19 @@ class Session:
     def _login(self, link: Link, timeout: float) -> str:
         password = self._options.password
         assert password is not None  # noqa: S101 - the options' validator has made sure
-        request = rpc_pb2.AuthenticateRequest(name=self.user, password=reveal(password, self._base))
+        request = rpc_pb2.AuthenticateRequest(name=self.user, password=self._reveal(password))
         try:
             return str(self._attempt(link, link.authenticate, request, timeout, None).token)
         except CallFailed as failed:
             if failed.kind is Kind.AUTH_OFF:
                 return ""
             raise
+
+    def _reveal(self, password: Secret) -> str:
+        try:
+            return reveal(password, self._base)
+        except Denied as missing:
+            raise Denied(missing.message, hint=self._options.login_advice) from missing
 
 
 def _metadata(token: str | None) -> Metadata:

@@ -85,9 +85,7 @@ class EtcdWatch(Watch):
         try:
             link, answer = connection.dial(lambda link, timeout: link.range(probe, timeout))
         except CallFailed as failed:
-            raise failed.as_source_error(
-                connection.address, covers[0].prefix, connection.session.user
-            ) from failed
+            raise connection.explained(failed, covers[0].prefix) from failed
         try:
             _refuse_another_past(connection.address, since, answer.header)
             return cls(connection, link, covers, since, keepalive, timeout)
@@ -186,7 +184,7 @@ class EtcdWatch(Watch):
             session.forget()
             failed = CallFailed(Kind.UNAVAILABLE, "the auth token expired; the next watch logs in again")
         prefix = cover.prefix if cover is not None else None
-        return failed.as_source_error(self._link.endpoint.url, prefix, session.user)
+        return self._connection.explained(failed, prefix, at=self._link.endpoint)
 
     def _read(self, request: Any) -> Any:
         try:

@@ -50,11 +50,11 @@ class Taken:
 
     Attributes:
         text: what was taken, for messages; "" for nothing.
-        address: whether the address was.
+        movable: whether a $VAULT_ADDR, which is not set, would take the place of the address.
     """
 
     text: str = ""
-    address: bool = False
+    movable: bool = True
 
 
 class Mount(BaseModel):
@@ -245,7 +245,7 @@ class VaultOptions(DriverOptions):
         """
         if self._taken is None:
             return hint
-        if unreachable and not self._taken.address:
+        if unreachable and self._taken.movable:
             return "set VAULT_ADDR to its address from this machine"
         return hint and _FIELD.sub(lambda match: VARIABLES[match[0]][0], hint)
 

@@ -98,7 +98,7 @@ def _with_token(options: VaultOptions, token: TokenAuth, address: str | None) ->
     except ValidationError as error:
         raise _wrong_variable(error) from None
     held = f"token of {FILE if token.env is None else '$' + token.env}"
-    taken = Taken(f"${_ADDRESS}, {held}" if address is not None else held, address=address is not None)
+    taken = Taken(f"${_ADDRESS}, {held}" if address is not None else held, movable=_said_address() is None)
     advised = Advised(login=token, advice=_log_in(made.address), instead=True)
     return Personal(made.taking(advised, taken), f"{held}, for {made.address}")
 
@@ -122,7 +122,7 @@ def _without_token(options: VaultOptions, said: str | None) -> VaultOptions:
         f"the sources are in several Vaults, and your token is for one of them, but {why}: "
         f"set {_ADDRESS}={options.address} and a token for it"
     )
-    return options.taking(Advised(login=options.auth, advice=advice, withheld=True), Taken())
+    return options.taking(Advised(login=options.auth, advice=advice, withheld=True), Taken(movable=False))
 
 
 def _log_in(address: str) -> str:
