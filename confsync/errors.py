@@ -11,7 +11,9 @@
     │   ├── Held                     so much vanished at once that it is not believed
     │   └── HeldBack                 the local policy keeps it from coming down to a laptop
     ├── RenderError                  a template or data map could not be rendered
+    │   ├── Unwritable               a format cannot hold a name or a value
     │   ├── MissingKeys              it asked for keys that do not exist; names all of them
+    │   ├── WrongValues              it read values that are not what `keys` says of them; names all of them
     │   └── LimitExceeded            it took too long or grew too large
     ├── SinkError                    a target could not be read or written
     │   └── TargetTaken              another sync writes it already
@@ -118,6 +120,20 @@ class RenderError(ConfsyncError):
         self.where = where
 
 
+class Unwritable(RenderError):
+    """A format cannot hold a name or a value.
+
+    Attributes:
+        key: the name.
+        problem: the format's rule; holds nothing of the value.
+    """
+
+    def __init__(self, message: str, *, key: str, problem: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+        self.problem = problem
+
+
 @dataclass(frozen=True, slots=True)
 class MissingKey:
     """One key a render asked for in vain.
@@ -128,6 +144,8 @@ class MissingKey:
         where: `template:line`, or the data map's entry.
         nearest: the existing path most like it, or None.
         detail: why it is not there, where the store tells, or "".
+        required: whether the configuration demands it, so that nothing stands in for it.
+        ask: whom to ask of it, and what it is, where the configuration says so, or "".
     """
 
     source: str
@@ -135,22 +153,60 @@ class MissingKey:
     where: str
     nearest: str | None
     detail: str = ""
+    required: bool = False
+    ask: str = ""
+
+    def __str__(self) -> str:
+        demanded = ", which is required" if self.required else ""
+        why = f": {self.detail}" if self.detail else ""
+        near = f"did you mean {self.nearest!r}?" if self.nearest else ""
+        hint = " ".join(filter(None, (near, self.ask)))
+        text = f"no key {self.key!r} in source {self.source!r}{demanded}{why}{f' ({hint})' if hint else ''}"
+        return f"{self.where}: {text}" if self.where else text
+
+
+@dataclass(frozen=True, slots=True)
+class WrongValue:
+    """One value that is not what the configuration says of its key.
+
+    Attributes:
+        key: its path, or as the store has it.
+        where: `template:line`, or the data map's entry, or "".
+        problem: `is no port; …`, without anything of the value.
+        ask: whom to ask of it, and what it is, or "".
+    """
+
+    source: str
+    key: str
+    where: str
+    problem: str
+    ask: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.ask})" if self.ask else ""
+        text = f"the value of {self.source}:{self.key} {self.problem}{hint}"
+        return f"{self.where}: {text}" if self.where else text
 
 
 class MissingKeys(RenderError):
-    """A render asked for keys that do not exist; `missing` has all of them, in the order they were asked for."""
+    """A render asked for keys that do not exist; `missing` has all of them, in the order they were asked for.
 
-    def __init__(self, missing: Sequence[MissingKey]) -> None:
+    `wrong` has the values it read that are not what they have to be.
+    """
+
+    def __init__(self, missing: Sequence[MissingKey], wrong: Sequence[WrongValue] = ()) -> None:
         self.missing = tuple(missing)
-        lines = [self._line(key) for key in self.missing]
-        head = "1 key is missing" if len(lines) == 1 else f"{len(lines)} keys are missing"
-        super().__init__(f"{head}: " + "; ".join(lines))
+        self.wrong = tuple(wrong)
+        head = "1 key is missing" if len(self.missing) == 1 else f"{len(self.missing)} keys are missing"
+        super().__init__("; ".join((f"{head}: " + "; ".join(map(str, self.missing)), *map(str, self.wrong))))
 
-    @staticmethod
-    def _line(missing: MissingKey) -> str:
-        near = f" (did you mean {missing.nearest!r}?)" if missing.nearest else ""
-        why = f": {missing.detail}" if missing.detail else ""
-        return f"{missing.where}: no key {missing.key!r} in source {missing.source!r}{why}{near}"
+
+class WrongValues(RenderError):
+    """A render read values that are not what the configuration says of their keys; `wrong` has all of them."""
+
+    def __init__(self, wrong: Sequence[WrongValue]) -> None:
+        self.wrong = tuple(wrong)
+        super().__init__("; ".join(map(str, self.wrong)))
 
 
 class LimitExceeded(RenderError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,6 +185,15 @@ class View:
 def full_key(prefix: str, path: str) -> str:
     """The key as the store spells it: `/prod/shop` and `db/host` -> `/prod/shop/db/host`."""
     return f"{prefix.rstrip('/')}/{path}" if prefix else path
+
+
+def as_bytes(value: Any) -> bytes:
+    """What a secret or one of its fields is as a value: text as it is, all else as JSON, the same for the same."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 class UnreadableView(View):

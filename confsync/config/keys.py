@@ -53,3 +53,9 @@ class Key(Model):
     def required_in(self, environment: str | None) -> bool:
         """Whether `environment` has to have it."""
         return self.required if isinstance(self.required, bool) else environment in self.required
+
+    @property
+    def ask(self) -> str:
+        """Whom to ask of it, and what it is, on one line: `ask team-db: the primary`; "" where neither is said."""
+        about = " ".join((self.about or "").split())
+        return ": ".join(filter(None, (self.owner and f"ask {self.owner}", about)))

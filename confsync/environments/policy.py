@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -139,7 +140,7 @@ class Policy:
     def sources(self, core: Core, *, looking: bool = True) -> Mapping[str, SourceView]:
         """Each source as a render that stays on a laptop sees it."""
         return {
-            name: SourceView(name, self.view(name, one.view), partial(self._is_sensitive, one))
+            name: replace(one, view=self.view(name, one.view), is_sensitive=partial(self._is_sensitive, one))
             for name, one in core.views(self._environment, looking=looking).items()
         }
 

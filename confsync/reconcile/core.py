@@ -22,6 +22,7 @@ from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer
 from confsync.sinks import Sinks
 from confsync.source.changes import Event
+from confsync.source.documentation import Documentation
 from confsync.source.hub import SourceHub
 from confsync.target import target_id
 
@@ -53,6 +54,7 @@ class Core:
     may_write: Callable[[], bool] = lambda: True
     _static: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _environments: dict[str | None, str] = field(default_factory=dict, repr=False, compare=False)
+    _documentation: dict[str | None, Documentation] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -134,12 +136,22 @@ class Core:
         Args:
             looking: whether nothing may be fetched that fetching makes.
         """
+        documentation = self.documentation(environment)
         return {
             name: SourceView(
-                name, self.hub.view(name, environment, looking=looking), self.hub.is_sensitive(name)
+                name,
+                self.hub.view(name, environment, looking=looking),
+                self.hub.is_sensitive(name),
+                documentation.rules(name),
             )
             for name in self.hub.sources
         }
+
+    def documentation(self, environment: str | None) -> Documentation:
+        """What is said of keys under `keys`, as it applies to `environment`."""
+        if environment not in self._documentation:
+            self._documentation[environment] = Documentation(self.loaded, self.hub, environment)
+        return self._documentation[environment]
 
     def spec_digest(self, sync: Sync) -> str:
         """The digest of everything but values and templates that decides a sync's result."""
@@ -149,7 +161,8 @@ class Core:
                 f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}"
                 for name in self.hub.sources
             ]
-            self._environments[environment] = "|".join((__version__, str(self.loaded.base), *sources))
+            rules = self.documentation(environment).digested
+            self._environments[environment] = "|".join((__version__, str(self.loaded.base), *sources, *rules))
         return self.hasher.parts("spec", self._environments[environment], sync.model_dump_json())
 
     @property

@@ -9,7 +9,15 @@ from types import TracebackType
 
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError, UndefinedError
 
-from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError, SourceError
+from confsync.errors import (
+    ConfsyncError,
+    LimitExceeded,
+    MissingKeys,
+    RenderError,
+    SourceError,
+    WrongValue,
+    WrongValues,
+)
 from confsync.redact import redactor
 from confsync.render.library import TemplateFiles
 from confsync.render.recorder import Recorder
@@ -66,11 +74,17 @@ def without_secrets(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     if isinstance(error, SourceError):
         return _retold(error, redact)
     if isinstance(error, MissingKeys):
-        return MissingKeys(
-            [replace(one, key=redact(one.key), detail=redact(one.detail)) for one in error.missing]
-        )
+        missing = [replace(one, key=redact(one.key), detail=redact(one.detail)) for one in error.missing]
+        return MissingKeys(missing, _reworded(error.wrong, redact))
+    if isinstance(error, WrongValues):
+        return WrongValues(_reworded(error.wrong, redact))
     kind = LimitExceeded if isinstance(error, LimitExceeded) else RenderError
     return kind(redact(str(error)))
+
+
+def _reworded(wrong: Iterable[WrongValue], redact: Callable[[str], str]) -> list[WrongValue]:
+    """What is said of types, owners and the like was there before any value was read."""
+    return [replace(one, key=redact(one.key)) for one in wrong]
 
 
 def _no_template(

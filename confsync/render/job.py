@@ -210,7 +210,7 @@ class Job:
         if source.view.by_request:
             return self._field(source, reference.path, where)
         path = reference.path.strip("/")
-        entry = self._recorder.find(source, path)
+        entry = self._recorder.find(source, path, where)
         if entry is None:
             self._recorder.miss(source, path, where)
             return ""
@@ -222,7 +222,7 @@ class Job:
             wanted = parse(path)
         except ValueError as exc:
             raise RenderError(f"{path!r} is no path of a secret: {exc}", where=where) from None
-        found = self._recorder.look_up(source, str(wanted))
+        found = self._recorder.look_up(source, str(wanted), where)
         if found is None:
             self._recorder.miss(source, str(wanted), where)
             return ""

@@ -128,11 +128,17 @@ class SourceLookup:
 
     def items(self, prefix: str = "") -> list[tuple[str, str]]:
         """(path below `prefix`, value) of everything below it, at any depth."""
-        return self._pairs(prefix, self._source.view.under(self._listing(prefix)))
+        prefix = self._listing(prefix)
+        paths = self._source.view.under(prefix)
+        self._recorder.require_below(self._source, prefix, paths)
+        return self._pairs(prefix, paths)
 
     def children(self, prefix: str = "") -> list[tuple[str, str]]:
         """(name, value) of the keys exactly one step below `prefix`."""
-        return self._pairs(prefix, self._source.view.children(self._listing(prefix)))
+        prefix = self._listing(prefix)
+        paths = self._source.view.children(prefix)
+        self._recorder.require_below(self._source, prefix, paths, deep=False)
+        return self._pairs(prefix, paths)
 
     def dirs(self, prefix: str = "") -> list[str]:
         """The names one step below `prefix` that have keys below them."""
@@ -168,7 +174,7 @@ class SourceLookup:
         return prefix
 
     def _pairs(self, prefix: str, paths: list[str]) -> list[tuple[str, str]]:
-        depth = len(_clean(prefix)) + 1 if _clean(prefix) else 0
+        depth = len(prefix) + 1 if prefix else 0
         found = [(path, self._recorder.find(self._source, path)) for path in paths]
         return [(path[depth:], self._text(path, entry)) for path, entry in found if entry is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +12,12 @@ from urllib.parse import unquote
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
-from confsync.errors import MissingKey, RenderError
+from confsync.errors import MissingKey, RenderError, WrongValue
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Secrets
 from confsync.render import budget
-from confsync.snapshot import Found, View
+from confsync.render.key_rules import KeyRules
+from confsync.snapshot import Found, View, as_bytes, full_key
 
 _active = threading.local()
 _MOST_DERIVED = 8 * 1024**2
@@ -30,11 +31,13 @@ class SourceView:
         name: the source's name.
         view: its keys, layered, at one revision.
         is_sensitive: whether the value at a relative path is a secret.
+        rules: what its keys have to be, or None where nothing is said of them.
     """
 
     name: str
     view: View
     is_sensitive: Callable[[str], bool]
+    rules: KeyRules | None = None
 
 
 @dataclass(slots=True, repr=False)
@@ -52,6 +55,8 @@ class Recorder:
             is to decrypt may be another thing then.
         undecryptable: why some ciphertexts cannot be decrypted, from the render before.
         unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
+        wrong: the values that are not what is said of their keys: nothing may be made of them.
+        sought: required keys that one source has not, and another may have; with the place where they were asked for.
     """
 
     found: dict[PathRead, Found] = field(default_factory=dict)
@@ -69,21 +74,33 @@ class Recorder:
     guessing: bool = False
     undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     unfetched: list[str] = field(default_factory=list)
+    wrong: dict[PathRead, WrongValue] = field(default_factory=dict)
+    sought: dict[PathRead, tuple[SourceView, str]] = field(default_factory=dict)
 
-    def find(self, source: SourceView, path: str) -> Entry | None:
-        """Look a key up, and remember it was looked up."""
+    def find(self, source: SourceView, path: str, where: str = "") -> Entry | None:
+        """Look a key up, and remember it was looked up.
+
+        Args:
+            where: what asks for it; by default the template code that is running now.
+        """
         read = PathRead(source.name, path)
         found = source.view.find(path)
         if found is None:
             self.missed[read] = None
+            self._require(source, path, where)
             return None
         self.found[read] = found
         if source.is_sensitive(path):
             self._note_secret(found.entry.value)
+        if source.rules is not None:
+            self._check(source, source.rules, path, found, found.entry.value, where)
         return found.entry
 
-    def look_up(self, source: SourceView, path: str) -> tuple[Any, bool] | None:
+    def look_up(self, source: SourceView, path: str, where: str = "") -> tuple[Any, bool] | None:
         """Ask an addressed source for a secret or field, and remember it was asked for.
+
+        Args:
+            where: what asks for it; by default the template code that is running now.
 
         Returns:
             The value as the store gave it, and whether it was fetched or is a placeholder; None: it is not there.
@@ -93,7 +110,7 @@ class Recorder:
             # and is done again.
             self.guessing = True
             return ("", False) if "#" in path else ({}, False)
-        if self.missing:
+        if self.missing or self.wrong:
             source.view.only_look()  # nothing will be written: nothing is to be made for it
         read = PathRead(source.name, path)
         self.missed[read] = None  # also where asking fails: what was wanted is what the sync waits for
@@ -101,6 +118,7 @@ class Recorder:
         with budget.waiting():
             found = source.view.look_up(path)
         if found is None:
+            self._require(source, path, where)
             return None
         del self.missed[read]
         self.found[read], value = found
@@ -113,6 +131,8 @@ class Recorder:
             ):  # of a whole secret the fields' names are none: errors propose them
                 self._note_secret(found[0].entry.value)
             self.secrets.update(leaves_of(value))
+        if source.rules is not None and found[0].fetched:
+            self._check_secret(source, source.rules, path, found[0], value, where)
         return value, found[0].fetched
 
     def decrypt(self, source: SourceView, key: str, ciphertext: str) -> bytes:
@@ -150,7 +170,73 @@ class Recorder:
         read = PathRead(source.name, path)
         if read not in self.missing:
             absent = source.view.absent(path)
-            self.missing[read] = MissingKey(source.name, path, where, absent.nearest, absent.detail)
+            rules = source.rules
+            self.missing[read] = MissingKey(
+                source.name,
+                path,
+                where,
+                absent.nearest,
+                absent.detail,
+                rules is not None and rules.is_required(path),
+                rules.ask(path) if rules is not None else "",
+            )
+
+    def require_below(
+        self, source: SourceView, prefix: str, paths: Iterable[str], *, deep: bool = True
+    ) -> None:
+        """What is below `prefix` was listed, which gave `paths`: the required keys that it lacks are missing.
+
+        Args:
+            deep: whether at any depth, not one step below only.
+        """
+        if source.rules is None:
+            return
+        depth = len(prefix) + 1 if prefix else 0
+        wanted = [path for path in source.rules.required_below(prefix) if deep or "/" not in path[depth:]]
+        for path in wanted if wanted and not {*wanted}.issubset(paths) else ():
+            self.find(source, path)
+
+    def _require(self, source: SourceView, path: str, where: str) -> None:
+        """A key that does not exist: where it has to, nothing stands in for it."""
+        rules = source.rules
+        if rules is None or not rules.is_required(path):
+            return
+        where = where or template_position()
+        if rules.may_be_elsewhere(path):
+            self.sought.setdefault(PathRead(source.name, path), (source, where))
+        else:
+            self.miss(source, path, where)
+
+    def settle(self) -> None:
+        """At the end of a render: what is required and was found in no source is missing."""
+        anywhere = {read.path for read in self.found}
+        for read, (source, where) in self.sought.items():
+            if read.path not in anywhere:
+                self.miss(source, read.path, where)
+
+    def _check_secret(
+        self, source: SourceView, rules: KeyRules, path: str, found: Found, value: Any, where: str
+    ) -> None:
+        """A secret or field that was read: a secret that is read as a whole shows each of its fields."""
+        if not isinstance(value, Mapping) or "#" in path:
+            self._check(source, rules, path, found, found.entry.value, where)
+            return
+        for name, one in value.items():
+            self._check(source, rules, f"{path}#{name}", found, as_bytes(one), where)
+        for field_path in rules.required_fields(path):
+            if field_path.partition("#")[2] not in value:
+                source.view.find(field_path)  # so that it is known why it is not there
+                self._require(source, field_path, where)
+
+    def _check(
+        self, source: SourceView, rules: KeyRules, path: str, found: Found, value: bytes, where: str
+    ) -> None:
+        problem = rules.wrong(path, value)
+        if problem is not None:
+            key = full_key(found.prefix, path)
+            self.wrong[PathRead(source.name, path)] = WrongValue(
+                source.name, key, where or template_position(), problem, rules.ask(path)
+            )
 
     def reads(self, hasher: Hasher, now: float, before: Mapping[PathRead, KeyRead]) -> Reads:
         """Everything recorded, in the form that is kept.

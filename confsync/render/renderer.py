@@ -10,7 +10,14 @@ from pathlib import Path
 from confsync.clock import Clock
 from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
-from confsync.errors import ConfsyncError, LimitExceeded, MissingKeys, RenderError, SourceError
+from confsync.errors import (
+    ConfsyncError,
+    LimitExceeded,
+    MissingKeys,
+    RenderError,
+    SourceError,
+    WrongValues,
+)
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Line, Word
 from confsync.render.budget import Budget, limited
@@ -84,7 +91,7 @@ class Renderer:
             before: the keys its last render read.
 
         Raises:
-            RenderFailed: wraps a `MissingKeys`, `LimitExceeded` or other `RenderError`.
+            RenderFailed: wraps a `MissingKeys`, `WrongValues`, `LimitExceeded` or other `RenderError`.
         """
         undecryptable: dict[tuple[str, str, str], str] = {}
         for _ in range(_PASSES):
@@ -116,12 +123,13 @@ class Renderer:
         with recording(recorder), limited(Budget(limits, self._clock)) as budget:
             try:
                 desired = tuple(job.run(budget))
-                if recorder.missing:
-                    raise MissingKeys(list(recorder.missing.values()))
+                recorder.settle()
+                bad_keys = _of_bad_keys(recorder)
+                if bad_keys is not None:
+                    raise bad_keys
             except Exception as exc:
                 error: ConfsyncError = explain(exc, name, recorder, self.files, job.names())
-                if recorder.missing:
-                    error = MissingKeys(list(recorder.missing.values()))
+                error = _of_bad_keys(recorder) or error
                 error = _unforeseen(without_secrets(error, recorder), recorder)
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
@@ -177,9 +185,17 @@ def _decrypt(recorder: Recorder, sources: Mapping[str, SourceView]) -> dict[tupl
     return failed
 
 
+def _of_bad_keys(recorder: Recorder) -> ConfsyncError | None:
+    """The error that tells of everything wrong with the keys a render read; None: nothing is."""
+    wrong = list(recorder.wrong.values())
+    if recorder.missing:
+        return MissingKeys(list(recorder.missing.values()), wrong)
+    return WrongValues(wrong) if wrong else None
+
+
 def _unforeseen(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:
     """`error`, or what caused it: that a render which only looks has no values of what it may not fetch."""
-    if not recorder.unfetched or isinstance(error, SourceError | MissingKeys):
+    if not recorder.unfetched or isinstance(error, SourceError | MissingKeys | WrongValues):
         return error
     return RenderError(
         f"the result cannot be foreseen: the template works with {recorder.unfetched[0]}, which only apply fetches"

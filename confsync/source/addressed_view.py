@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from confsync.address import Wanted, parse, spelled
 from confsync.driver import Address, Entry, Secret
 from confsync.errors import Invalid, SourceError
-from confsync.snapshot import PLACEHOLDER, Absent, Found, Problem, Snapshot, View
+from confsync.snapshot import PLACEHOLDER, Absent, Found, Problem, Snapshot, View, as_bytes
 from confsync.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class AddressedView(View):
                 self._absent[path] = _no_field(wanted.field, secret.data)
                 return None
             value = secret.data if wanted.field is None else secret.data[wanted.field]
-            return Found(Entry(_bytes(value), secret.version, secret.created), prefix), value
+            return Found(Entry(as_bytes(value), secret.version, secret.created), prefix), value
         return None
 
     def under(self, prefix: str) -> list[str]:
@@ -227,12 +226,3 @@ def _parsed(path: str) -> Wanted:
 
 def _no_field(field: str, data: Mapping[str, Any]) -> Absent:
     return Absent(f"the secret has no field {field!r}{did_you_mean(field, data)}", None)
-
-
-def _bytes(value: Any) -> bytes:
-    """A value as bytes: the same for the same value, whatever the order of its fields."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )

@@ -2,50 +2,190 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from confsync.address import Wanted, parse
 from confsync.config.keys import Key
 from confsync.config.loading import LoadedConfig
-from confsync.config.patterns import parse_pattern
+from confsync.config.patterns import Pattern, parse_pattern
+from confsync.config.value_types import wrong
+from confsync.errors import WrongValue
+from confsync.snapshot import PLACEHOLDER
 from confsync.source.hub import SourceHub
+from confsync.source.key_index import KeyIndex, Said, SecretIndex
+from confsync.source.source import Source
+from confsync.text import printable
+
+_FIELD = "#"
 
 
-class _Entry(NamedTuple):
-    """One entry of `keys` as it applies to a source."""
+class Required(NamedTuple):
+    """A key that an environment has to have.
 
-    path: str
-    one: bool
+    Attributes:
+        text: as it is written under `keys`.
+        places: (source, path): where it may be; one of them has to have it.
+    """
+
+    text: str
     key: Key
-    matches: Callable[[str], bool]
+    places: tuple[tuple[str, str], ...]
 
 
 class Documentation:
-    """The `keys` of a configuration. Thread-safe; asks no store."""
+    """The `keys` of a configuration, as they apply to an environment. Thread-safe; asks no store."""
 
     def __init__(self, loaded: LoadedConfig, hub: SourceHub, environment: str | None) -> None:
-        self._entries = {name: list(_entries(name, loaded, hub, environment)) for name in hub.sources}
+        self.environment = environment
+        said = [
+            Said(text, parse_pattern(text, loaded.config.sources), key)
+            for text, key in loaded.config.keys.items()
+        ]
+        self._whole = {name for name, source in hub.sources.items() if isinstance(source, Source)}
+        self._rules = {name: self._rules_of(name, said, hub) for name in hub.sources}
+        self._digested = _digested(said, environment)
+        self._told_of = {
+            name for name in hub.sources if any(one.pattern.source in (None, name) for one in said)
+        }
+
+    def _rules_of(self, source: str, said: Sequence[Said], hub: SourceHub) -> SourceRules:
+        entries = [one for one in said if one.pattern.source in (None, source)]
+        index: KeyIndex | SecretIndex = (
+            KeyIndex(entries)
+            if source in self._whole
+            else SecretIndex(entries, hub.prefixes(source, self.environment))
+        )
+        written_out = [
+            (path, one) for path, one in index.written_out() if self._may_have(source, one.pattern)
+        ]
+        return SourceRules(self.environment, index, written_out, alone=len(hub.sources) == 1)
+
+    def _may_have(self, source: str, pattern: Pattern) -> bool:
+        """Whether one key, named with no source perhaps, may be a key of `source`."""
+        if pattern.source is not None:
+            return True
+        if _FIELD in pattern.glob:
+            return source not in self._whole
+        return source in self._whole or not self._whole
 
     def of(self, source: str, path: str) -> Key | None:
         """What is said of one key: by an entry for it alone, else by the first glob that names it, else None."""
-        found = [entry for entry in self._entries[source] if entry.matches(path)]
-        chosen = next((entry for entry in found if entry.one), found[0] if found else None)
-        return chosen.key if chosen else None
+        return self._rules[source].of(path)
 
     def written_out(self, source: str) -> Sequence[tuple[str, Key]]:
-        """The entries for one key alone: its path as it is written there, and what is said of it."""
-        return [(entry.path, entry.key) for entry in self._entries[source] if entry.one]
+        """The entries for one key alone that a source may have: its path as it is written there, and what is said.
 
-    def problem(self, source: str, path: str, value: bytes) -> str | None:  # noqa: ARG002 - nothing is checked yet
-        """What is wrong with a value by what is said of its key, without a word of the value; None: nothing."""
-        return None
+        What is for every source is for those where it can be a key: with `#field` for sources that are asked for one
+        secret at a time, else for the others, where there are any.
+        """
+        return [(path, said.key) for path, said in self._rules[source].written_out]
+
+    def required(self) -> Sequence[Required]:
+        """The keys, of those written out, that the environment has to have."""
+        found: dict[str, tuple[Key, list[tuple[str, str]]]] = {}
+        for source, rules in self._rules.items():
+            for path, said in rules.written_out:
+                if said.key.required_in(self.environment):
+                    found.setdefault(said.text, (said.key, []))[1].append((source, path))
+        return [Required(text, key, tuple(places)) for text, (key, places) in found.items()]
+
+    @property
+    def digested(self) -> tuple[str, ...]:
+        """All of it that decides whether a render succeeds, as text; nothing where nothing does."""
+        return self._digested
+
+    def problem(self, source: str, path: str, value: bytes) -> str | None:
+        """What is wrong with a value by what is said of its key, on one line, without a word of the value; or None.
+
+        What was not fetched (its value is `PLACEHOLDER`) is not looked at.
+        """
+        if value == PLACEHOLDER.encode():
+            return None
+        rules = self._rules[source]
+        found = rules.wrong(path, value)
+        if found is None:
+            return None
+        return printable(str(WrongValue(source, path, "", found, rules.ask(path))))
+
+    def rules(self, source: str) -> SourceRules | None:
+        """What a render that reads `source` has to heed; None where nothing is said of its keys."""
+        return self._rules[source] if source in self._told_of else None
 
 
-def _entries(source: str, loaded: LoadedConfig, hub: SourceHub, environment: str | None) -> Iterator[_Entry]:
-    for text, key in loaded.config.keys.items():
-        pattern = parse_pattern(text, loaded.config.sources)
-        if pattern.source in (None, source):
-            globs = [pattern.glob if pattern.wild else glob.escape(pattern.glob)]
-            matches = hub.matcher(source, globs, environment, in_doubt=False)
-            yield _Entry(pattern.glob.strip("/"), not pattern.wild, key, matches)
+class SourceRules:
+    """What is said of one source's keys. Thread-safe.
+
+    Attributes:
+        written_out: the entries for one key alone that it may have, by the key's path.
+    """
+
+    def __init__(
+        self,
+        environment: str | None,
+        index: KeyIndex | SecretIndex,
+        written_out: Sequence[tuple[str, Said]],
+        *,
+        alone: bool,
+    ) -> None:
+        self.written_out = written_out
+        self._environment = environment
+        self._index = index
+        self._alone = alone
+        self._below = sorted(path for path, said in written_out if said.key.required_in(environment))
+        self._fields = _by_secret(self._below) if isinstance(index, SecretIndex) else {}
+
+    def of(self, path: str) -> Key | None:
+        """What is said of the key at `path`."""
+        said = self._index.of(path)
+        return None if said is None else said.key
+
+    def ask(self, path: str) -> str:
+        """Whom to ask of a key, and what it is, or ""."""
+        key = self.of(path)
+        return "" if key is None else key.ask
+
+    def wrong(self, path: str, value: bytes) -> str | None:
+        """What is wrong with the value of a key: `is no port; write …`, without a word of the value; or None."""
+        key = self.of(path)
+        return None if key is None else wrong(key, value)
+
+    def is_required(self, path: str) -> bool:
+        """Whether nothing may stand in for a key."""
+        key = self.of(path)
+        return key is not None and key.required_in(self._environment)
+
+    def may_be_elsewhere(self, path: str) -> bool:
+        """Whether `keys` leaves open which source has a key, and there are others."""
+        said = self._index.of(path)
+        return not self._alone and said is not None and said.pattern.source is None
+
+    def required_below(self, prefix: str) -> Sequence[str]:
+        """The required keys below a prefix, of those written out, at any depth, sorted."""
+        if not prefix:
+            return self._below
+        start = bisect_left(self._below, prefix + "/")
+        return self._below[start : bisect_left(self._below, prefix + "0", start)]  # as `View.under` has it
+
+    def required_fields(self, path: str) -> Sequence[str]:
+        """The fields, of those written out, that the secret at `path` has to have, as paths."""
+        if not self._fields or not isinstance(self._index, SecretIndex):
+            return ()
+        wanted = parse(path)
+        names = [name for secret in self._index.spellings(wanted) for name in self._fields.get(secret, ())]
+        return [str(wanted._replace(field=name)) for name in names]
+
+
+def _by_secret(paths: Sequence[str]) -> Mapping[Wanted, Sequence[str]]:
+    """Secret -> the fields of it that are named."""
+    found: dict[Wanted, list[str]] = {}
+    for wanted in map(parse, paths):
+        if wanted.field is not None:
+            found.setdefault(wanted._replace(field=None), []).append(wanted.field)
+    return found
+
+
+def _digested(said: Sequence[Said], environment: str | None) -> tuple[str, ...]:
+    checks = [(one.text, one.key.type, one.key.one_of, one.key.required_in(environment)) for one in said]
+    return (repr(checks),) if any(any(check[1:]) for check in checks) else ()

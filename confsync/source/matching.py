@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from confsync.address import Wanted, parse, spelled
 
@@ -76,22 +76,27 @@ def surely_by_address(globs: Sequence[str], prefixes: Iterable[str]) -> Callable
             wanted = parse(path)
         except ValueError:
             return False
-        full = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in own_prefixes}
-        relative = (
-            {
-                name.removeprefix(f"{prefix}/")
-                for name in full
-                for prefix in own_prefixes
-                if _lies_under(name, prefix)
-            }
-            if wanted.absolute
-            else {wanted.path}
-        )
+        relative, full = names_in(wanted, own_prefixes)
         return _matches(below, relative, wanted.field) or (
             bool(full) and all(_matches(from_root, {name}, wanted.field) for name in full)
         )
 
     return is_meant
+
+
+def names_in(wanted: Wanted, prefixes: Collection[str]) -> tuple[set[str], set[str]]:
+    """The names a secret has below an environment's prefixes, and those it has, or may have, from the root.
+
+    Args:
+        prefixes: those of the environment, without slashes at their ends.
+    """
+    full = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in prefixes}
+    if not wanted.absolute:
+        return {wanted.path}, full
+    below = {
+        name.removeprefix(f"{prefix}/") for name in full for prefix in prefixes if _lies_under(name, prefix)
+    }
+    return below, full
 
 
 def _matches(globs: re.Pattern[str], secrets: Iterable[str], field: str | None) -> bool:
