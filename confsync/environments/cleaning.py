@@ -1,0 +1,126 @@
+"""Removes what `confsync env --out` wrote: files that are all confsync's, and blocks from those that are not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from confsync.digest import Hasher
+from confsync.environments import merging, output_file
+from confsync.environments.output_file import OutputFile
+from confsync.environments.writing_out import own_part
+from confsync.environments.written import WrittenFile, WrittenFiles
+from confsync.errors import ConfsyncError
+from confsync.text import printable
+
+
+class Fate(Enum):
+    """What became of a file."""
+
+    REMOVED = "removed"
+    BLOCK_REMOVED = "block removed"
+    NOTHING = "nothing to remove"
+    FAILED = "not removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One file that was looked at. `detail` is one line: what was kept, or why it was not removed."""
+
+    path: str
+    environment: str | None
+    fate: Fate
+    detail: str = ""
+
+
+def clean(
+    files: WrittenFiles,
+    *,
+    config: str | None = None,
+    paths: Iterable[str] | None = None,
+    expired: bool = False,
+) -> tuple[Cleaned, ...]:
+    """Remove what was written. Doing it twice is doing it once.
+
+    Args:
+        config: only what was written from this configuration.
+        paths: only these files, and of these also what is not on the list but has a block.
+        expired: only what is past its time.
+
+    Raises:
+        LedgerError: the list cannot be used.
+    """
+    with files.changing() as hasher:
+        listed = files.expired() if expired else files.all()
+        wanted = [one for one in listed if config is None or one.config == config]
+        if paths is None:
+            return tuple(_clean_listed(files, hasher, one) for one in wanted)
+        by_path = {one.path: one for one in wanted}
+        return tuple(
+            _clean_listed(files, hasher, by_path[path]) if path in by_path else _clean_unlisted(hasher, path)
+            for path in paths
+            if path in by_path or not expired
+        )
+
+
+def clean_expired(files: WrittenFiles) -> tuple[Cleaned, ...]:
+    """Remove what is past its time, from whichever configuration it was written. Raises `LedgerError`."""
+    return clean(files, expired=True) if files.expired() else ()
+
+
+def _clean_listed(files: WrittenFiles, hasher: Hasher, noted: WrittenFile) -> Cleaned:
+    output_file.sweep(noted.path)
+    try:
+        fate, detail = _take_out(noted.path, noted, hasher)
+    except ConfsyncError as exc:
+        return Cleaned(noted.path, noted.environment, Fate.FAILED, str(exc))
+    files.forget([noted.path])
+    return Cleaned(noted.path, noted.environment, fate, detail)
+
+
+def _clean_unlisted(hasher: Hasher, path: str) -> Cleaned:
+    output_file.sweep(path)
+    try:
+        fate, detail = _take_out(path, None, hasher)
+    except ConfsyncError as exc:
+        return Cleaned(path, None, Fate.FAILED, str(exc))
+    return Cleaned(path, None, fate, detail)
+
+
+def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fate, str]:
+    if not os.path.lexists(path):
+        return Fate.NOTHING, "it is not there"
+    before = output_file.look(path)
+    if noted is not None and noted.whole:
+        return _take_whole(before, noted, hasher)
+    shown = printable(path)
+    content = before.content or b""
+    own = own_part(content, noted, hasher, shown)
+    if not own.parts.environments:
+        return Fate.NOTHING, "it has no block of confsync"
+    rest = merging.without_block(own, newline_added=noted is not None and noted.newline_added)
+    if not rest.strip():
+        output_file.remove(before)
+        return Fate.REMOVED, ""
+    output_file.replace(before, rest, private=False)
+    return Fate.BLOCK_REMOVED, _kept(own.edited)
+
+
+def _take_whole(before: OutputFile, noted: WrittenFile, hasher: Hasher) -> tuple[Fate, str]:
+    shown = printable(before.path)
+    if hasher.content(before.content or b"") not in noted.digests:
+        raise ConfsyncError(
+            f"{shown}: was changed by hand since confsync env wrote it, and may have what is yours in it",
+            hint=f"look through it, and remove it yourself: rm {shown}",
+        )
+    output_file.remove(before)
+    return Fate.REMOVED, ""
+
+
+def _kept(edited: Sequence[merging.Edited]) -> str:
+    if not edited:
+        return "your own lines stay"
+    lines = ", ".join(str(one.line) for one in edited)
+    return f"your own lines stay, and so does what you wrote in the block (line {lines})"

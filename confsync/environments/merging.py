@@ -1,0 +1,305 @@
+"""Puts a block of variables among somebody's own lines, and takes it out again, and touches nothing else.
+
+The block stands between two marks, `# >>> confsync env prod >>>` and `# <<< confsync env prod <<<`. What is outside
+of them is kept byte for byte; a variable that is set there wins. A file has one block: that of another environment is
+replaced, and several whole ones, as a merge of branches may leave them, become one. Where a mark is missing nobody can
+tell where the block ends, so that nothing is done.
+
+What somebody wrote or changed between the marks is not lost: it is known by the digests of what was written there,
+and moved below the block, where it wins as any other line of theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from confsync.environments.assignments import Statement, Unclosed, statements
+from confsync.errors import ConfsyncError
+from confsync.text import printable
+
+_BEGIN = re.compile(r"# >>> confsync env (.*) >>>\s*")
+_END = re.compile(r"# <<< confsync env (.*) <<<\s*")
+_ANY_MARK = re.compile(r"# (?:>>>|<<<) confsync env ")
+_TAKES_CRLF = frozenset({"dotenv", "docker", "powershell", "systemd"})
+"""Formats whose readers take CRLF for a line end; to the others the CR is part of the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A variable that somebody sets in their own lines. `lines` are the numbers of those that set it, from 1."""
+
+    name: str
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What somebody wrote in the block: the number of its first line, from 1, and the variables it sets."""
+
+    line: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A file, taken apart.
+
+    Attributes:
+        before: somebody's own lines above the block, line ends included; all of them where there is no block.
+        block: the lines between the marks; of all blocks, where there are several.
+        numbers: the number of each of these in the file, from 1.
+        after: somebody's own lines below.
+        after_numbers: the number of each of these in the file.
+        environments: whose blocks were there, in order; empty where there was none.
+    """
+
+    before: tuple[str, ...] = field(repr=False)
+    block: tuple[str, ...] = field(default=(), repr=False)
+    numbers: tuple[int, ...] = ()
+    after: tuple[str, ...] = field(default=(), repr=False)
+    after_numbers: tuple[int, ...] = ()
+    environments: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Somebody's own lines."""
+        return self.before + self.after
+
+
+def take_apart(content: bytes, path: str) -> Parts:
+    """The own lines and the block of a file.
+
+    Raises:
+        ConfsyncError: it is no text, or a mark is missing.
+    """
+    if b"\0" in content:
+        raise ConfsyncError(
+            f"{path}: is no text that lines can be added to: it has NULs",
+            hint="a file in UTF-16 is made UTF-8 with: iconv -f UTF-16 -t UTF-8",
+        )
+    before: list[str] = []
+    block: list[tuple[int, str]] = []
+    after: list[tuple[int, str]] = []
+    environments: list[str] = []
+    opened: tuple[int, str] | None = None
+    for number, line in enumerate(_lines(content), 1):
+        begins, ends = _BEGIN.fullmatch(line), _END.fullmatch(line)
+        if begins:
+            if opened:
+                raise _broken(path, *opened, f"and line {number} opens one more")
+            opened = number, begins[1]
+            environments.append(begins[1])
+        elif ends:
+            if opened is None:
+                raise ConfsyncError(
+                    f"{path}:{number}: ends a block of confsync that no line above begins",
+                    hint=f"write {_begin(ends[1])!r} above its first line, or remove what is left of the block",
+                )
+            opened = None
+        elif opened:
+            block.append((number, line))
+        elif environments:
+            after.append((number, line))
+        else:
+            before.append(line)
+    if opened:
+        raise _broken(path, *opened, "and nothing ends it")
+    return Parts(
+        tuple(before),
+        tuple(line for _, line in block),
+        tuple(number for number, _ in block),
+        tuple(line for _, line in after),
+        tuple(number for number, _ in after),
+        tuple(environments),
+    )
+
+
+def _lines(content: bytes) -> list[str]:
+    # Not splitlines(), to which half a dozen other characters are line ends too.
+    return re.findall(r"[^\n]*\n|[^\n]+", content.decode("utf-8", "surrogateescape"))
+
+
+def _broken(path: str, number: int, environment: str, what: str) -> ConfsyncError:
+    return ConfsyncError(
+        f"{path}:{number}: begins a block of confsync, {what}",
+        hint=f"write {_end(environment)!r} below its last line, or remove the block; nothing was written",
+    )
+
+
+def _begin(environment: str) -> str:
+    return f"# >>> confsync env {printable(environment)} >>>"
+
+
+def _end(environment: str) -> str:
+    return f"# <<< confsync env {printable(environment)} <<<"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is somebody's own in a file.
+
+    Attributes:
+        parts: the file as it was.
+        edited: what they wrote in the block.
+        removed: the variables whose lines they took out of the block.
+        kept: the lines of `edited`.
+    """
+
+    parts: Parts
+    edited: tuple[Edited, ...] = ()
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = field(default=(), repr=False)
+
+
+def own_of(
+    parts: Parts, form: str, known: Mapping[str, str] | None, digest: Callable[[str], str], path: str
+) -> Own:
+    """Tell apart, in the block, what was written there from what somebody made of it.
+
+    Args:
+        form: the format the block was written in.
+        known: digest -> name, or "", of each statement that was written; None where that is not known, and all of
+            the block counts as written.
+        digest: of a statement's text, as `digests` gives it.
+
+    Raises:
+        ConfsyncError: the block was edited so that nobody can tell where a value ends.
+    """
+    if known is None or not parts.block:
+        return Own(parts)
+    try:
+        found = statements(form, parts.block)
+    except Unclosed as exc:
+        raise ConfsyncError(
+            f"{path}:{parts.numbers[exc.line - 1]}: opens a quote in the block of confsync that nothing ends",
+            hint="it was edited by hand: mend the line, or remove the block",
+        ) from None
+    seen = {digest(text_of(one)): one for one in found}
+    changed = [one for key, one in seen.items() if key not in known and text_of(one).strip()]
+    edited = tuple(Edited(parts.numbers[one.first - 1], one.names) for one in changed)
+    still = {name for one in edited for name in one.names}
+    removed = tuple(name for key, name in known.items() if name and key not in seen and name not in still)
+    return Own(parts, edited, removed, tuple(_ended(line) for one in changed for line in one.lines))
+
+
+def text_of(statement: Statement) -> str:
+    """A statement as it is compared: without its line end, of whichever kind."""
+    return "".join(statement.lines).rstrip("\r\n")
+
+
+def overrides(own: Own, form: str, path: str) -> tuple[Override, ...]:
+    """The variables that somebody sets outside of the block, or set in it, in order of their names.
+
+    Raises:
+        ConfsyncError: a value goes on into the block.
+    """
+    found: dict[str, list[int]] = {}
+    parts = own.parts
+    for lines, numbers in (
+        (parts.before, range(1, len(parts.before) + 1)),
+        (parts.after, parts.after_numbers),
+    ):
+        for one in _read(form, lines, numbers, path):
+            for name in one.names:
+                found.setdefault(name, []).append(numbers[one.first - 1])
+    for edited in own.edited:
+        for name in edited.names:
+            found.setdefault(name, []).append(edited.line)
+    return tuple(Override(name, tuple(lines)) for name, lines in sorted(found.items()))
+
+
+def _read(form: str, lines: Sequence[str], numbers: Sequence[int], path: str) -> list[Statement]:
+    try:
+        return statements(form, lines)
+    except Unclosed as exc:
+        raise ConfsyncError(
+            f"{path}:{numbers[exc.line - 1]}: opens a quote, or goes on, and nothing ends it",
+            hint="mend that line: what confsync writes would become part of its value; nothing was written",
+        ) from None
+
+
+def crlf(own: Own, form: str) -> bool:
+    """Whether the block's lines end as somebody's own do, with CRLF."""
+    return form in _TAKES_CRLF and has_crlf(own)
+
+
+def has_crlf(own: Own) -> bool:
+    """Whether the first of somebody's own lines ends with CRLF."""
+    return next(iter(own.parts.own), "").endswith("\r\n")
+
+
+def check_marks(texts: Iterable[tuple[str, str]]) -> None:
+    """Refuse values that would end the block early: what follows would pass for somebody's own lines.
+
+    Args:
+        texts: (key, value).
+
+    Raises:
+        ConfsyncError: names every key.
+    """
+    wrong = [printable(key) for key, text in texts if _ANY_MARK.search(text)]
+    if wrong:
+        raise ConfsyncError(
+            f"a value that has the marks of a block in it cannot stand in one: {', '.join(wrong)}",
+            hint="leave it out with --without, or choose --format json",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A file, put together.
+
+    Attributes:
+        statements: (name or "", text) of each statement between the marks.
+        newline_added: whether the last of somebody's own lines was given the line end it lacked.
+    """
+
+    content: bytes = field(repr=False)
+    statements: tuple[tuple[str, str], ...] = field(repr=False)
+    newline_added: bool
+
+
+def put_together(own: Own, form: str, environment: str, header: Sequence[str], body: str) -> Merged:
+    """The file with a new block.
+
+    Args:
+        header: comments, without `#` and line end.
+        body: the variables, in this format.
+    """
+    written = [f"# {printable(line)}\n" for line in header] + _lines(body.encode("utf-8", "surrogateescape"))
+    between = statements(form, written)
+    newline = "\r\n" if crlf(own, form) else "\n"
+    block = [_begin(environment) + newline]
+    block += (text_of(one) + newline for one in between)
+    block.append(_end(environment) + newline)
+    before = list(own.parts.before)
+    newline_added = bool(before) and not before[-1].endswith("\n")
+    if newline_added:
+        before[-1] += newline
+    lines = (*before, *block, *own.kept, *own.parts.after)
+    return Merged(
+        _encoded(lines), tuple((" ".join(one.names), text_of(one)) for one in between), newline_added
+    )
+
+
+def without_block(own: Own, *, newline_added: bool) -> bytes:
+    """The file without any block, and with what somebody wrote in it.
+
+    Args:
+        newline_added: as `put_together` said it.
+    """
+    lines = [*own.parts.before, *own.kept, *own.parts.after]
+    content = _encoded(lines)
+    if newline_added and not own.kept and not own.parts.after:
+        return content.removesuffix(b"\n").removesuffix(b"\r")
+    return content
+
+
+def _encoded(lines: Iterable[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else line + "\n"

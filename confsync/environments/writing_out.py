@@ -1,0 +1,268 @@
+"""Writes an environment's variables into a file: merged into somebody's lines, or as a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from confsync.digest import Hasher
+from confsync.environments import merging, output_file
+from confsync.environments.dialects import LINE_BASED, Written, write
+from confsync.environments.git import check_unseen
+from confsync.environments.merging import Edited, Merged, Override, Own
+from confsync.environments.output_file import OutputFile
+from confsync.environments.variables import Variable
+from confsync.environments.written import WrittenFile, WrittenFiles
+from confsync.errors import ConfsyncError, LedgerError
+from confsync.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be written where.
+
+    Attributes:
+        path: as `output_file.place_of` gives it.
+        config: the configuration's file.
+        command: how confsync was called, for the block's first line.
+        until: when the file should be gone, in seconds since the epoch, or None.
+    """
+
+    path: str
+    form: str
+    dialect: str | None
+    environment: str
+    config: str
+    command: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        written: what of the variables is in it; `text` without somebody's own lines.
+        names: of the variables in it.
+        changed: whether it is another now.
+        overrides: variables that were left out, since somebody sets them in their own lines.
+        repeated: variables somebody sets more than once.
+        edited: what somebody wrote in the block, and is now their own, below it.
+        removed: variables somebody took out of the block, and which are in it again.
+        replaced: the environments whose blocks were replaced.
+        notes: what else there is to say.
+    """
+
+    path: str
+    written: Written = field(repr=False)
+    names: tuple[str, ...]
+    changed: bool
+    overrides: tuple[Override, ...] = ()
+    repeated: tuple[Override, ...] = ()
+    edited: tuple[Edited, ...] = ()
+    removed: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def write_out(
+    files: WrittenFiles, variables: Sequence[Variable], order: Order, environ: Mapping[str, str]
+) -> Outcome:
+    """Write the variables into the file, and put it on the list.
+
+    Args:
+        environ: this process's environment, in which git is asked.
+
+    Raises:
+        ConfsyncError: nothing was written; the file is as it was.
+    """
+    try:
+        with files.changing() as hasher:
+            return _write_out(files, hasher, variables, order, environ)
+    except LedgerError as exc:
+        if order.until is not None:
+            raise
+        unnoted = exc
+    nowhere = WrittenFiles(None)
+    with nowhere.changing() as hasher:
+        outcome = _write_out(nowhere, hasher, variables, order, environ)
+    note = (
+        f"it is not on the list of written files, so that env --clean does not know of it: {unnoted.message}"
+    )
+    return replace(outcome, notes=(*outcome.notes, note))
+
+
+def _write_out(
+    files: WrittenFiles,
+    hasher: Hasher,
+    variables: Sequence[Variable],
+    order: Order,
+    environ: Mapping[str, str],
+) -> Outcome:
+    output_file.sweep(order.path)
+    before = output_file.look(order.path)
+    noted = files.of(order.path)
+    merges = order.form in LINE_BASED
+    made = (_merged if merges else _whole)(before, noted, hasher, variables, order)
+    private = any(one.sensitive for one in made.variables)
+    if private:
+        check_unseen(order.path, environ)
+    outcome = made.outcome
+    changed = before.content != made.content or (private and before.mode != output_file.PRIVATE)
+    entry = WrittenFile(
+        path=order.path,
+        config=order.config,
+        environment=order.environment,
+        format=order.form,
+        whole=not merges,
+        until=order.until,
+        digests=(hasher.content(made.content),),
+        statements=tuple((names, digest_of(hasher, text)) for names, text in made.statements),
+        newline_added=made.newline_added,
+    )
+    notes = _put(files, before, made.content, entry, noted, private=private) if changed else ()
+    files.note(entry)
+    if private and before.mode is not None and before.mode & 0o077:
+        notes = (*notes, f"its mode was {before.mode:04o} and is 0600 now, since it has secrets")
+    return replace(outcome, changed=changed, notes=(*outcome.notes, *notes))
+
+
+def _put(
+    files: WrittenFiles,
+    before: OutputFile,
+    content: bytes,
+    entry: WrittenFile,
+    noted: WrittenFile | None,
+    *,
+    private: bool,
+) -> tuple[str, ...]:
+    """Replace the file, which is on the list, as what it was and as what it will be, before it is there."""
+    both = replace(
+        entry,
+        digests=(*entry.digests, *(noted.digests if noted else ())),
+        statements=(*entry.statements, *(noted.statements if noted else ())),
+    )
+    files.note(both)
+    try:
+        return output_file.replace(before, content, private=private)
+    except BaseException:
+        with suppress(LedgerError):
+            if noted is None:
+                files.forget([entry.path])
+            else:
+                files.note(noted)
+        raise
+
+
+def digest_of(hasher: Hasher, text: str) -> str:
+    """The digest by which a statement of a block is known again."""
+    return hasher.value(text.encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a file will have."""
+
+    content: bytes = field(repr=False)
+    variables: Sequence[Variable]
+    outcome: Outcome
+    statements: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    newline_added: bool = False
+
+
+def _whole(
+    before: OutputFile, noted: WrittenFile | None, hasher: Hasher, variables: Sequence[Variable], order: Order
+) -> _Made:
+    if before.content is not None and not _is_ours(before, noted, hasher):
+        shown = printable(order.path)
+        why = (
+            "was changed by hand since confsync env wrote it" if noted else "was not written by confsync env"
+        )
+        raise ConfsyncError(
+            f"{shown}: {why}, and {order.form} cannot be merged into a file",
+            hint="move it away, or write to another file; nothing was written",
+        )
+    written = write(order.form, variables, dialect=order.dialect)
+    names = tuple(one.name for one in variables)
+    return _Made(written.text.encode(), variables, Outcome(order.path, written, names, changed=False))
+
+
+def _is_ours(before: OutputFile, noted: WrittenFile | None, hasher: Hasher) -> bool:
+    """Whether the file is as confsync env left it, with nothing in it that is anybody else's."""
+    content = before.content or b""
+    if noted is None or hasher.content(content) not in noted.digests:
+        return False
+    return noted.whole or not "".join(merging.take_apart(content, before.path).own).strip()
+
+
+def _merged(
+    before: OutputFile, noted: WrittenFile | None, hasher: Hasher, variables: Sequence[Variable], order: Order
+) -> _Made:
+    shown = printable(order.path)
+    content = before.content or b""
+    if noted is not None and noted.whole and _is_ours(before, noted, hasher):
+        content = b""
+    own = own_part(content, noted, hasher, shown)
+    overrides = merging.overrides(own, order.form, shown)
+    theirs = {one.name for one in overrides}
+    ours = [one for one in variables if one.name not in theirs]
+    merging.check_marks((one.key, one.value) for one in ours)
+    written = write(order.form, ours, dialect=order.dialect)
+    merged = merging.put_together(own, order.form, order.environment, _header(order), written.text)
+    wanted = {one.name for one in variables}
+    outcome = Outcome(
+        order.path,
+        written,
+        tuple(one.name for one in ours),
+        changed=False,
+        overrides=tuple(one for one in overrides if one.name in wanted),
+        repeated=tuple(one for one in overrides if len(one.lines) > 1),
+        edited=own.edited,
+        removed=tuple(name for name in own.removed if name in {one.name for one in ours}),
+        replaced=tuple(name for name in own.parts.environments if name != order.environment),
+        notes=_remarks(own, noted, order, merged),
+    )
+    return _Made(merged.content, ours, outcome, merged.statements, merged.newline_added)
+
+
+def own_part(content: bytes, noted: WrittenFile | None, hasher: Hasher, shown: str) -> Own:
+    """What is somebody's own in a file, and what they made of the block.
+
+    Raises:
+        ConfsyncError: that cannot be told.
+    """
+    parts = merging.take_apart(content, shown)
+    form, known = (noted.format, noted.known) if noted and not noted.whole else ("dotenv", None)
+    return merging.own_of(parts, form, known, lambda text: digest_of(hasher, text), shown)
+
+
+def _header(order: Order) -> list[str]:
+    lines = [f"Made by: {order.command}", "Your own lines go outside of these marks, and win."]
+    if order.until is not None:
+        lines.append(f"Good until {until_text(order.until)}; then: confsync env --clean --expired")
+    return lines
+
+
+def until_text(until: float) -> str:
+    """A time for people, in their time zone."""
+    return datetime.fromtimestamp(until, UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _remarks(own: Own, noted: WrittenFile | None, order: Order, merged: Merged) -> tuple[str, ...]:
+    notes = []
+    if len(own.parts.environments) > 1:
+        notes.append(f"it had {len(own.parts.environments)} blocks of confsync; it has one now")
+    if own.parts.block and noted is None:
+        notes.append(
+            "its block was replaced whole: it is not on the list of written files, so that nobody can tell whether it "
+            "was edited by hand"
+        )
+    if merging.has_crlf(own) and not merging.crlf(own, order.form):
+        notes.append(
+            f"its lines end with CRLF, which {order.form} takes for part of a value; ours end with LF"
+        )
+    if merged.newline_added:
+        notes.append("its last line had no line end, and has one now")
+    return tuple(notes)
