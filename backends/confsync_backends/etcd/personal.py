@@ -37,6 +37,7 @@ CA, CERT, KEY = "ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"
 _UNVERIFIED, _PLAIN = "ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "ETCDCTL_INSECURE_TRANSPORT"
 _TRUE, _FALSE = {"1", "t", "true"}, {"0", "f", "false"}
 _LOG_IN = f"set {USER}=NAME:PASSWORD"
+_CONNECTION = ("endpoints", "discovery_srv", "user", "password", "tls")  # who and where
 # What there is to do by options -> by variables.
 _BY_VARIABLES = (
     ("set user and password", _LOG_IN),
@@ -105,11 +106,12 @@ def personal(options: EtcdOptions, others: Sequence[EtcdOptions]) -> Personal:
     if not found.taken:
         return Personal(options.for_person(Person()))
     try:
-        made = type(options).model_validate(found.written)
+        checked = type(options).model_validate(found.written)
     except ValidationError as error:
         said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ConfigError(f"{', '.join('$' + name for name in found.taken)}: {said}") from None
     person = Person(found.taken)
+    made = options.model_copy(update={name: getattr(checked, name) for name in _CONNECTION})
     return Personal(made.for_person(person), f"{person}, for {made.place}")
 
 
@@ -153,7 +155,9 @@ class _Found:
 
     def __init__(self, options: EtcdOptions, *, elsewhere: bool) -> None:
         self.taken: tuple[str, ...] = ()
-        self.written: dict[str, Any] = {name: getattr(options, name) for name in options.model_fields_set}
+        self.written: dict[str, Any] = {
+            name: getattr(options, name) for name in _CONNECTION if name in options.model_fields_set
+        }
         if elsewhere:
             self._take_place()
         self._take_certificates(secure=self._is_secure(options))
@@ -163,9 +167,7 @@ class _Found:
         domain, endpoints = _said(DISCOVERY), _said_endpoints()
         if not domain and not endpoints:
             return
-        for name in ("endpoints", "discovery_srv", "user", "password", "tls"):
-            self.written.pop(name, None)
-        self.written |= {"discovery_srv": domain} if domain else {"endpoints": endpoints}
+        self.written = {"discovery_srv": domain} if domain else {"endpoints": endpoints}
         self.taken += (DISCOVERY if domain else ENDPOINTS,)
 
     def _is_secure(self, options: EtcdOptions) -> bool:

@@ -89,14 +89,13 @@ def _with_token(options: VaultOptions, token: TokenAuth, address: str | None) ->
     given_up = CONNECTION if address is not None else {name for name in CONNECTION if name in found}
     if options.auth.method == "cert":
         given_up = given_up | {"client_cert", "client_key"}
-    kept = {name: getattr(options, name) for name in options.model_fields_set if name not in given_up}
-    if address is not None:
-        kept["address"] = address
+    kept = {name: getattr(options, name) for name in (CONNECTION - given_up) & options.model_fields_set}
     try:
         # What is not written is taken from the variables, as always.
-        made = VaultOptions.model_validate({**kept, "auth": token})
+        checked = VaultOptions.model_validate({**kept, "address": address or options.address, "auth": token})
     except ValidationError as error:
         raise _wrong_variable(error) from None
+    made = options.model_copy(update={name: getattr(checked, name) for name in (*CONNECTION, "address")})
     held = f"token of {FILE if token.env is None else '$' + token.env}"
     taken = Taken(f"${_ADDRESS}, {held}" if address is not None else held, movable=_said_address() is None)
     advised = Advised(login=token, advice=_log_in(made.address), instead=True)
