@@ -1,4 +1,4 @@
-"""`confsync get`, `ls` and `diff`: look into the sources."""
+"""`confsync get` and `ls`: look into the sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from confsync.cli.options import complete_environments, given, global_options
+from confsync.cli.options import given, global_options
 from confsync.redact import DOTS
 
 if TYPE_CHECKING:
@@ -180,57 +180,3 @@ def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
         return DOTS
     text = printable(entry.value.decode("utf-8", "backslashreplace"))
     return text if len(text) <= 200 else text[:200] + "…"
-
-
-@click.command(short_help="Show how two environments differ.")
-@click.argument("left", metavar="ENV", shell_complete=complete_environments)
-@click.argument("right", metavar="ENV", shell_complete=complete_environments)
-@global_options
-@click.pass_context
-def diff(context: click.Context, left: str, right: str) -> int:
-    """Show the keys and values that differ between two environments; sensitive values are masked.
-
-    Exit status: 0 the same, 1 a source cannot be read, 2 they differ, 3 the configuration is invalid.
-    """
-    from confsync.cli.printing import print_json, table
-    from confsync.cli.session import reading, refresh_or_raise, setup_logs
-    from confsync.environments.listing import keys_of
-    from confsync.text import plural, printable
-
-    options = given(context)
-    setup_logs(options)
-    rows: list[tuple[str, str, str, str]] = []
-    with reading(options, ledger_needed=False) as session, session.core((left, right)) as core:
-        refresh_or_raise(core)
-        for source in core.hub.sources:
-            one = core.hub.view(source, left, looking=True)
-            other = core.hub.view(source, right, looking=True)
-            for path in sorted({*keys_of(one), *keys_of(other)}):
-                a, b = one.find(path), other.find(path)
-                if a is not None and b is not None and a.entry.value == b.entry.value:
-                    continue
-                sign = "~" if a and b else "-" if a else "+"
-                old = shown_value(core, source, path, a.entry) if a else ""
-                new = shown_value(core, source, path, b.entry) if b else ""
-                rows.append((sign, f"{source}:{path}", old, new))
-    if options.as_json:
-        print_json([{"key": key, left: old, right: new, "difference": sign} for sign, key, old, new in rows])
-    else:
-        colours = {"~": "yellow", "-": "red", "+": "green"}
-        table(
-            [
-                (
-                    click.style(sign, fg=colours[sign]),
-                    printable(key),
-                    old or "(none)",
-                    "→ " + (new or "(none)"),
-                )
-                for sign, key, old, new in rows
-            ]
-        )
-        click.echo(
-            f"{plural(len(rows), 'key')} differ between {left} and {right}"
-            if rows
-            else f"{left} and {right} are the same"
-        )
-    return 2 if rows else 0

@@ -20,7 +20,7 @@ COMMANDS = {
     "explain": ("explain", "Show where a target's content comes from, or where a key goes."),
     "get": ("look", "Print the value of one key."),
     "ls": ("look", "List the keys of a source."),
-    "diff": ("look", "Show how two environments differ."),
+    "diff": ("diff", "Show how environments differ."),
     "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("init", "Write a configuration that works, to start from."),

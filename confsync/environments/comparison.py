@@ -138,7 +138,7 @@ def compare(
     core: Core,
     environments: Sequence[str],
     *,
-    documentation: Documentation | None = None,
+    documentation: Sequence[Documentation] = (),
     source: str | None = None,
     path: str = "",
     keep_same: bool = False,
@@ -147,6 +147,7 @@ def compare(
 
     Args:
         environments: each once, in the order in which they are told.
+        documentation: of each environment; the first that knows a key describes it.
         source: only this one.
         path: only what is at and below it.
         keep_same: whether keys that are the same are listed too, not only counted.
@@ -183,7 +184,7 @@ def _looked(core: Core, name: str, environments: Iterable[str], path: str) -> Lo
 
 
 def _compared(
-    core: Core, name: str, looked: Looked, documentation: Documentation | None, *, keep_same: bool
+    core: Core, name: str, looked: Looked, documentation: Sequence[Documentation], *, keep_same: bool
 ) -> ComparedSource:
     is_sensitive = core.hub.is_sensitive(name)
     keys: list[ComparedKey] = []
@@ -200,7 +201,7 @@ def _compared(
             Cell(one.state, group, None if sensitive else one.value, one.why)
             for one, group in zip(shown, groups, strict=True)
         )
-        said = documentation.of(name, path) if documentation else None
+        said = next((key for one in documentation if (key := one.of(name, path))), None)
         keys.append(ComparedKey(name, path, sensitive, difference, cells, said))
     return ComparedSource(name, tuple(keys), same, looked.revision, looked.unlisted)
 

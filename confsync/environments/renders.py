@@ -33,6 +33,7 @@ class Rendered:
         literals: what the templates say themselves.
         unfetched: what it reads that only apply fetches: placeholders stand in its place.
         error: why it cannot be rendered, or "". No sensitive value is in it.
+        revisions: source -> the revision it was read at, of those that have one.
     """
 
     environment: str
@@ -40,18 +41,24 @@ class Rendered:
     literals: Sequence[str] = ()
     unfetched: tuple[str, ...] = ()
     error: str = ""
+    revisions: Mapping[str, int] = field(default_factory=dict)
 
 
 def render_under(core: Core, name: str, environment: str) -> Rendered:
     """Render a sync as if `environment` were its own. The sources have to be read; nothing is fetched that is made."""
     sync = core.loaded.config.syncs[name]
     views = core.views(environment, looking=True)
+    revisions = {
+        source: one.view.snapshot.revision
+        for source, one in views.items()
+        if not one.view.by_request and one.view.snapshot.source
+    }
     try:
         rendering = core.renderer.render(name, sync, core.limits_of(sync), views, {})
     except RenderFailed as exc:
-        return Rendered(environment, error=str(exc.error))
+        return Rendered(environment, error=str(exc.error), revisions=revisions)
     unfetched = tuple(_unfetched(rendering.reads.keys, views))
-    return Rendered(environment, rendering.desired, rendering.literals, unfetched)
+    return Rendered(environment, rendering.desired, rendering.literals, unfetched, revisions=revisions)
 
 
 def _unfetched(reads: Iterable[tuple[str, str]], views: Mapping[str, SourceView]) -> Iterator[str]:
@@ -81,6 +88,7 @@ class ComparedTarget:
 
     Attributes:
         left, right: its id under each, or None where that has none like it.
+        same: whether its content is, and its place.
         lines: all of both sides; empty where they are the same.
     """
 
@@ -91,10 +99,49 @@ class ComparedTarget:
     lines: tuple[Line, ...] = field(default=(), repr=False)
 
 
-def compare_targets(left: Rendered, right: Rendered) -> list[ComparedTarget]:
-    """Set what a sync makes under one environment against what it makes under another."""
+@dataclass(frozen=True, slots=True)
+class ComparedPair:
+    """What a sync makes under two environments, target by target."""
+
+    left: str
+    right: str
+    targets: tuple[ComparedTarget, ...]
+
+    @property
+    def differ(self) -> bool:
+        """Whether a target is not the same, or elsewhere."""
+        return not all(target.same for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRenders:
+    """One sync under several environments: each against the first that it can be rendered under."""
+
+    sync: str
+    rendered: tuple[Rendered, ...]
+    pairs: tuple[ComparedPair, ...]
+
+    @property
+    def differ(self) -> bool:
+        """Whether it makes something else somewhere."""
+        return any(pair.differ for pair in self.pairs)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether it cannot be rendered somewhere."""
+        return any(one.error for one in self.rendered)
+
+
+def compare_renders(sync: str, rendered: Sequence[Rendered]) -> ComparedRenders:
+    """Set what a sync makes under each environment against what it makes under the first."""
+    good = [one for one in rendered if not one.error]
+    return ComparedRenders(sync, tuple(rendered), tuple(_pair(good[0], other) for other in good[1:]))
+
+
+def _pair(left: Rendered, right: Rendered) -> ComparedPair:
     literals = [*left.literals, *right.literals]
-    return [_compared(one, other, literals) for one, other in _pairs(left.targets, right.targets)]
+    targets = (_compared(one, other, literals) for one, other in _pairs(left.targets, right.targets))
+    return ComparedPair(left.environment, right.environment, tuple(targets))
 
 
 def _compared(one: Desired | None, other: Desired | None, literals: Sequence[str]) -> ComparedTarget:
@@ -178,7 +225,8 @@ def _parts(lines: Iterable[str], mask: Mask | None) -> list[_Part]:
     parts: list[_Part] = []
     for line in lines:
         shown = printable(mask.line(line))
-        if shown == DOTS and parts and parts[-1].shown.endswith(DOTS):
+        # A blank line may be one of a secret's, too.
+        if shown in (DOTS, "") and parts and parts[-1].shown.endswith(DOTS):
             parts[-1] = _Part(parts[-1].shown, (*parts[-1].raw, line))
         else:
             parts.append(_Part(shown, (line,)))

@@ -186,10 +186,11 @@ def test_diff_of_two_environments_ends_with_2_where_they_differ(project):
     lines = {line.split()[1]: line[0] for line in result.out.splitlines()[:-1]}
     assert lines == {"values:db/host": "~", "values:extra": "+", "values:name": "-"}
     assert "3 keys differ between dev and prod" in result.out
+    assert "1 key is the same" in result.out
 
 
 def test_diff_of_an_environment_with_itself_ends_with_0(project):
-    assert project.ok("diff", "dev", "dev").out == "dev and dev are the same\n"
+    assert project.ok("diff", "dev", "dev").out.startswith("dev and dev are the same: 3 keys (values at revision ")
 
 
 def test_diff_of_an_unknown_environment_names_the_nearest(project):

@@ -1,0 +1,117 @@
+"""A comparison of environments for programs; `docs/reference` has its fields."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from confsync.environments.comparison import Cell, ComparedKey, ComparedSource, Comparison, Difference
+from confsync.environments.looks import State
+from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
+
+
+def comparison_as_json(comparison: Comparison, prefix: str | None) -> dict[str, Any]:
+    """The environments compared, key by key.
+
+    `same` is whether nothing differs, `complete` whether everything could be compared: exit status 0 is both. A value
+    is null where there is none and where it is sensitive; `group` is the same for the same values.
+    """
+    names = comparison.environments
+    return {
+        "environments": list(names),
+        "prefix": prefix,
+        "same": not comparison.differ,
+        "complete": not comparison.incomplete,
+        "counts": {
+            "same": comparison.same,
+            "values_differ": comparison.count(Difference.VALUES),
+            "only_in_some": comparison.count(Difference.PRESENCE),
+            "unknown": comparison.count(Difference.UNKNOWN),
+            "unfetched": comparison.count(Difference.UNFETCHED),
+        },
+        "missing": {
+            name: sum(1 for key in comparison.keys if key.cells[at].state is State.MISSING)
+            for at, name in enumerate(names)
+        },
+        "sources": {source.name: _source(source, names) for source in comparison.sources},
+        "keys": [_key(key, names) for key in comparison.keys],
+    }
+
+
+def _source(source: ComparedSource, names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "revision": source.revision,
+        "problem": source.problem or None,
+        "unlisted": [
+            {"environment": names[one.environment], "place": one.place, "why": one.why}
+            for one in source.unlisted
+        ],
+    }
+
+
+def _key(key: ComparedKey, names: tuple[str, ...]) -> dict[str, Any]:
+    said = key.documentation
+    return {
+        "key": key.name,
+        "source": key.source,
+        "path": key.path,
+        "difference": key.difference.value,
+        "sensitive": key.sensitive,
+        "about": said.about if said else None,
+        "owner": said.owner if said else None,
+        "environments": {name: _cell(cell) for name, cell in zip(names, key.cells, strict=True)},
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    value, encoding = cell.value, None
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError:
+            value, encoding = base64.b64encode(value).decode("ascii"), "base64"
+    return {
+        "state": cell.state.value,
+        "group": cell.group,
+        "value": value,
+        "encoding": encoding,
+        "why": cell.why or None,
+    }
+
+
+def renders_as_json(renders: ComparedRenders) -> dict[str, Any]:
+    """What a sync makes under each environment, each against the first it can be rendered under."""
+    return {
+        "environments": [one.environment for one in renders.rendered],
+        "sync": renders.sync,
+        "same": not renders.differ,
+        "complete": not renders.incomplete,
+        "renders": {
+            one.environment: {
+                "error": one.error or None,
+                "revisions": dict(one.revisions),
+                "unfetched": list(one.unfetched),
+            }
+            for one in renders.rendered
+        },
+        "comparisons": [_pair(pair) for pair in renders.pairs],
+    }
+
+
+def _pair(pair: ComparedPair) -> dict[str, Any]:
+    return {
+        "environments": [pair.left, pair.right],
+        "same": not pair.differ,
+        "targets": [_target(pair, target) for target in pair.targets],
+    }
+
+
+def _target(pair: ComparedPair, target: ComparedTarget) -> dict[str, Any]:
+    from confsync.cli.diff_text import folded, one_below_the_other
+
+    return {
+        "target": {pair.left: target.left, pair.right: target.right},
+        "same": target.same,
+        "sensitive": target.sensitive,
+        "diff": list(one_below_the_other(folded(target.lines))),
+    }

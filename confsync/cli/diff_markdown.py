@@ -1,0 +1,153 @@
+"""A comparison of environments as Markdown, for a comment on a change: tables, and nothing that a value could break.
+
+What is put in a table's cell comes from a store. A backtick, a `|`, a backslash or HTML in it must neither end the cell
+nor become formatting, a link or a mention. Text without the first three is put in a code span, in which nothing else
+has a meaning. For the others there is `<code>` with each sign written as a character reference, which by CommonMark
+(section 2.5, "Entity and numeric character references") cannot stand for a sign of the syntax.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from confsync.cli.diff_text import (
+    cells_of,
+    count_of,
+    doubts,
+    folded,
+    one_below_the_other,
+    read_at,
+    render_doubts,
+    sign_of,
+)
+from confsync.environments.comparison import ComparedKey, Comparison, Difference
+from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
+from confsync.text import plural, printable
+
+_LONGEST_VALUE = 80
+_LONGEST_TEXT = 200
+_LONGEST = 60_000
+"""Characters: a comment on GitHub may have 65,536."""
+
+_MEANINGS = {
+    "~": "differs", "-": "only in the first", "+": "only in the second", "±": "only in some", "?": "not compared",
+    "·": "made when fetched", "=": "the same",
+}  # fmt: skip
+
+
+def comparison_as_markdown(comparison: Comparison) -> Iterator[str]:
+    """A table of all that differs, after a line that says how much; what could not be compared below."""
+    names = comparison.environments
+    yield _summary(comparison)
+    keys = list(comparison.keys)
+    if keys:
+        yield ""
+        yield f"| | key | {' | '.join(map(escaped, names))} |"
+        yield "| --- " * (len(names) + 2) + "|"
+        yield from _limited([_row(key, names) for key in keys])
+    yield from _problems(comparison)
+
+
+def _summary(comparison: Comparison) -> str:
+    names = " and ".join(f"**{escaped(name)}**" for name in comparison.environments)
+    differing = comparison.count(Difference.VALUES, Difference.PRESENCE)
+    unknown = comparison.count(Difference.UNKNOWN)
+    told = count_of(differing, "differs", "differ") + f" between {names}"
+    parts = [
+        told if differing else f"No difference between {names}",
+        f"{plural(comparison.same, 'key')} the same",
+    ]
+    parts += [f"{plural(unknown, 'key')} not compared"] if unknown else []
+    return ", ".join(parts) + escaped(read_at(comparison)) + "."
+
+
+def _row(key: ComparedKey, names: Sequence[str]) -> str:
+    said = key.documentation
+    owner = f"({said.owner})" if said and said.owner else ""
+    about = " ".join(filter(None, ((said.about or "") if said else "", owner)))
+    name = code(key.name) + (
+        f"<br>{escaped(_short(' '.join(about.split()), _LONGEST_TEXT))}" if about else ""
+    )
+    return f"| {_MEANINGS[sign_of(key)]} | {name} | {' | '.join(map(code, cells_of(key, names, _LONGEST_VALUE)))} |"
+
+
+def _limited(rows: Sequence[str]) -> Iterator[str]:
+    length = 0
+    for number, row in enumerate(rows):
+        length += len(row) + 1
+        if length > _LONGEST:
+            yield ""
+            yield f"And {plural(len(rows) - number, 'more row')}: there is no room for them here."
+            return
+        yield row
+
+
+def _problems(comparison: Comparison) -> Iterator[str]:
+    lines = list(doubts(comparison))
+    if lines:
+        yield ""
+    yield from (f"- {escaped(_short(line, 500))}" for line in lines)
+
+
+def renders_as_markdown(renders: ComparedRenders) -> Iterator[str]:
+    """A diff for each target that is not the same."""
+    for pair in renders.pairs:
+        count = sum(1 for target in pair.targets if not target.same)
+        told = (
+            f"{plural(count, 'target')} {'differs' if count == 1 else 'differ'}"
+            if count
+            else "no target differs"
+        )
+        yield f"Sync {code(renders.sync)}: {told} between **{escaped(pair.left)}** and **{escaped(pair.right)}**."
+        yield ""
+        for target in pair.targets:
+            if not target.same:
+                yield from _target(pair, target)
+    yield from (f"- {escaped(_short(line, 500))}" for line in render_doubts(renders))
+
+
+def _target(pair: ComparedPair, target: ComparedTarget) -> Iterator[str]:
+    places = [place for place in (target.left, target.right) if place is not None]
+    only = (
+        f" (only under {escaped(pair.left if target.right is None else pair.right)})"
+        if len(places) == 1
+        else ""
+    )
+    yield " → ".join(map(code, dict.fromkeys(places))) + only
+    yield ""
+    lines = list(one_below_the_other(folded(target.lines)))
+    if not lines:
+        return
+    fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
+    yield f"{fence}diff"
+    yield from _limited(lines)
+    yield fence
+    yield ""
+
+
+def code(text: str) -> str:
+    """`text` as code in a cell of a table, whatever is in it."""
+    text = printable(text)
+    if not text:
+        return ""
+    if not re.search(r"[`|\\]", text):
+        return f"`{text}`"
+    return f"<code>{_references(text)}</code>"
+
+
+def escaped(text: str) -> str:
+    """`text` as text in a cell of a table, whatever is in it."""
+    return _references(printable(text))
+
+
+def _references(text: str) -> str:
+    return re.sub(
+        r"[^\w\s.,;/=()?%:-]|_|:(?![\d\s])",
+        lambda sign: f"&#{ord(sign[0])};" if sign[0].isascii() else sign[0],
+        text,
+    )
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + "…"
