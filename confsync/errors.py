@@ -29,7 +29,7 @@ No message may carry a sensitive value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class ConfsyncError(Exception):
@@ -155,6 +155,10 @@ class MissingKey:
     detail: str = ""
     required: bool = False
     ask: str = ""
+
+    def documented(self, *, required: bool, ask: str) -> MissingKey:
+        """The same, with what the configuration says of it."""
+        return replace(self, required=required, ask=ask)
 
     def __str__(self) -> str:
         demanded = ", which is required" if self.required else ""

@@ -20,7 +20,10 @@ from confsync.config.kubernetes import (
 from confsync.config.local import LocalPolicy
 from confsync.fields import Duration, Mode, Size
 
-Format = Literal["dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars", "shell"]
+Format = Literal[
+    "dotenv", "json", "yaml", "toml", "ini", "properties", "tfvars",
+    "shell", "fish", "powershell", "docker", "systemd",
+]  # fmt: skip
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 

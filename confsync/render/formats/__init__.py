@@ -20,6 +20,7 @@ __all__ = ["Scalar", "encode", "format_of", "parse"]
 _ENDINGS: dict[str, Format] = {
     ".env": "dotenv", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".ini": "ini",
     ".cfg": "ini", ".properties": "properties", ".tfvars": "tfvars", ".sh": "shell",
+    ".fish": "fish", ".ps1": "powershell",
 }  # fmt: skip
 
 

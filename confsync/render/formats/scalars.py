@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from confsync.errors import RenderError
+from confsync.errors import Unwritable
 from confsync.text import printable
 
 Scalar = str | int | float | bool | bytes
@@ -15,9 +15,10 @@ _MOST_BITS = 4096
 """Beyond this an integer cannot be printed: Python refuses more than 4300 digits."""
 
 
-def refusal(form: str, key: str, problem: str, hint: str | None = None) -> RenderError:
+def refusal(form: str, key: str, problem: str, hint: str | None = None) -> Unwritable:
     """The error for `key`; `problem` holds nothing of its value."""
-    return RenderError(f"{printable(key)!r} cannot be written as {form}: {problem}", hint=hint)
+    message = f"{printable(key)!r} cannot be written as {form}: {problem}"
+    return Unwritable(message, key=key, problem=problem, hint=hint)
 
 
 def plain(mapping: Mapping[str, Scalar], form: str) -> dict[str, Plain]:
