@@ -89,7 +89,7 @@ def test_the_variable_goes_before_the_file_as_for_vault_itself(person, vault, se
 def test_an_empty_file_counts_as_none(person, vault):
     person.token_file("")
 
-    with pytest.raises(Denied, match="log in as yourself"):
+    with pytest.raises(Denied, match=r"/var/run/secrets.*log in as yourself"):
         person.read({"vault": source(vault.address)}, "vault", "db#password", {"vault": "secret"})
 
 

@@ -6,7 +6,7 @@
   the endpoints, and of all that is written about login and certificates: the variables say that then, or nothing does.
   An endpoint without a scheme is https where there are certificates, or where $ETCDCTL_INSECURE_TRANSPORT is false.
 - One login is for one cluster. Where the sources are in several, which share no endpoint, the variables are for the
-  one that has an endpoint of $ETCDCTL_ENDPOINTS, and for no other; no endpoint is replaced then.
+  one that has an endpoint of $ETCDCTL_ENDPOINTS, and for no other.
 - Where nothing is set, the options stay: a machine's login works where its credentials are.
 
 etcdctl asks for a password that is not given; we ask nobody. It leaves a server unverified where
@@ -102,7 +102,7 @@ def personal(options: EtcdOptions, others: Sequence[EtcdOptions]) -> Personal:
     several = any(not _together(options, other) for other in others)
     if several and not set(_said_endpoints() or [_said(DISCOVERY)]) & _places(options):
         return Personal(options.for_person(Person(withheld=_withheld(options))))
-    found = _Found(options, elsewhere=not several)
+    found = _Found(options)
     if not found.taken:
         return Personal(options.for_person(Person()))
     try:
@@ -153,13 +153,12 @@ class _Found:
         written: the fields.
     """
 
-    def __init__(self, options: EtcdOptions, *, elsewhere: bool) -> None:
+    def __init__(self, options: EtcdOptions) -> None:
         self.taken: tuple[str, ...] = ()
         self.written: dict[str, Any] = {
             name: getattr(options, name) for name in _CONNECTION if name in options.model_fields_set
         }
-        if elsewhere:
-            self._take_place()
+        self._take_place()
         self._take_certificates(secure=self._is_secure(options))
         self._take_user()
 

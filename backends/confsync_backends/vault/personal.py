@@ -9,7 +9,7 @@ $VAULT_TOKEN or in ~/.vault-token, where `vault login` leaves it, and knows Vaul
   connection to it (certificates, proxy, verify): the other variables say that then, or nothing does. Without
   $VAULT_ADDR the token goes to the configured address, and each variable takes the place of what it stands for.
 - One token is for one Vault. Where the sources are at several addresses, the token goes to the one that is
-  $VAULT_ADDR, and to no other; no address is replaced then.
+  $VAULT_ADDR, and to no other.
 - Where nothing is found, the options stay: a machine's login works where its credentials are.
 - The namespace that is written stays: it says which secrets, not who asks.
 
@@ -58,7 +58,7 @@ def personal(options: VaultOptions, others: Sequence[VaultOptions], base: Path) 
     token = _token()
     if token is None:
         return Personal(_as_configured(options))
-    return _with_token(options, token, None if len(vaults) > 1 else said)
+    return _with_token(options, token, said)
 
 
 def _said_address() -> str | None:
@@ -97,7 +97,7 @@ def _with_token(options: VaultOptions, token: TokenAuth, address: str | None) ->
         raise _wrong_variable(error) from None
     made = options.model_copy(update={name: getattr(checked, name) for name in (*CONNECTION, "address")})
     held = f"token of {FILE if token.env is None else '$' + token.env}"
-    taken = Taken(f"${_ADDRESS}, {held}" if address is not None else held, movable=_said_address() is None)
+    taken = Taken(f"${_ADDRESS}, {held}" if address is not None else held, movable=address is None)
     advised = Advised(login=token, advice=_log_in(made.address), instead=True)
     return Personal(made.taking(advised, taken), f"{held}, for {made.address}")
 
