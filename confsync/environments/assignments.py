@@ -2,9 +2,9 @@ r"""Which lines of a file belong together, and which variables they set: enough 
 
 A value is never looked at, only where it ends. What was read of it:
 
-- dotenv: a quote is one only where the value begins with it, and may span lines
-  (https://saurabh-kumar.com/python-dotenv, https://github.com/motdotla/dotenv);
-- docker: a line is a line, and a name alone takes its value from outside (docker/cli, `opts/file.go`);
+- dotenv: a quote is one only where the value begins with it, and may span lines (python-dotenv's `parser.py`); node
+  knows no escapes in it (`src/node_dotenv.cc`);
+- docker: a line is a line, and a name alone takes its value from outside (docker/cli's `pkg/kvfile`);
 - systemd: quotes and final backslashes span lines, comments begin with `#` or `;` (systemd.exec(5), EnvironmentFile=);
 - shell and direnv: POSIX quoting, `$'…'`, comments, here-documents (POSIX.1-2017, 2.2 and 2.7.4);
 - fish: https://fishshell.com/docs/current/language.html#quotes;
@@ -27,7 +27,7 @@ class Statement:
 
     Attributes:
         lines: as they stand in the file, line ends included.
-        first: the number of the first, from 1.
+        first: the number of the first among those that were read, from 1.
         names: the variables they set.
     """
 
@@ -44,27 +44,32 @@ class Unclosed(ValueError):
         self.line = line
 
 
-def statements(form: str, lines: Sequence[str], *, first: int = 1) -> list[Statement]:
-    """What `lines`, line ends included, are made of in this format.
+def grammar_of(form: str, dialect: str | None = None) -> str:
+    """The rules a format of lines is read by, a name for `statements`."""
+    special = f"{form}:{dialect}"
+    return special if special in _READERS else form
+
+
+def statements(grammar: str, lines: Sequence[str]) -> list[Statement]:
+    """What `lines`, line ends included, are made of.
 
     Args:
-        first: the number of the first line.
+        grammar: one of those `grammar_of` gives.
 
     Raises:
         Unclosed: what comes after them would be part of a value.
     """
     text = "".join(lines)
-    read = _READERS[form]
+    read = _READERS[grammar]
     found = []
-    at = 0
-    for_line = 0
+    at = number = 0
     while at < len(text):
         end, names = read(text, at)
         if end is None:
-            raise Unclosed(first + for_line)
+            raise Unclosed(number + 1)
         count = text.count("\n", at, end) + (not text.endswith("\n", at, end))
-        found.append(Statement(tuple(lines[for_line : for_line + count]), first + for_line, names))
-        at, for_line = end, for_line + count
+        found.append(Statement(tuple(lines[number : number + count]), number + 1, names))
+        at, number = end, number + count
     return found
 
 
@@ -77,19 +82,23 @@ def _end_of_line(text: str, at: int) -> int:
 
 
 _DOTENV_HEAD = re.compile(r"\ufeff?[^\S\n]*(?:export[^\S\n]+)?(?P<name>[^\s=#'\"`]+)[^\S\n]*=[^\S\n]*")
-_DOTENV_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*+'|"(?:\\.|[^"\\])*+"|`[^`]*+`""", _FLAGS)
+_WITH_ESCAPES = re.compile(r"""'(?:\\.|[^'\\])*+'|"(?:\\.|[^"\\])*+"|`[^`]*+`""", _FLAGS)
+_WITHOUT_ESCAPES = re.compile(r"""'[^']*+'|"[^"]*+"|`[^`]*+`""")
 
 
-def _dotenv(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
-    end = _end_of_line(text, at)
-    head = _DOTENV_HEAD.match(text, at, end)
-    if head is None:
-        return end, ()
-    value = head.end()
-    if text[value : value + 1] not in ("'", '"', "`"):
-        return end, (head["name"],)
-    quoted = _DOTENV_QUOTED.match(text, value)
-    return (_end_of_line(text, quoted.end()) if quoted else None), (head["name"],)
+def _dotenv(quotes: re.Pattern[str]) -> _Reader:
+    def read(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
+        end = _end_of_line(text, at)
+        head = _DOTENV_HEAD.match(text, at, end)
+        if head is None:
+            return end, ()
+        value = head.end()
+        if text[value : value + 1] not in ("'", '"', "`"):
+            return end, (head["name"],)
+        quoted = quotes.match(text, value)
+        return (_end_of_line(text, quoted.end()) if quoted else None), (head["name"],)
+
+    return read
 
 
 _DOCKER_NAME = re.compile(r"\ufeff?\s*([^\s=#][^\s=]*)")
@@ -216,9 +225,10 @@ def _set_in_powershell(text: str) -> Iterator[str]:
 
 _posix = _script(_POSIX_TOKEN, _set_in_posix)
 _READERS: dict[str, _Reader] = {
-    "dotenv": _dotenv,
+    "dotenv": _dotenv(_WITH_ESCAPES),
+    "dotenv:node": _dotenv(_WITHOUT_ESCAPES),
+    "dotenv:shell": _posix,
     "docker": _docker,
-    "gitlab": _docker,
     "systemd": _systemd,
     "shell": _posix,
     "direnv": _posix,

@@ -22,7 +22,7 @@ from confsync.text import printable
 _BEGIN = re.compile(r"# >>> confsync env (.*) >>>\s*")
 _END = re.compile(r"# <<< confsync env (.*) <<<\s*")
 _ANY_MARK = re.compile(r"# (?:>>>|<<<) confsync env ")
-_TAKES_CRLF = frozenset({"dotenv", "docker", "powershell", "systemd"})
+_TAKES_CRLF = frozenset({"dotenv", "dotenv:node", "docker", "powershell", "systemd"})
 """Formats whose readers take CRLF for a line end; to the others the CR is part of the value."""
 
 
@@ -154,12 +154,12 @@ class Own:
 
 
 def own_of(
-    parts: Parts, form: str, known: Mapping[str, str] | None, digest: Callable[[str], str], path: str
+    parts: Parts, grammar: str, known: Mapping[str, str] | None, digest: Callable[[str], str], path: str
 ) -> Own:
     """Tell apart, in the block, what was written there from what somebody made of it.
 
     Args:
-        form: the format the block was written in.
+        grammar: of the format the block was written in, as `assignments.grammar_of` gives it.
         known: digest -> name, or "", of each statement that was written; None where that is not known, and all of
             the block counts as written.
         digest: of a statement's text, as `digests` gives it.
@@ -170,7 +170,7 @@ def own_of(
     if known is None or not parts.block:
         return Own(parts)
     try:
-        found = statements(form, parts.block)
+        found = statements(grammar, parts.block)
     except Unclosed as exc:
         raise ConfsyncError(
             f"{path}:{parts.numbers[exc.line - 1]}: opens a quote in the block of confsync that nothing ends",
@@ -189,7 +189,7 @@ def text_of(statement: Statement) -> str:
     return "".join(statement.lines).rstrip("\r\n")
 
 
-def overrides(own: Own, form: str, path: str) -> tuple[Override, ...]:
+def overrides(own: Own, grammar: str, path: str) -> tuple[Override, ...]:
     """The variables that somebody sets outside of the block, or set in it, in order of their names.
 
     Raises:
@@ -201,7 +201,7 @@ def overrides(own: Own, form: str, path: str) -> tuple[Override, ...]:
         (parts.before, range(1, len(parts.before) + 1)),
         (parts.after, parts.after_numbers),
     ):
-        for one in _read(form, lines, numbers, path):
+        for one in _read(grammar, lines, numbers, path):
             for name in one.names:
                 found.setdefault(name, []).append(numbers[one.first - 1])
     for edited in own.edited:
@@ -210,9 +210,9 @@ def overrides(own: Own, form: str, path: str) -> tuple[Override, ...]:
     return tuple(Override(name, tuple(lines)) for name, lines in sorted(found.items()))
 
 
-def _read(form: str, lines: Sequence[str], numbers: Sequence[int], path: str) -> list[Statement]:
+def _read(grammar: str, lines: Sequence[str], numbers: Sequence[int], path: str) -> list[Statement]:
     try:
-        return statements(form, lines)
+        return statements(grammar, lines)
     except Unclosed as exc:
         raise ConfsyncError(
             f"{path}:{numbers[exc.line - 1]}: opens a quote, or goes on, and nothing ends it",
@@ -220,9 +220,9 @@ def _read(form: str, lines: Sequence[str], numbers: Sequence[int], path: str) ->
         ) from None
 
 
-def crlf(own: Own, form: str) -> bool:
+def crlf(own: Own, grammar: str) -> bool:
     """Whether the block's lines end as somebody's own do, with CRLF."""
-    return form in _TAKES_CRLF and has_crlf(own)
+    return grammar in _TAKES_CRLF and has_crlf(own)
 
 
 def has_crlf(own: Own) -> bool:
@@ -261,16 +261,16 @@ class Merged:
     newline_added: bool
 
 
-def put_together(own: Own, form: str, environment: str, header: Sequence[str], body: str) -> Merged:
+def put_together(own: Own, grammar: str, environment: str, header: Sequence[str], body: str) -> Merged:
     """The file with a new block.
 
     Args:
         header: comments, without `#` and line end.
-        body: the variables, in this format.
+        body: the variables, written by this grammar.
     """
     written = [f"# {printable(line)}\n" for line in header] + _lines(body.encode("utf-8", "surrogateescape"))
-    between = statements(form, written)
-    newline = "\r\n" if crlf(own, form) else "\n"
+    between = statements(grammar, written)
+    newline = "\r\n" if crlf(own, grammar) else "\n"
     block = [_begin(environment) + newline]
     block += (text_of(one) + newline for one in between)
     block.append(_end(environment) + newline)

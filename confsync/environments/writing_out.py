@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from confsync.digest import Hasher
 from confsync.environments import merging, output_file
+from confsync.environments.assignments import grammar_of
 from confsync.environments.dialects import LINE_BASED, Written, write
 from confsync.environments.git import check_unseen
 from confsync.environments.merging import Edited, Merged, Override, Own
@@ -27,6 +28,7 @@ class Order:
         path: as `output_file.place_of` gives it.
         config: the configuration's file.
         command: how confsync was called, for the block's first line.
+        reveal: whether secrets are written also where nothing masks them.
         until: when the file should be gone, in seconds since the epoch, or None.
     """
 
@@ -36,7 +38,17 @@ class Order:
     environment: str
     config: str
     command: str
+    reveal: bool = False
     until: float | None = None
+
+    @property
+    def grammar(self) -> str:
+        """By which a block in it is read."""
+        return grammar_of(self.form, self.dialect)
+
+    def write(self, variables: Sequence[Variable]) -> Written:
+        """The variables in this format. Raises `ConfsyncError`."""
+        return write(self.form, variables, dialect=self.dialect, reveal=self.reveal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,7 @@ def _write_out(
         path=order.path,
         config=order.config,
         environment=order.environment,
-        format=order.form,
+        format=order.grammar,
         whole=not merges,
         until=order.until,
         digests=(hasher.content(made.content),),
@@ -184,7 +196,7 @@ def _whole(
             f"{shown}: {why}, and {order.form} cannot be merged into a file",
             hint="move it away, or write to another file; nothing was written",
         )
-    written = write(order.form, variables, dialect=order.dialect)
+    written = order.write(variables)
     names = tuple(one.name for one in variables)
     return _Made(written.text.encode(), variables, Outcome(order.path, written, names, changed=False))
 
@@ -205,12 +217,12 @@ def _merged(
     if noted is not None and noted.whole and _is_ours(before, noted, hasher):
         content = b""
     own = own_part(content, noted, hasher, shown)
-    overrides = merging.overrides(own, order.form, shown)
+    overrides = merging.overrides(own, order.grammar, shown)
     theirs = {one.name for one in overrides}
     ours = [one for one in variables if one.name not in theirs]
     merging.check_marks((one.key, one.value) for one in ours)
-    written = write(order.form, ours, dialect=order.dialect)
-    merged = merging.put_together(own, order.form, order.environment, _header(order), written.text)
+    written = order.write(ours)
+    merged = merging.put_together(own, order.grammar, order.environment, _header(order), written.text)
     wanted = {one.name for one in variables}
     outcome = Outcome(
         order.path,
@@ -259,7 +271,7 @@ def _remarks(own: Own, noted: WrittenFile | None, order: Order, merged: Merged) 
             "its block was replaced whole: it is not on the list of written files, so that nobody can tell whether it "
             "was edited by hand"
         )
-    if merging.has_crlf(own) and not merging.crlf(own, order.form):
+    if merging.has_crlf(own) and not merging.crlf(own, order.grammar):
         notes.append(
             f"its lines end with CRLF, which {order.form} takes for part of a value; ours end with LF"
         )

@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,23 +62,28 @@ class WrittenFile:
     @classmethod
     def of(cls, said: Any) -> Self | None:
         """What JSON says, or None where that is not what a confsync wrote."""
-        if not isinstance(said, dict):
+        if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in _TEXTS):
             return None
-        kept = {one.name: said[one.name] for one in fields(cls) if one.name in said}
-        try:
-            kept["digests"] = tuple(kept.get("digests", ()))
-            kept["statements"] = tuple(
-                (str(names), str(digest)) for names, digest in kept.get("statements", ())
-            )
-            made = cls(**kept)
-        except (TypeError, ValueError):
+        until, digests, statements = said.get("until"), said.get("digests", []), said.get("statements", [])
+        if not (until is None or (isinstance(until, int | float) and not isinstance(until, bool))):
             return None
-        texts = (made.path, made.config, made.environment, made.format, *made.digests)
-        good = all(isinstance(text, str) for text in texts) and os.path.isabs(made.path)
-        timed = made.until is None or (
-            isinstance(made.until, int | float) and not isinstance(made.until, bool)
+        if not isinstance(digests, list) or not isinstance(statements, list):
+            return None
+        if not os.path.isabs(said["path"]) or "\0" in said["path"]:
+            return None
+        return cls(
+            **{name: said[name] for name in _TEXTS},
+            whole=said.get("whole") is True,
+            until=until,
+            digests=tuple(map(str, digests)),
+            statements=tuple(
+                (str(one[0]), str(one[1])) for one in statements if isinstance(one, list) and len(one) == 2
+            ),
+            newline_added=said.get("newline_added") is True,
         )
-        return made if good and timed and "\0" not in made.path else None
+
+
+_TEXTS = ("path", "config", "environment", "format")
 
 
 def directory_for(state: str | None) -> Path | None:
