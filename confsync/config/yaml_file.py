@@ -124,7 +124,7 @@ def position(text: str, path: Sequence[str | int], *, of_key: bool) -> tuple[int
         path: keys and indexes from the root.
         of_key: point at the last key itself instead of its value.
     """
-    node = yaml.compose(text, yaml.SafeLoader)
+    node = yaml.compose(text, _SafeLoader)
     if node is None:
         return 1, 1
     mark = node.start_mark
