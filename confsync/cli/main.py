@@ -21,7 +21,7 @@ COMMANDS = {
     "get": ("look", "Print the value of one key."),
     "ls": ("look", "List the keys of a source."),
     "diff": ("diff", "Show how environments differ."),
-    "env": ("env", "Print or write the variables that an environment comes down to."),
+    "env": ("env", "Print or write the variables an environment comes down to."),
     "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("init", "Write a configuration that works, to start from."),
