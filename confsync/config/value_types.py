@@ -227,14 +227,20 @@ def _no_number(_: str) -> None:
     raise ValueError
 
 
+_DEEPEST = 100
+
+
 def _yaml(text: str) -> str | None:
-    """One document, of any tags: the events of its parser, which unlike its loader is never deep in itself."""
+    """One document, of any tags, nested no deeper than `from_yaml` takes: beyond, libyaml takes time by the square."""
     import yaml
 
-    documents, anchors = 0, set()
+    documents, depth, anchors = 0, 0, set()
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             documents += isinstance(event, yaml.DocumentStartEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                return f"it is nested more than {_DEEPEST} deep"
             if isinstance(event, yaml.AliasEvent) and event.anchor not in anchors:
                 return "there is an alias of nothing"
             if isinstance(event, yaml.NodeEvent):

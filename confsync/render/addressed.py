@@ -13,7 +13,8 @@ from jinja2.runtime import Undefined
 from confsync.address import Wanted, parse
 from confsync.errors import RenderError
 from confsync.render.lookup import MissingValue
-from confsync.render.recorder import Recorder, SourceView, template_position
+from confsync.render.position import template_position
+from confsync.render.recorder import Recorder, SourceView
 from confsync.snapshot import PLACEHOLDER
 
 _NO_DEFAULT = object()
@@ -43,10 +44,13 @@ class SecretFields(dict[str, Any]):
 
     def get(self, name: Any, default: Any = None) -> Any:
         """The field, or `default`."""
-        return super().get(name, default if self.fetched else PLACEHOLDER)
+        return super().get(name, PLACEHOLDER) if name in self else default
 
     def __contains__(self, name: object) -> bool:
-        return not self.fetched or super().__contains__(name)
+        if not self.fetched or super().__contains__(name):
+            return True
+        self._lookup.require(str(self._wanted._replace(field=str(name))))
+        return False
 
     def __str__(self) -> str:
         name = f"{self._lookup.name}({str(self._wanted)!r})"
@@ -179,6 +183,10 @@ class AddressedLookup:
             self._source, name
         )  # so that it is known to have been wanted, and why it is not there
         return MissingValue(self._recorder, self._source, name, template_position())
+
+    def require(self, name: str) -> None:
+        """A field that the secret has not: where it has to, nothing stands in for it."""
+        self._recorder.bad_keys.require(self._source, name)
 
     def _listed(self, prefix: str) -> Sequence[str]:
         place = _text(prefix)

@@ -212,7 +212,7 @@ class Job:
         path = reference.path.strip("/")
         entry = self._recorder.find(source, path, where)
         if entry is None:
-            self._recorder.miss(source, path, where)
+            self._recorder.bad_keys.miss(source, path, where)
             return ""
         return _text_or_bytes(entry.value)
 
@@ -224,7 +224,7 @@ class Job:
             raise RenderError(f"{path!r} is no path of a secret: {exc}", where=where) from None
         found = self._recorder.look_up(source, str(wanted), where)
         if found is None:
-            self._recorder.miss(source, str(wanted), where)
+            self._recorder.bad_keys.miss(source, str(wanted), where)
             return ""
         value, _ = found
         if wanted.field is None:

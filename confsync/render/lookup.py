@@ -14,7 +14,8 @@ from jinja2.runtime import Undefined
 from confsync.driver import Entry
 from confsync.errors import ConfsyncError, RenderError
 from confsync.render.filters import FILTERS
-from confsync.render.recorder import Recorder, SourceView, template_position
+from confsync.render.position import template_position
+from confsync.render.recorder import Recorder, SourceView
 from confsync.snapshot import full_key
 
 _NO_DEFAULT = object()
@@ -32,7 +33,7 @@ class MissingValue(Undefined):
     def note(self) -> None:
         """It was needed."""
         recorder, source, path, where = self._miss
-        recorder.miss(source, path, where)
+        recorder.bad_keys.miss(source, path, where)
 
     def _fail_with_undefined_error(self, *_: Any, **__: Any) -> NoReturn:
         self.note()
@@ -130,7 +131,7 @@ class SourceLookup:
         """(path below `prefix`, value) of everything below it, at any depth."""
         prefix = self._listing(prefix)
         paths = self._source.view.under(prefix)
-        self._recorder.require_below(self._source, prefix, paths)
+        self._recorder.require_below(self._source, prefix, paths, deep=True)
         return self._pairs(prefix, paths)
 
     def children(self, prefix: str = "") -> list[tuple[str, str]]:

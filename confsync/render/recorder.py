@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +11,14 @@ from urllib.parse import unquote
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
-from confsync.errors import MissingKey, RenderError, WrongValue
+from confsync.errors import RenderError
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Secrets
 from confsync.render import budget
+from confsync.render.bad_keys import BadKeys
 from confsync.render.key_rules import KeyRules
-from confsync.snapshot import Found, View, as_bytes, full_key
+from confsync.render.position import template_position
+from confsync.snapshot import Found, View
 
 _active = threading.local()
 _MOST_DERIVED = 8 * 1024**2
@@ -45,6 +46,7 @@ class Recorder:
     """Belongs to one render in one thread.
 
     Attributes:
+        bad_keys: what keeps the render from being used.
         secrets: the sensitive values read, and what was made of them, to keep them out of every message.
         suspects: what was decoded or cut from other things since then: it may have been made of them.
         sensitive: whether a sensitive value was read for the artifact being made; whoever makes several resets it.
@@ -55,14 +57,12 @@ class Recorder:
             is to decrypt may be another thing then.
         undecryptable: why some ciphertexts cannot be decrypted, from the render before.
         unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
-        wrong: the values that are not what is said of their keys: nothing may be made of them.
-        sought: required keys that one source has not, and another may have; with the place where they were asked for.
     """
 
     found: dict[PathRead, Found] = field(default_factory=dict)
     missed: dict[PathRead, None] = field(default_factory=dict)
     listed: dict[PathRead, None] = field(default_factory=dict)
-    missing: dict[PathRead, MissingKey] = field(default_factory=dict)
+    bad_keys: BadKeys = field(default_factory=BadKeys)
     templates: dict[str, str] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     suspects: Secrets = field(default_factory=Secrets)
@@ -74,33 +74,23 @@ class Recorder:
     guessing: bool = False
     undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     unfetched: list[str] = field(default_factory=list)
-    wrong: dict[PathRead, WrongValue] = field(default_factory=dict)
-    sought: dict[PathRead, tuple[SourceView, str]] = field(default_factory=dict)
 
     def find(self, source: SourceView, path: str, where: str = "") -> Entry | None:
-        """Look a key up, and remember it was looked up.
-
-        Args:
-            where: what asks for it; by default the template code that is running now.
-        """
+        """Look a key up, and remember it was looked up, by what is at `where`, or by the template that is running."""
         read = PathRead(source.name, path)
         found = source.view.find(path)
         if found is None:
             self.missed[read] = None
-            self._require(source, path, where)
+            self.bad_keys.require(source, path, where)
             return None
         self.found[read] = found
         if source.is_sensitive(path):
             self._note_secret(found.entry.value)
-        if source.rules is not None:
-            self._check(source, source.rules, path, found, found.entry.value, where)
+        self.bad_keys.check(source, path, found, where)
         return found.entry
 
     def look_up(self, source: SourceView, path: str, where: str = "") -> tuple[Any, bool] | None:
-        """Ask an addressed source for a secret or field, and remember it was asked for.
-
-        Args:
-            where: what asks for it; by default the template code that is running now.
+        """Ask an addressed source for a secret or field, and remember it was asked for, as `find` does.
 
         Returns:
             The value as the store gave it, and whether it was fetched or is a placeholder; None: it is not there.
@@ -110,7 +100,7 @@ class Recorder:
             # and is done again.
             self.guessing = True
             return ("", False) if "#" in path else ({}, False)
-        if self.missing or self.wrong:
+        if self.bad_keys:
             source.view.only_look()  # nothing will be written: nothing is to be made for it
         read = PathRead(source.name, path)
         self.missed[read] = None  # also where asking fails: what was wanted is what the sync waits for
@@ -118,7 +108,7 @@ class Recorder:
         with budget.waiting():
             found = source.view.look_up(path)
         if found is None:
-            self._require(source, path, where)
+            self.bad_keys.require(source, path, where)
             return None
         del self.missed[read]
         self.found[read], value = found
@@ -131,8 +121,7 @@ class Recorder:
             ):  # of a whole secret the fields' names are none: errors propose them
                 self._note_secret(found[0].entry.value)
             self.secrets.update(leaves_of(value))
-        if source.rules is not None and found[0].fetched:
-            self._check_secret(source, source.rules, path, found[0], value, where)
+        self.bad_keys.check_secret(source, path, found[0], value, where)
         return value, found[0].fetched
 
     def decrypt(self, source: SourceView, key: str, ciphertext: str) -> bytes:
@@ -165,25 +154,7 @@ class Recorder:
         """Remember that everything below `prefix` was listed."""
         self.listed[PathRead(source.name, prefix)] = None
 
-    def miss(self, source: SourceView, path: str, where: str) -> None:
-        """A key that is needed and does not exist."""
-        read = PathRead(source.name, path)
-        if read not in self.missing:
-            absent = source.view.absent(path)
-            rules = source.rules
-            self.missing[read] = MissingKey(
-                source.name,
-                path,
-                where,
-                absent.nearest,
-                absent.detail,
-                rules is not None and rules.is_required(path),
-                rules.ask(path) if rules is not None else "",
-            )
-
-    def require_below(
-        self, source: SourceView, prefix: str, paths: Iterable[str], *, deep: bool = True
-    ) -> None:
+    def require_below(self, source: SourceView, prefix: str, paths: Sequence[str], *, deep: bool) -> None:
         """What is below `prefix` was listed, which gave `paths`: the required keys that it lacks are missing.
 
         Args:
@@ -192,51 +163,9 @@ class Recorder:
         if source.rules is None:
             return
         depth = len(prefix) + 1 if prefix else 0
-        wanted = [path for path in source.rules.required_below(prefix) if deep or "/" not in path[depth:]]
-        for path in wanted if wanted and not {*wanted}.issubset(paths) else ():
+        wanted = {path for path in source.rules.required_below(prefix) if deep or "/" not in path[depth:]}
+        for path in sorted(wanted.difference(paths)) if wanted else ():
             self.find(source, path)
-
-    def _require(self, source: SourceView, path: str, where: str) -> None:
-        """A key that does not exist: where it has to, nothing stands in for it."""
-        rules = source.rules
-        if rules is None or not rules.is_required(path):
-            return
-        where = where or template_position()
-        if rules.may_be_elsewhere(path):
-            self.sought.setdefault(PathRead(source.name, path), (source, where))
-        else:
-            self.miss(source, path, where)
-
-    def settle(self) -> None:
-        """At the end of a render: what is required and was found in no source is missing."""
-        anywhere = {read.path for read in self.found}
-        for read, (source, where) in self.sought.items():
-            if read.path not in anywhere:
-                self.miss(source, read.path, where)
-
-    def _check_secret(
-        self, source: SourceView, rules: KeyRules, path: str, found: Found, value: Any, where: str
-    ) -> None:
-        """A secret or field that was read: a secret that is read as a whole shows each of its fields."""
-        if not isinstance(value, Mapping) or "#" in path:
-            self._check(source, rules, path, found, found.entry.value, where)
-            return
-        for name, one in value.items():
-            self._check(source, rules, f"{path}#{name}", found, as_bytes(one), where)
-        for field_path in rules.required_fields(path):
-            if field_path.partition("#")[2] not in value:
-                source.view.find(field_path)  # so that it is known why it is not there
-                self._require(source, field_path, where)
-
-    def _check(
-        self, source: SourceView, rules: KeyRules, path: str, found: Found, value: bytes, where: str
-    ) -> None:
-        problem = rules.wrong(path, value)
-        if problem is not None:
-            key = full_key(found.prefix, path)
-            self.wrong[PathRead(source.name, path)] = WrongValue(
-                source.name, key, where or template_position(), problem, rules.ask(path)
-            )
 
     def reads(self, hasher: Hasher, now: float, before: Mapping[PathRead, KeyRead]) -> Reads:
         """Everything recorded, in the form that is kept.
@@ -355,14 +284,3 @@ def leaves_of(value: object, *, names: bool = False) -> Iterator[str | bytes]:
             seen.add(id(one))
             left.extend(one.values() if isinstance(one, Mapping) else one)
             left.extend(one if names and isinstance(one, Mapping) else ())
-
-
-def template_position() -> str:
-    """`template:line` of the template code that is running now, or ""."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the way to ask who called
-    while frame is not None:
-        template = frame.f_globals.get("__jinja_template__")
-        if template is not None:
-            return f"{template.name}:{template.get_corresponding_lineno(frame.f_lineno)}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""

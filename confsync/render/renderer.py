@@ -123,13 +123,12 @@ class Renderer:
         with recording(recorder), limited(Budget(limits, self._clock)) as budget:
             try:
                 desired = tuple(job.run(budget))
-                recorder.settle()
-                bad_keys = _of_bad_keys(recorder)
+                bad_keys = recorder.bad_keys.error(recorder.found)
                 if bad_keys is not None:
                     raise bad_keys
             except Exception as exc:
-                error: ConfsyncError = explain(exc, name, recorder, self.files, job.names())
-                error = _of_bad_keys(recorder) or error
+                explained = explain(exc, name, recorder, self.files, job.names())
+                error: ConfsyncError = recorder.bad_keys.error(recorder.found) or explained
                 error = _unforeseen(without_secrets(error, recorder), recorder)
                 raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
         reads = recorder.reads(self._hasher, self._clock.now(), before)
@@ -183,14 +182,6 @@ def _decrypt(recorder: Recorder, sources: Mapping[str, SourceView]) -> dict[tupl
         with suppress(SourceError):  # there may be no such key: the next render tells
             sources[source].view.decrypt(key, list(guesses))
     return failed
-
-
-def _of_bad_keys(recorder: Recorder) -> ConfsyncError | None:
-    """The error that tells of everything wrong with the keys a render read; None: nothing is."""
-    wrong = list(recorder.wrong.values())
-    if recorder.missing:
-        return MissingKeys(list(recorder.missing.values()), wrong)
-    return WrongValues(wrong) if wrong else None
 
 
 def _unforeseen(error: ConfsyncError, recorder: Recorder) -> ConfsyncError:

@@ -169,7 +169,7 @@ class SourceRules:
         return self._below[start : bisect_left(self._below, prefix + "0", start)]  # as `View.under` has it
 
     def required_fields(self, path: str) -> Sequence[str]:
-        """The fields, of those written out, that the secret at `path` has to have, as paths."""
+        """The fields, of those written out, that the secret at `path`, a whole one, has to have, as paths."""
         if not self._fields or not isinstance(self._index, SecretIndex):
             return ()
         wanted = parse(path)

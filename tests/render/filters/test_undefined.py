@@ -54,7 +54,7 @@ def test_a_missing_key_is_noted_and_the_render_goes_on_to_the_next(render):
 
     render("{{ etcd('a')|shell_quote }}{{ etcd('b')|from_json }}{{ etcd('c')|b64encode }}", etcd=source)
 
-    assert sorted(read.path for read in recorder.missing) == ["a", "b", "c"]
+    assert sorted(read.path for read in recorder.bad_keys.missing) == ["a", "b", "c"]
 
 
 def test_every_global_refuses_undefined_arguments():
