@@ -66,7 +66,7 @@ class Documentation:
         """Whether one key, named with no source perhaps, may be a key of `source`."""
         if pattern.source is not None:
             return True
-        if _FIELD in pattern.glob:
+        if _FIELD in pattern.key:
             return source not in self._whole
         return source in self._whole or not self._whole
 

@@ -42,7 +42,7 @@ class KeyIndex:
             if said.pattern.wild:
                 globs.append(said)
             else:
-                self._one.setdefault(said.pattern.glob.strip("/"), said)
+                self._one.setdefault(said.pattern.key.strip("/"), said)
         self._in_folder, self._anywhere = _by_folder(globs)
 
     def of(self, path: str) -> Said | None:
@@ -72,7 +72,7 @@ class SecretIndex:
         for said in entries:
             if said.pattern.wild:
                 self._globs.append((surely_by_address([said.pattern.glob], self._prefixes), said))
-            elif (wanted := _parsed(said.pattern.glob)) is not None:
+            elif (wanted := _parsed(said.pattern.key)) is not None:
                 self._one.setdefault(wanted, said)
         self.of = lru_cache(_REMEMBERED)(self._of)
 
