@@ -22,6 +22,7 @@ COMMANDS = {
     "ls": ("look", "List the keys of a source."),
     "diff": ("diff", "Show how environments differ."),
     "env": ("env", "Print or write the variables an environment comes down to."),
+    "exec": ("exec", "Run a command with an environment's values."),
     "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("init", "Write a configuration that works, to start from."),

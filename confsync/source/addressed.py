@@ -118,6 +118,11 @@ class AddressedSource:
         counts = f"{plural(secrets, 'secret')}, {plural(sum(1 for one in known if one.clock), 'lease')}"
         return f"in trouble ({counts}): {failed}" if failed else f"ok ({counts})"
 
+    @property
+    def has_leases(self) -> bool:
+        """Whether something that is alive is on lease, and ends with the present login."""
+        return bool(self._bound())
+
     # Reading
 
     def read(self, address: Address, name: str, *, looking: bool, withheld: bool = False) -> Secret | None:

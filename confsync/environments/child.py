@@ -1,0 +1,240 @@
+"""The command of an exec as a process: started, signalled, waited for, and looked after when the exec dies.
+
+    start = Start(descriptors, blocked)      # early: what waits to become the command
+    child = start.become(words, variables)
+    child.signal(signal.SIGTERM)
+    child.look()                             # Exited(143), once it has ended
+
+Belongs to the main thread: the kernel ends a command together with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import errno
+import marshal
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from confsync.environments import guardian, starter
+from confsync.errors import ConfsyncError
+from confsync.text import printable
+
+_DISMISSED = 5.0  # seconds a guardian with nothing to do may take to end
+_LONGEST_STRING = 128 * 1024
+"""The kernel's MAX_ARG_STRLEN: a word or a variable that is as long cannot be given to a program (execve(2))."""
+
+
+class NotStarted(ConfsyncError):
+    """The command could not be started. `status` is what a shell exits with then: 127 not found, else 126."""
+
+    def __init__(self, message: str, status: int, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """It has ended. `status` is as a shell has it: 128 and the signal's number where one killed it."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """It has been stopped by this signal, and may go on."""
+
+    number: int
+
+
+def inherited() -> tuple[int, ...]:
+    """The descriptors besides 0, 1 and 2 that our caller has given us; ask before anything is opened."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return tuple(found)
+
+
+def _run(program: object, *words: object) -> list[str]:
+    """The command line of one of our small programs: no site, nothing of the environment."""
+    path = str(getattr(program, "__file__", ""))
+    return [sys.executable, "-I", "-S", path, *map(str, words)]
+
+
+class Guardian:
+    """The process that cleans up if this one is killed; see guardian.py.
+
+    Args:
+        directory: what it removes, or None.
+        patience: seconds a command may take to end, before it is killed.
+    """
+
+    def __init__(self, directory: str | None, patience: float) -> None:
+        reading, self._pipe = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                _run(guardian, directory or "", patience),
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",  # what it stands in could not be unmounted
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+                start_new_session=True,
+            )
+        except OSError as exc:
+            os.close(self._pipe)
+            raise ConfsyncError(
+                f"no process can be started to clean up after the command: {exc.strerror}"
+            ) from exc
+        finally:
+            os.close(reading)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def look_after(self, pid: int) -> None:
+        """Have it end this process, instead of the one before."""
+        with suppress(BrokenPipeError):  # somebody killed it; we clean up ourselves
+            os.write(self._pipe, f"{pid}\n".encode())
+
+    def dismiss(self) -> None:
+        """Tell it that all is over, and wait for its end."""
+        os.close(self._pipe)
+        try:
+            self._process.wait(_DISMISSED)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Start:
+    """A process that is to become the command; see starter.py. It ends by itself when it is not told to.
+
+    Args:
+        descriptors: the command inherits these, besides 0, 1 and 2.
+        blocked: the signals that are to be blocked in the command.
+    """
+
+    def __init__(self, descriptors: Sequence[int], blocked: Sequence[int]) -> None:
+        self._blocked = list(blocked)
+        orders, self._orders = os.pipe()
+        self._trouble, trouble = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                _run(starter, os.getpid(), orders, trouble), pass_fds=(orders, trouble, *descriptors)
+            )
+        except OSError as exc:
+            os.close(self._orders)
+            os.close(self._trouble)
+            raise ConfsyncError(f"no process can be started for the command: {exc.strerror}") from exc
+        finally:
+            os.close(orders)
+            os.close(trouble)
+
+    @property
+    def pid(self) -> int:
+        """The process id it has, and the command will have."""
+        return self._process.pid
+
+    def become(self, words: Sequence[str], variables: Mapping[bytes, bytes]) -> Child:
+        """Have it become the command, looked for in the PATH of `variables`, which are all it gets.
+
+        Raises:
+            NotStarted: it cannot be.
+        """
+        told = marshal.dumps(([os.fsencode(word) for word in words], dict(variables), self._blocked))
+        with suppress(BrokenPipeError):  # it was killed, which `look` will tell
+            _write_all(self._orders, told)
+        os.close(self._orders)
+        with open(self._trouble, "rb") as pipe:
+            error = pipe.read()
+        if not error:
+            return Child(self._process)
+        self._process.wait()
+        raise _not_started(int(error), self._process.returncode, words, variables)
+
+    def forget(self) -> None:
+        """Have it end without becoming anything."""
+        os.close(self._orders)
+        os.close(self._trouble)
+        self._process.wait()
+
+
+class Child:
+    """The running command."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it has not ended."""
+        with suppress(ProcessLookupError, PermissionError):  # it may have become another user's, as sudo does
+            os.kill(self.pid, number)
+
+    def look(self) -> Exited | Stopped | None:
+        """What has become of it since last asked, without waiting. Not to be asked again once it has ended."""
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WSTOPPED | os.WNOHANG)
+        if found is None:
+            return None
+        if found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED):
+            return Stopped(found.si_status)
+        killed = found.si_code != os.CLD_EXITED
+        self._process.returncode = -found.si_status if killed else found.si_status
+        return Exited(128 + found.si_status if killed else found.si_status)
+
+    def is_stopped(self) -> bool:
+        """Whether it is stopped now."""
+        with suppress(OSError, IndexError):
+            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+            return stat.rpartition(") ")[2].split()[0] == "T"
+        return False
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _not_started(
+    number: int, status: int, words: Sequence[str], variables: Mapping[bytes, bytes]
+) -> NotStarted:
+    program = printable(words[0])
+    if number == errno.E2BIG:
+        return NotStarted(f"{program} cannot be started: {_too_large(variables)}", status)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        if os.path.exists(words[0]) and "/" in words[0]:
+            hint = "correct its #! line, or install the interpreter"
+            return NotStarted(
+                f"{program} cannot be started: the interpreter it names does not exist", status, hint=hint
+            )
+        path = printable(os.fsdecode(variables.get(b"PATH", os.defpath.encode())))
+        where = "does not exist" if "/" in words[0] else f"is not in PATH ({path})"
+        return NotStarted(f"{program} {where}", status, hint="install it, or write its full path")
+    meaning, advice = _CANNOT_START.get(number, (os.strerror(number).lower(), None))
+    return NotStarted(f"{program} cannot be started: {meaning}", status, hint=advice)
+
+
+_CANNOT_START: dict[int, tuple[str, str | None]] = {
+    errno.EACCES: ("it is not executable for this user", "chmod +x it, or correct the path"),
+    errno.EPERM: ("this user may not run it", "look at its permissions and mount options"),
+    errno.ENOEXEC: ("it is not a program", "begin a script with a line such as #!/bin/sh"),
+}
+
+
+def _too_large(variables: Mapping[bytes, bytes]) -> str:
+    """Which variables no program can be given, or that all of them together are too much."""
+    long = [name for name, value in variables.items() if len(name) + len(value) + 2 > _LONGEST_STRING]
+    if long:
+        return f"no variable can be longer than 128 KiB, as {os.fsdecode(b', '.join(sorted(long)))} is; leave it out"
+    total = sum(len(name) + len(value) + 2 for name, value in variables.items())
+    return f"its variables are {total // 1024} KiB, more than the system gives a program; select fewer"

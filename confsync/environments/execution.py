@@ -1,0 +1,234 @@
+"""One exec from its beginning to its end: what it starts, opens and writes, and that nothing of it is left.
+
+The order matters. First the signals, before there is any thread; then the guardian, which removes what is written
+however we end; then what is to become the command, so that it is ready when the values are. Only then is anything read.
+Where nothing is watched or on lease the sources are closed again, and the login revoked, before the command starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+
+from confsync.clock import Clock, SystemClock
+from confsync.config.loading import LoadedConfig
+from confsync.driver import AddressedBackend
+from confsync.environments.child import Child, Guardian, Start, inherited
+from confsync.environments.following import Follower, follow_leases
+from confsync.environments.policy import Policy
+from confsync.environments.provision import Provider, Provision
+from confsync.environments.scratch import Scratch, new_path, roots, sweep
+from confsync.environments.selection import Selection
+from confsync.environments.signalling import Interrupted, Signals
+from confsync.environments.supervising import Supervisor
+from confsync.environments.surroundings import Surroundings, Wanted, surround
+from confsync.environments.variables import Collected
+from confsync.errors import ConfsyncError
+from confsync.reconcile.core import Core
+from confsync.source.changes import Event
+from confsync.source.hub import SourceHub
+from confsync.source.registry import load_backend
+from confsync.source.source import Source
+from confsync.text import plural
+
+log = logging.getLogger(__name__)
+
+_CHORES = 10.0  # seconds they may take at the end: to revoke a login, of a store that hangs
+_NAMED = 5  # keys in one line of the log
+PLACEHOLDER = "{files}"
+"""What stands for the directory of the files in a command's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants to run, and how.
+
+    Attributes:
+        command: the program and its arguments.
+        wanted: which of our own variables it gets.
+        syncs: the files of these, and the variables of their data maps.
+        strict: whether what does not come down keeps the command from being started.
+        watch: whether to follow the sources.
+        on_change: RESTART, or the signal to send when files change.
+        patience: seconds it may take to end after SIGTERM.
+    """
+
+    environment: str
+    command: Sequence[str]
+    selection: Selection
+    wanted: Wanted
+    syncs: Sequence[str]
+    strict: bool
+    watch: bool
+    on_change: int | str
+    patience: float
+
+
+Opened = Callable[[Callable[[Event], None]], AbstractContextManager[Core]]
+"""Opens a core that tells of events, and closes it at the end."""
+
+
+def execute(order: Order, opened: Opened) -> int:
+    """Run a command with what its environment comes down to, to its end. Call it in the main thread, before any other.
+
+    Returns:
+        The command's exit status as a shell has it, or 128 and the number of the signal that ended us before it ran.
+
+    Raises:
+        NotStarted: the command cannot be started.
+        ConfsyncError: what it is to get cannot be had.
+    """
+    descriptors = inherited()
+    signals: Signals[Provision] = Signals()
+    with ExitStack() as stack:
+        try:
+            execution = Execution(order, descriptors, signals, stack)
+            with signals.interrupting():
+                execution.prepare(opened)
+        except Interrupted as exc:
+            log.warning("interrupted before the command was started", extra={"signal": str(exc)})
+            return 128 + exc.number
+        return execution.run()
+
+
+class Execution:
+    """Belongs to the main thread; what it opens, `stack` closes."""
+
+    def __init__(
+        self, order: Order, descriptors: Sequence[int], signals: Signals[Provision], stack: ExitStack
+    ) -> None:
+        self._order = order
+        self._descriptors = descriptors
+        self._signals = signals
+        self._stack = stack
+        self._clock: Clock = SystemClock()
+        self._path = new_path() if order.syncs else None
+        self._guardian = Guardian(self._path, order.patience)
+        stack.callback(self._guardian.dismiss)
+        self._scratch: Scratch | None = None
+        self._sources = stack.enter_context(ExitStack())
+        self._follower = Follower(self._clock, signals.put)
+        self._has_begun = False
+        self._start: Start | None = None
+        stack.callback(self._forget_start)
+        self._start = self._new_start()
+
+    def prepare(self, opened: Opened) -> None:
+        """Read and render what the command gets, and write its files. Raises `ConfsyncError`."""
+        order = self._order
+        core = self._sources.enter_context(opened(self._follower.notice))
+        policy = Policy(core.loaded, core.hub, order.environment)
+        self._provider = Provider(core, policy, order.environment, order.selection, order.syncs)
+        self._provision = self._provider.provide()
+        _tell_withheld(self._provision.collected, strict=order.strict)
+        if self._path is not None:
+            self._scratch = Scratch(self._path)
+            self._stack.callback(self._scratch.remove)
+            self._scratch.switch(self._scratch.stage(self._provision.files))
+
+    def run(self) -> int:
+        """Start the command and see it through. Raises `NotStarted`."""
+        order = self._order
+        supervisor = Supervisor(
+            self._signals,
+            self._begin,
+            self._scratch,
+            on_change=order.on_change if order.watch else None,
+            patience=order.patience,
+            clock=self._clock,
+        )
+        return supervisor.run(self._provision)
+
+    def _begin(self, provision: Provision) -> Child:
+        start, self._start = self._start or self._new_start(), None
+        surroundings = surround(os.environb, provision.variables, self._order.wanted, self._path)
+        child = start.become(self._words(), surroundings.variables)
+        if not self._has_begun:
+            self._has_begun = True
+            _tell_own(surroundings)
+            self._attend()
+        return child
+
+    def _attend(self) -> None:
+        """Do what can wait until the command runs: follow the sources or close them, clean up after others."""
+        core = self._provider.core
+        follows = self._order.watch
+        if follows:
+            core.hub.follow()
+        elif _has_leases(core.hub):
+            follows = True
+            follow_leases(core.hub)
+        if follows:
+            self._follower.start(self._provider, self._provision)
+            self._stack.callback(self._follower.close)
+        chores = threading.Thread(target=self._do_chores, args=(not follows,), name="chores", daemon=True)
+        chores.start()
+        self._stack.callback(chores.join, _CHORES)
+
+    def _do_chores(self, close: bool) -> None:
+        if close:
+            self._sources.close()
+        sweep(roots())
+
+    def _new_start(self) -> Start:
+        start = Start(self._descriptors, list(self._signals.before))
+        self._guardian.look_after(start.pid)
+        return start
+
+    def _forget_start(self) -> None:
+        if self._start is not None:
+            self._start.forget()
+            self._start = None
+
+    def _words(self) -> list[str]:
+        if self._path is None:
+            return list(self._order.command)
+        return [word.replace(PLACEHOLDER, self._path) for word in self._order.command]
+
+
+def for_one_command(loaded: LoadedConfig) -> LoadedConfig:
+    """The configuration, with logins and leases that end with us: nobody has a use for them then."""
+    sources = {
+        name: source.model_copy(update={"revoke": "always", "keep_leases": None})
+        if issubclass(load_backend(source.backend), AddressedBackend) and source.revoke != "never"
+        else source
+        for name, source in loaded.config.sources.items()
+    }
+    return replace(loaded, config=loaded.config.model_copy(update={"sources": sources}))
+
+
+def _has_leases(hub: SourceHub) -> bool:
+    return any(not isinstance(source, Source) and source.has_leases for source in hub.sources.values())
+
+
+def _tell_withheld(collected: Collected, *, strict: bool) -> None:
+    """Say what does not come down. Raises `ConfsyncError` where that is not to be."""
+    kinds = {
+        "held back by the local policy": collected.held_back,
+        "denied to you": collected.denied,
+        "not fetched: made anew for each who asks; a sync may have them": collected.unfetched,
+    }
+    for what, keys in kinds.items():
+        if not keys:
+            continue
+        if strict and keys is not collected.unfetched:
+            raise ConfsyncError("\n".join(f"{one.key} is {what}: {one.why}" for one in keys))
+        named = [f"{one.key} ({one.why})" for one in keys[:_NAMED]]
+        more = [f"{len(keys) - _NAMED} more"] if len(keys) > _NAMED else []
+        log.warning(f"{plural(len(keys), 'key')} {what}", extra={"keys": "; ".join([*named, *more])})
+
+
+def _tell_own(surroundings: Surroundings) -> None:
+    if surroundings.overridden:
+        log.info(
+            "of your variables these have other values", extra={"names": " ".join(surroundings.overridden)}
+        )
+    if surroundings.withheld:
+        log.info(
+            "your credentials stay here; give one with --keep",
+            extra={"names": " ".join(surroundings.withheld)},
+        )

@@ -1,0 +1,101 @@
+"""What a command gets of an environment: variables, and the files of syncs; made at its start and when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from confsync.environments.policy import Policy
+from confsync.environments.scratch import File
+from confsync.environments.selection import Selection
+from confsync.environments.sync_files import files_of
+from confsync.environments.variables import Collected, collect
+from confsync.errors import SourceError
+from confsync.reads import Reads
+from confsync.reconcile.core import Core
+from confsync.render.formats.names import VARIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """What a command gets. Two are equal where it would see no difference.
+
+    Attributes:
+        variables: name -> value.
+        files: those of the syncs.
+        collected: where the variables come from, and what did not come down.
+        reads: what the syncs read.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+    files: tuple[File, ...]
+    collected: Collected = field(compare=False, repr=False)
+    reads: tuple[Reads, ...] = field(compare=False, repr=False)
+
+    def paths(self, source: str) -> set[str]:
+        """What of a source this was made of, spelled as it was asked for: every key, and where it was looked for."""
+        found = set()
+        for reads in self.reads:
+            read = (*reads.keys, *reads.missed, *reads.listed, *reads.unkept)
+            found |= {one.path for one in read if one.source == source}
+        collected = self.collected
+        keys = [one.key for one in collected.variables]
+        keys += [one.key for one in (*collected.denied, *collected.unfetched)]
+        for key in keys:
+            name, _, path = key.partition(":")
+            if name == source:
+                found |= {path, *_above(path)}
+        return found
+
+
+def _above(path: str) -> set[str]:
+    """The secret of a field, and the directories it lies in: what was looked at to find it."""
+    secret = path.partition("#")[0]
+    parts = secret.split("/")
+    return {secret, *("/".join(parts[:depth]) for depth in range(len(parts)))}
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Makes provisions of one environment. Thread-safe as far as its core is.
+
+    Attributes:
+        selection: which keys are to be variables.
+        syncs: the files of these, and the variables of their data maps.
+    """
+
+    core: Core
+    policy: Policy
+    environment: str
+    selection: Selection
+    syncs: Sequence[str]
+
+    def provide(self) -> Provision:
+        """Read, render and put together what the command gets.
+
+        Raises:
+            ConfsyncError: as `collect` and `files_of`.
+        """
+        collected = collect(self.core, self.environment, self.policy, self.selection)
+        self._read_others()
+        rendered = files_of(self.core, self.policy, self.syncs)
+        variables = {one.name: one.value for one in collected.variables}
+        maps = [name for name in self.syncs if self._names_variables(name)]
+        if maps:
+            selection = Selection(syncs=maps, without=self.selection.without)
+            named = collect(self.core, self.environment, self.policy, selection, fetching=True)
+            variables |= {one.name: one.value for one in named.variables}
+        return Provision(variables, rendered.files, collected, rendered.reads)
+
+    def _read_others(self) -> None:
+        """Read the sources no variable may come from; whether one is needed and cannot be read, a render tells."""
+        for source in self.core.hub.sources.values() if self.syncs else ():
+            if not source.answered:
+                with suppress(SourceError):
+                    source.refresh()
+
+    def _names_variables(self, sync: str) -> bool:
+        """Whether a sync's data map is one of variables: not of files, not one for each of several items."""
+        spec = self.core.loaded.config.syncs[sync]
+        return spec.for_each is None and bool(spec.data) and all(map(VARIABLE.fullmatch, spec.data or ()))

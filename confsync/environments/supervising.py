@@ -1,0 +1,229 @@
+"""Watches over the command of an exec: passes signals on, replaces or tells it when its values change, learns its end.
+
+- A signal that the terminal sent, or the command itself (`kill 0`), the command has already; all others are passed on.
+- After SIGTERM to us the command has `patience` to end; then it is killed. Other signals mean what it makes of them.
+- When it is stopped at a terminal (Ctrl-Z), we stop too, so that the shell takes over; what wakes us wakes it.
+- When it ends by itself, or after somebody wanted all to end, that is the end.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confsync.clock import Clock
+from confsync.environments.child import Child, Exited, Stopped
+from confsync.environments.provision import Provision
+from confsync.environments.scratch import Scratch
+from confsync.environments.signalling import Signal, Signals, has_terminal, stop_like_a_job
+from confsync.errors import ConfsyncError
+from confsync.text import plural
+
+log = logging.getLogger(__name__)
+
+RESTART = "restart"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is another in one provision than in another: names."""
+
+    variables: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @classmethod
+    def between(cls, old: Provision, new: Provision) -> Changes:
+        """What differs."""
+        names = old.variables.keys() | new.variables.keys()
+        before = {file.path: file for file in old.files}
+        after = {file.path: file for file in new.files}
+        return cls(
+            tuple(sorted(one for one in names if old.variables.get(one) != new.variables.get(one))),
+            tuple(sorted(one for one in before | after if before.get(one) != after.get(one))),
+        )
+
+    def facts(self) -> dict[str, str]:
+        """For the log."""
+        named = {"variables": ", ".join(self.variables), "files": ", ".join(self.files)}
+        return {name: text for name, text in named.items() if text}
+
+
+class Supervisor:
+    """Belongs to the main thread.
+
+    Args:
+        begin: starts the command with the variables of a provision.
+        scratch: where its files are, or None where it has none.
+        on_change: RESTART, the signal to send, or None to leave it as it is.
+        patience: seconds the command may take to end after SIGTERM.
+    """
+
+    def __init__(
+        self,
+        signals: Signals[Provision],
+        begin: Callable[[Provision], Child],
+        scratch: Scratch | None,
+        *,
+        on_change: int | str | None,
+        patience: float,
+        clock: Clock,
+    ) -> None:
+        self._signals = signals
+        self._begin = begin
+        self._scratch = scratch
+        self._on_change = on_change
+        self._patience = patience
+        self._clock = clock
+        self._is_job = has_terminal()
+        self._next: tuple[Provision, str | None] | None = None
+        self._kill_at: float | None = None
+        self._is_to_end = False
+        self._runs = False
+
+    def run(self, current: Provision) -> int:
+        """Start the command and see it through. However this ends, the command has ended.
+
+        Returns:
+            Its exit status, as a shell has it.
+
+        Raises:
+            NotStarted: it cannot be started.
+        """
+        self._start(current)
+        try:
+            ended = None
+            while ended is None:
+                ended = self._handle(self._signals.wait(self._left()))
+            return ended.status
+        finally:
+            if self._runs:
+                self._end_it()
+
+    def _start(self, provision: Provision) -> None:
+        self._current = provision
+        self._child = self._begin(provision)
+        self._runs = True
+
+    def _left(self) -> float | None:
+        return None if self._kill_at is None else max(0.0, self._kill_at - self._clock.monotonic())
+
+    def _handle(self, event: Signal | Provision | None) -> Exited | None:
+        """Do what one event asks for. Returns the command's end, where that is the end of all."""
+        if event is None:
+            log.warning("the command did not end after SIGTERM; it is killed")
+            self._child.signal(signal.SIGKILL)
+            self._kill_at = None
+        elif isinstance(event, Provision):
+            self._changed(event)
+        elif event.number == signal.SIGCHLD:
+            return self._look()
+        else:
+            self._pass_on(event)
+        return None
+
+    def _look(self) -> Exited | None:
+        found = self._child.look()
+        if isinstance(found, Stopped) and self._is_job:
+            stop_like_a_job()
+        if not isinstance(found, Exited):
+            return None
+        self._runs = False
+        if self._next is None or self._is_to_end:
+            return found
+        self._replace()
+        return None
+
+    def _pass_on(self, event: Signal) -> None:
+        if event.number in _ENDING:
+            self._is_to_end = self._is_to_end or self._next is not None or event.number == signal.SIGTERM
+        if event.number == signal.SIGCONT:
+            if self._child.is_stopped():
+                self._child.signal(signal.SIGCONT)
+            return
+        if event.from_terminal or event.sender == self._child.pid:
+            return
+        self._child.signal(event.number)
+        if event.number == signal.SIGTERM:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        if self._kill_at is None:
+            self._kill_at = self._clock.monotonic() + self._patience
+
+    # Values that change
+
+    def _changed(self, new: Provision) -> None:
+        changes = Changes.between(self._next[0] if self._next else self._current, new)
+        if self._is_to_end or not (changes.variables or changes.files):
+            return
+        if self._on_change is None:
+            log.warning("values changed; the command goes on with the old ones", extra=changes.facts())
+            self._current = new
+            return
+        try:
+            version = self._staged(new)
+        except ConfsyncError as exc:
+            log.error("values changed; the command goes on with the old ones", extra={"error": str(exc)})
+            return
+        if self._on_change == RESTART:
+            self._restart(new, version, changes)
+        else:
+            self._tell(new, version, changes)
+
+    def _staged(self, new: Provision) -> str | None:
+        return None if self._scratch is None else self._scratch.stage(new.files)
+
+    def _tell(self, new: Provision, version: str | None, changes: Changes) -> None:
+        """Switch the files and send the signal; variables of a running process cannot be changed."""
+        if changes.variables:
+            log.warning(
+                "variables changed, which only a new start gives to the command",
+                extra={"variables": ", ".join(changes.variables)},
+            )
+        self._current = new
+        self._switch(version)
+        if changes.files:
+            assert isinstance(self._on_change, int)  # noqa: S101 - it is no restart
+            log.warning(
+                f"{plural(len(changes.files), 'file')} changed; the command is told",
+                extra={"files": ", ".join(changes.files), "signal": signal.Signals(self._on_change).name},
+            )
+            self._child.signal(self._on_change)
+
+    def _restart(self, new: Provision, version: str | None, changes: Changes) -> None:
+        if self._next is not None:  # it is ending already, for a change before this one
+            self._drop(self._next[1])
+        else:
+            log.warning("values changed; the command is restarted", extra=changes.facts())
+            self._child.signal(signal.SIGTERM)
+            self._child.signal(signal.SIGCONT)
+            self._be_patient()
+        self._next = new, version
+
+    def _replace(self) -> None:
+        """Start the command anew, now that the one before has ended."""
+        assert self._next is not None  # noqa: S101 - somebody wanted it
+        (new, version), self._next, self._kill_at = self._next, None, None
+        self._switch(version)
+        self._start(new)
+
+    def _switch(self, version: str | None) -> None:
+        if self._scratch is not None and version is not None:
+            self._scratch.switch(version)
+
+    def _drop(self, version: str | None) -> None:
+        if self._scratch is not None and version is not None:
+            self._scratch.drop(version)
+
+    def _end_it(self) -> None:
+        """End the command because we cannot go on."""
+        self._child.signal(signal.SIGTERM)
+        self._child.signal(signal.SIGCONT)
+        self._be_patient()
+        while not isinstance(self._child.look(), Exited):
+            if self._signals.wait(self._left()) is None:
+                self._child.signal(signal.SIGKILL)
+                self._kill_at = None
