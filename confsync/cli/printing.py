@@ -55,7 +55,12 @@ def as_json(change: Change) -> dict[str, Any]:
 
 def print_json(value: object) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a key that is not UTF-8: what stands for its bytes exists only escaped
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 def complain(text: str) -> None:
