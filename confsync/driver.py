@@ -146,11 +146,13 @@ class Driver(ABC):
         sensitive: whether its values are secrets unless the configuration says otherwise.
         packages: the Python packages it imports only when it first needs them, so that one that is not installed is
             told when the configuration is checked, with nothing imported yet.
+        credentials: the variables in which the store's own tools keep credentials: not for a command of `exec`.
     """
 
     Options: ClassVar[type[DriverOptions]]
     sensitive: ClassVar[bool] = False
     packages: ClassVar[tuple[str, ...]] = ()
+    credentials: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod

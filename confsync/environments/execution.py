@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
@@ -124,6 +124,7 @@ class Execution:
         policy = Policy(core.loaded, core.hub, order.environment)
         self._provider = Provider(core, policy, order.environment, order.selection, order.syncs)
         self._provision = self._provider.provide()
+        self._wanted = replace(order.wanted, credentials=credentials_of(core.loaded))
         _tell_withheld(self._provision.collected, strict=order.strict)
         if self._path is not None:
             self._scratch = Scratch(self._path)
@@ -145,7 +146,7 @@ class Execution:
 
     def _begin(self, provision: Provision) -> Child:
         start, self._start = self._start or self._new_start(), None
-        surroundings = surround(os.environb, provision.variables, self._order.wanted, self._path)
+        surroundings = surround(os.environb, provision.variables, self._wanted, self._path)
         child = start.become(self._words(), surroundings.variables)
         if not self._has_begun:
             self._has_begun = True
@@ -199,6 +200,23 @@ def for_one_command(loaded: LoadedConfig) -> LoadedConfig:
         for name, source in loaded.config.sources.items()
     }
     return replace(loaded, config=loaded.config.model_copy(update={"sources": sources}))
+
+
+def credentials_of(loaded: LoadedConfig) -> frozenset[str]:
+    """The variables that hold credentials for the sources: those of the stores' own tools, those the options name."""
+    sources = loaded.config.sources.values()
+    usual = {name for source in sources for name in load_backend(source.backend).credentials}
+    return frozenset(usual.union(*(_variables_in(source.options) for source in sources)))
+
+
+def _variables_in(options: object) -> Iterator[str]:
+    """What stands under `env`, `password_env` and their like: by this name every driver takes a variable's."""
+    if not isinstance(options, Mapping):
+        return
+    for name, value in options.items():
+        if isinstance(value, str) and (name == "env" or str(name).endswith("_env")):
+            yield value
+        yield from _variables_in(value)
 
 
 def _has_leases(hub: SourceHub) -> bool:

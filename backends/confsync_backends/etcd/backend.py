@@ -7,14 +7,14 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from confsync.driver import Backend, Entry, Personal, Reading
 from confsync.errors import Invalid, Unavailable
 from confsync_backends.etcd.connection import Connection
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions
-from confsync_backends.etcd.personal import personal
+from confsync_backends.etcd.personal import PASSWORD, USER, personal
 from confsync_backends.etcd.ranges import Cover, covers, fill
 from confsync_backends.etcd.stubs import rpc_pb2
 from confsync_backends.etcd.watch import EtcdWatch, Place
@@ -29,6 +29,7 @@ class EtcdBackend(Backend):
     """An etcd v3 cluster."""
 
     Options = EtcdOptions
+    credentials: ClassVar[tuple[str, ...]] = (USER, PASSWORD)
 
     def __init__(self, options: EtcdOptions, base: Path) -> None:
         self._options = options

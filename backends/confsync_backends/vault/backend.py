@@ -12,6 +12,7 @@ from confsync.driver import Address, AddressedBackend, Lease, Personal, Secret
 from confsync.errors import Invalid, SourceError, Unavailable
 from confsync.text import printable
 from confsync_backends.vault import dynamic, kv, transit
+from confsync_backends.vault.auth.token import VARIABLE
 from confsync_backends.vault.calls import Calls
 from confsync_backends.vault.faults import spoken
 from confsync_backends.vault.mounts import Mount, Mounts, OtherMount
@@ -29,6 +30,7 @@ class VaultBackend(AddressedBackend):
     Options = VaultOptions
     sensitive: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("hvac", "requests")
+    credentials: ClassVar[tuple[str, ...]] = (VARIABLE,)
 
     def __init__(self, options: VaultOptions, calls: Calls, session: Session, clock: Clock) -> None:
         self._calls = calls
