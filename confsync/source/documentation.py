@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from confsync.address import Wanted, parse
@@ -60,7 +61,7 @@ class Documentation:
         written_out = [
             (path, one) for path, one in index.written_out() if self._may_have(source, one.pattern)
         ]
-        return SourceRules(self.environment, index, written_out, alone=len(hub.sources) == 1)
+        return SourceRules(self.environment, index, written_out, partial(self._several, list(hub.sources)))
 
     def _may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether one key, named with no source perhaps, may be a key of `source`."""
@@ -69,6 +70,10 @@ class Documentation:
         if _FIELD in pattern.key:
             return source not in self._whole
         return source in self._whole or not self._whole
+
+    def _several(self, sources: Sequence[str], pattern: Pattern) -> bool:
+        """Whether it is left open which of several sources has what is named."""
+        return pattern.source is None and sum(self._may_have(source, pattern) for source in sources) > 1
 
     def of(self, source: str, path: str) -> Key | None:
         """What is said of one key: by an entry for it alone, else by the first glob that names it, else None."""
@@ -117,6 +122,9 @@ class Documentation:
 class SourceRules:
     """What is said of one source's keys. Thread-safe.
 
+    Args:
+        several: whether a pattern leaves open which of several sources has what it names.
+
     Attributes:
         written_out: the entries for one key alone that it may have, by the key's path.
     """
@@ -126,13 +134,12 @@ class SourceRules:
         environment: str | None,
         index: KeyIndex | SecretIndex,
         written_out: Sequence[tuple[str, Said]],
-        *,
-        alone: bool,
+        several: Callable[[Pattern], bool],
     ) -> None:
         self.written_out = written_out
         self._environment = environment
         self._index = index
-        self._alone = alone
+        self._several = several
         self._below = sorted(path for path, said in written_out if said.key.required_in(environment))
         self._fields = _by_secret(self._below) if isinstance(index, SecretIndex) else {}
 
@@ -159,7 +166,7 @@ class SourceRules:
     def may_be_elsewhere(self, path: str) -> bool:
         """Whether `keys` leaves open which source has a key, and there are others."""
         said = self._index.of(path)
-        return not self._alone and said is not None and said.pattern.source is None
+        return said is not None and self._several(said.pattern)
 
     def required_below(self, prefix: str) -> Sequence[str]:
         """The required keys below a prefix, of those written out, at any depth, sorted."""
@@ -173,6 +180,8 @@ class SourceRules:
         if not self._fields or not isinstance(self._index, SecretIndex):
             return ()
         wanted = parse(path)
+        if wanted.field is not None:
+            return ()
         names = [name for secret in self._index.spellings(wanted) for name in self._fields.get(secret, ())]
         return [str(wanted._replace(field=name)) for name in names]
 
