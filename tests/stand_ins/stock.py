@@ -1,0 +1,86 @@
+"""The stock templates: their examples, and the real command run on what `confsync init` makes of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from click.testing import CliRunner
+
+from confsync.cli.init import init
+
+STOCK = sorted(
+    one.name for one in files("confsync_templates").iterdir() if one.joinpath("confsync.yaml").is_file()
+)
+
+
+def stock_file(template: str, name: str) -> str:
+    """The text of a file of the library."""
+    return files("confsync_templates").joinpath(template, name).read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one call of the command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Started:
+    """A directory that `confsync init --template` filled, and a state directory beside it."""
+
+    def __init__(self, directory: Path, template: str) -> None:
+        self.template = template
+        self.root = directory / "project"
+        self._state = directory / "state"
+        self._home = directory
+        begun = CliRunner().invoke(init, ["--template", template, str(self.root)], standalone_mode=False)
+        assert begun.return_value == 0, begun
+
+    def run(self, *arguments: str) -> Result:
+        """`confsync ARGUMENTS` in the directory, to its end."""
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("CONFSYNC")}
+        done = subprocess.run(
+            [sys.executable, "-m", "confsync", "--state-dir", str(self._state), *arguments],
+            cwd=self.root,
+            env={**kept, "HOME": str(self._home), "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *arguments: str) -> Result:
+        """`run`, which must succeed."""
+        result = self.run(*arguments)
+        assert result.status == 0, result
+        return result
+
+    def hostile(self, values: Mapping[str, Any]) -> None:
+        """Other values, for the environment dev; and no types that would refuse them before the template does."""
+        config = yaml.safe_load((self.root / "confsync.yaml").read_text("utf-8"))
+        del config["keys"]
+        (self.root / "confsync.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        text = yaml.safe_dump({"dev": dict(values), "prod": {}}, allow_unicode=True)
+        (self.root / "values.yaml").write_text(text, encoding="utf-8")
+
+    def made(self) -> dict[str, str]:
+        """What was written: path -> content, of all that `init` did not write."""
+        given = {"confsync.yaml", "values.yaml"}
+        paths = [path for path in self.root.rglob("*") if path.is_file()]
+        names = {str(path.relative_to(self.root)): path for path in paths}
+        return {
+            name: path.read_bytes().decode()
+            for name, path in sorted(names.items())
+            if name not in given and not name.startswith("templates/")
+        }
