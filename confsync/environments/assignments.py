@@ -119,7 +119,7 @@ _SYSTEMD = re.compile(
         (?: (?: \\. | [^\s'"\\] ) (?: \\. | [^\\\n] )*+ )?+
       | [^=\n]*+
     )
-    (?: \n | \Z )
+    (?P<end> \n | \Z )
     """,
     _FLAGS,
 )
@@ -127,7 +127,7 @@ _SYSTEMD = re.compile(
 
 def _systemd(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
     found = _SYSTEMD.match(text, at)
-    if found is None:
+    if found is None or (found["name"] and not found["end"] and text.endswith("\\\n")):
         return None, ()
     return found.end(), ((found["name"],) if found["name"] else ())
 
@@ -154,8 +154,11 @@ _FISH_TOKEN = re.compile(
 _POWERSHELL_TOKEN = re.compile(
     r"""
     (?P<escaped> `. )
-    | (?P<quoted> @'[^\S\n]*+\n.*?\n'@ | @"[^\S\n]*+\n.*?\n"@ | '(?: '' | [^'] )*+' | "(?: `. | "" | [^"`] )*+" )
-    | (?P<comment> <\#.*?\#> | (?<![^\s;&|(){}]) \#[^\n]*+ )
+    | (?P<quoted>
+        @(?P<sign>['"])[^\S\n]*+\n .*? (?: (?<=\n)(?P=sign)@ | (?P<document> \Z ) )
+      | '(?: '' | [^'] )*+' | "(?: `. | "" | [^"`] )*+"
+      )
+    | (?P<comment> <\# .*? (?: \#> | (?P<remark> \Z ) ) | (?<![^\s;&|(){}]) \#[^\n]*+ )
     | (?P<plain> [^'"`\n\#<@]++ | [\#<@] )
     """,
     _FLAGS,
@@ -173,9 +176,11 @@ def _script(token: re.Pattern[str], names: Callable[[str], Iterator[str]]) -> _R
             if found is None:
                 return None, ()
             groups = found.groupdict()
+            if groups.get("document") is not None or groups.get("remark") is not None:
+                return None, ()
             if groups.get("heredoc"):
                 documents.append(groups["heredoc"])
-            seen.append(groups["plain"] or (" " if groups["comment"] or found[0].endswith("\n") else "Q"))
+            seen.append(_without_values(groups))
             at = found.end()
             if at == len(text) and groups["escaped"] and found[0].endswith("\n"):
                 return None, ()
@@ -185,6 +190,15 @@ def _script(token: re.Pattern[str], names: Callable[[str], Iterator[str]]) -> _R
         return end, tuple(dict.fromkeys(names("".join(seen))))
 
     return read
+
+
+def _without_values(groups: dict[str, str | None]) -> str:
+    """What is left of a token where only the names of what is set matter."""
+    if groups["comment"]:
+        return " "
+    if groups["escaped"] and groups["escaped"].endswith("\n"):
+        return ""  # the line goes on
+    return groups["plain"] or "Q"
 
 
 def _end_of_document(text: str, at: int | None, mark: str) -> int | None:

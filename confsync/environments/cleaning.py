@@ -100,7 +100,7 @@ def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fat
     own = own_part(content, noted, hasher, shown)
     if not own.parts.environments:
         return Fate.NOTHING, "it has no block of confsync"
-    rest = merging.without_block(own, newline_added=noted is not None and noted.newline_added)
+    rest = merging.without_block(own, noted.added if noted else "")
     if not rest.strip():
         output_file.remove(before)
         return Fate.REMOVED, ""

@@ -162,7 +162,7 @@ def own_of(
         grammar: of the format the block was written in, as `assignments.grammar_of` gives it.
         known: digest -> name, or "", of each statement that was written; None where that is not known, and all of
             the block counts as written.
-        digest: of a statement's text, as `digests` gives it.
+        digest: of a statement's text, as `put_together` gives it.
 
     Raises:
         ConfsyncError: the block was edited so that nobody can tell where a value ends.
@@ -176,16 +176,20 @@ def own_of(
             f"{path}:{parts.numbers[exc.line - 1]}: opens a quote in the block of confsync that nothing ends",
             hint="it was edited by hand: mend the line, or remove the block",
         ) from None
-    seen = {digest(text_of(one)): one for one in found}
-    changed = [one for key, one in seen.items() if key not in known and text_of(one).strip()]
+    seen = {digest(compared(one)): one for one in found}
+    changed = [one for key, one in seen.items() if key not in known and compared(one).strip()]
     edited = tuple(Edited(parts.numbers[one.first - 1], one.names) for one in changed)
     still = {name for one in edited for name in one.names}
     removed = tuple(name for key, name in known.items() if name and key not in seen and name not in still)
     return Own(parts, edited, removed, tuple(_ended(line) for one in changed for line in one.lines))
 
 
-def text_of(statement: Statement) -> str:
-    """A statement as it is compared: without its line end, of whichever kind."""
+def compared(statement: Statement) -> str:
+    """A statement as it is compared: an editor or git may have changed its line ends, and nobody what it says."""
+    return _text(statement).replace("\r\n", "\n")
+
+
+def _text(statement: Statement) -> str:
     return "".join(statement.lines).rstrip("\r\n")
 
 
@@ -252,13 +256,13 @@ class Merged:
     """A file, put together.
 
     Attributes:
-        statements: (name or "", text) of each statement between the marks.
-        newline_added: whether the last of somebody's own lines was given the line end it lacked.
+        statements: (names, text as it is compared) of each statement between the marks.
+        added: the line end that the last of somebody's own lines lacked and was given, or "".
     """
 
     content: bytes = field(repr=False)
     statements: tuple[tuple[str, str], ...] = field(repr=False)
-    newline_added: bool
+    added: str
 
 
 def put_together(own: Own, grammar: str, environment: str, header: Sequence[str], body: str) -> Merged:
@@ -272,29 +276,26 @@ def put_together(own: Own, grammar: str, environment: str, header: Sequence[str]
     between = statements(grammar, written)
     newline = "\r\n" if crlf(own, grammar) else "\n"
     block = [_begin(environment) + newline]
-    block += (text_of(one) + newline for one in between)
+    block += (_text(one) + newline for one in between)
     block.append(_end(environment) + newline)
     before = list(own.parts.before)
-    newline_added = bool(before) and not before[-1].endswith("\n")
-    if newline_added:
-        before[-1] += newline
+    added = newline if before and not before[-1].endswith("\n") else ""
+    if added:
+        before[-1] += added
     lines = (*before, *block, *own.kept, *own.parts.after)
-    return Merged(
-        _encoded(lines), tuple((" ".join(one.names), text_of(one)) for one in between), newline_added
-    )
+    return Merged(_encoded(lines), tuple((" ".join(one.names), compared(one)) for one in between), added)
 
 
-def without_block(own: Own, *, newline_added: bool) -> bytes:
+def without_block(own: Own, added: str = "") -> bytes:
     """The file without any block, and with what somebody wrote in it.
 
     Args:
-        newline_added: as `put_together` said it.
+        added: as `put_together` said it.
     """
-    lines = [*own.parts.before, *own.kept, *own.parts.after]
-    content = _encoded(lines)
-    if newline_added and not own.kept and not own.parts.after:
-        return content.removesuffix(b"\n").removesuffix(b"\r")
-    return content
+    content = _encoded((*own.parts.before, *own.kept, *own.parts.after))
+    if own.kept or own.parts.after:
+        return content
+    return content.removesuffix(added.encode())
 
 
 def _encoded(lines: Iterable[str]) -> bytes:

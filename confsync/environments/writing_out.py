@@ -132,7 +132,7 @@ def _write_out(
         until=order.until,
         digests=(hasher.content(made.content),),
         statements=tuple((names, digest_of(hasher, text)) for names, text in made.statements),
-        newline_added=made.newline_added,
+        added=made.added,
     )
     notes = _put(files, before, made.content, entry, noted, private=private) if changed else ()
     files.note(entry)
@@ -181,7 +181,7 @@ class _Made:
     variables: Sequence[Variable]
     outcome: Outcome
     statements: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    newline_added: bool = False
+    added: str = ""
 
 
 def _whole(
@@ -236,7 +236,7 @@ def _merged(
         replaced=tuple(name for name in own.parts.environments if name != order.environment),
         notes=_remarks(own, noted, order, merged),
     )
-    return _Made(merged.content, ours, outcome, merged.statements, merged.newline_added)
+    return _Made(merged.content, ours, outcome, merged.statements, merged.added)
 
 
 def own_part(content: bytes, noted: WrittenFile | None, hasher: Hasher, shown: str) -> Own:
@@ -275,6 +275,6 @@ def _remarks(own: Own, noted: WrittenFile | None, order: Order, merged: Merged) 
         notes.append(
             f"its lines end with CRLF, which {order.form} takes for part of a value; ours end with LF"
         )
-    if merged.newline_added:
+    if merged.added:
         notes.append("its last line had no line end, and has one now")
     return tuple(notes)

@@ -41,7 +41,7 @@ class WrittenFile:
         until: when it should be gone, in seconds since the epoch, or None.
         digests: of the whole file, as it is now and as it was before.
         statements: (variables, digest) of each statement of the block.
-        newline_added: whether the line above the block was given a line end.
+        added: the line end that the line above the block was given, or "".
     """
 
     path: str
@@ -52,7 +52,7 @@ class WrittenFile:
     until: float | None = None
     digests: tuple[str, ...] = ()
     statements: tuple[tuple[str, str], ...] = ()
-    newline_added: bool = False
+    added: str = ""
 
     @property
     def known(self) -> Mapping[str, str]:
@@ -65,6 +65,7 @@ class WrittenFile:
         if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in _TEXTS):
             return None
         until, digests, statements = said.get("until"), said.get("digests", []), said.get("statements", [])
+        added = said.get("added")
         if not (until is None or (isinstance(until, int | float) and not isinstance(until, bool))):
             return None
         if not isinstance(digests, list) or not isinstance(statements, list):
@@ -79,7 +80,7 @@ class WrittenFile:
             statements=tuple(
                 (str(one[0]), str(one[1])) for one in statements if isinstance(one, list) and len(one) == 2
             ),
-            newline_added=said.get("newline_added") is True,
+            added=added if added in ("\n", "\r\n") else "",
         )
 
 
