@@ -1,10 +1,4 @@
-"""A comparison of environments as Markdown, for a comment on a change: tables, and nothing that a value could break.
-
-What is put in a table's cell comes from a store. A backtick, a `|`, a backslash or HTML in it must neither end the cell
-nor become formatting, a link or a mention. Text without the first three is put in a code span, in which nothing else
-has a meaning. For the others there is `<code>` with each sign written as a character reference, which by CommonMark
-(section 2.5, "Entity and numeric character references") cannot stand for a sign of the syntax.
-"""
+"""A comparison of environments as Markdown, for a comment on a change: tables, and nothing that a value could break."""
 
 from __future__ import annotations
 
@@ -21,9 +15,10 @@ from confsync.cli.diff_text import (
     render_doubts,
     sign_of,
 )
+from confsync.cli.markdown import code, escaped
 from confsync.environments.comparison import ComparedKey, Comparison, Difference
 from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
-from confsync.text import plural, printable
+from confsync.text import plural
 
 _LONGEST_VALUE = 80
 _LONGEST_TEXT = 200
@@ -124,29 +119,6 @@ def _target(pair: ComparedPair, target: ComparedTarget) -> Iterator[str]:
     yield from _limited(lines)
     yield fence
     yield ""
-
-
-def code(text: str) -> str:
-    """`text` as code in a cell of a table, whatever is in it."""
-    text = printable(text)
-    if not text:
-        return ""
-    if not re.search(r"[`|\\]", text):
-        return f"`{text}`"
-    return f"<code>{_references(text)}</code>"
-
-
-def escaped(text: str) -> str:
-    """`text` as text in a cell of a table, whatever is in it."""
-    return _references(printable(text))
-
-
-def _references(text: str) -> str:
-    return re.sub(
-        r"[^\w\s.,;/=()?%:-]|_|:(?![\d\s])",
-        lambda sign: f"&#{ord(sign[0])};" if sign[0].isascii() else sign[0],
-        text,
-    )
 
 
 def _short(text: str, most: int) -> str:
