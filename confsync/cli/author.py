@@ -9,6 +9,7 @@ import click
 from confsync.cli.options import given, global_options
 
 if TYPE_CHECKING:
+    from confsync.cli.session import Session
     from confsync.reconcile.core import Core
 
 
@@ -25,7 +26,8 @@ def check(context: click.Context, *, online: bool) -> int:
 
     Every problem is shown with file, line and what to write instead. Nothing is written, and without --online nobody
     is asked. With it, what is wrong is also what an apply would meet: a key that is missing, a path that is denied,
-    a Secret that the API server refuses in a dry run.
+    a Secret that the API server refuses in a dry run; and whatever an environment has, or lacks, against what the
+    configuration says under `keys`.
 
     Exit status: 0 valid, 1 something is wrong outside the configuration (--online), 3 the configuration is invalid.
     """
@@ -56,6 +58,9 @@ def check(context: click.Context, *, online: bool) -> int:
                     ]
                 if online and not problems:
                     outside, notes = _rehearsed(core)
+            if online and not problems:
+                wrong, unseen = _documented(session)
+                outside, notes = outside + wrong, notes + unseen
     if options.as_json:
         print_json({"valid": not problems, "problems": problems + outside, "notes": notes})
         return 3 if problems else 1 if outside else 0
@@ -83,6 +88,25 @@ def _rehearsed(core: Core) -> tuple[list[str], list[str]]:
     ]
     notes = [f"sync {one.name!r}: {text}" for one in assessments for text in one.notes]
     return wrong, notes
+
+
+def _documented(session: Session) -> tuple[list[str], list[str]]:
+    """What of environments is not as `keys` says, read by a sync or not; and what could not be looked at."""
+    if not session.loaded.config.keys:
+        return [], []
+    from confsync.environments.documented_values import environments_of, look
+
+    wrong: list[str] = []
+    unseen: list[str] = []
+    for environment in environments_of(session.loaded, session.options.environment):
+        # One by one: who may not read one of them may read the others.
+        with session.core((environment,)) as core:
+            core.hub.refresh()
+            found = look(core, environment)
+        where = f"environment {environment!r}: " if environment else ""
+        wrong += [f"{where}{text}" for text in found.problems]
+        unseen += [f"{where}{text}" for text in found.unseen]
+    return wrong, unseen
 
 
 @click.command(short_help="Print the configuration's JSON Schema.")

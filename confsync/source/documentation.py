@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -58,26 +58,22 @@ class Documentation:
             if source in self._whole
             else SecretIndex(entries, hub.prefixes(source, self.environment))
         )
-        written_out = [
-            (path, one) for path, one in index.written_out() if self._may_have(source, one.pattern)
-        ]
+        written_out = [(path, one) for path, one in index.written_out() if self.may_have(source, one.pattern)]
         return SourceRules(self.environment, index, written_out, partial(self._several, list(hub.sources)))
-
-    def _may_have(self, source: str, pattern: Pattern) -> bool:
-        """Whether one key, named with no source perhaps, may be a key of `source`."""
-        if pattern.source is not None:
-            return True
-        if _FIELD in pattern.key:
-            return source not in self._whole
-        return source in self._whole or not self._whole
 
     def _several(self, sources: Sequence[str], pattern: Pattern) -> bool:
         """Whether it is left open which of several sources has what is named."""
-        return pattern.source is None and sum(self._may_have(source, pattern) for source in sources) > 1
+        return pattern.source is None and sum(self.may_have(source, pattern) for source in sources) > 1
 
     def of(self, source: str, path: str) -> Key | None:
         """What is said of one key: by an entry for it alone, else by the first glob that names it, else None."""
-        return self._rules[source].of(path)
+        rules = self._rules.get(source)
+        return None if rules is None else rules.of(path)
+
+    def fields_of(self, source: str, path: str) -> Mapping[str, Key]:
+        """What is said of single fields of the secret at `path`, by the field's name."""
+        rules = self._rules.get(source)
+        return dict(rules.documented_fields(path)) if rules else {}
 
     def written_out(self, source: str) -> Sequence[tuple[str, Key]]:
         """The entries for one key alone that a source may have: its path as it is written there, and what is said.
@@ -95,6 +91,14 @@ class Documentation:
                 if said.key.required_in(self.environment):
                     found.setdefault(said.text, (said.key, []))[1].append((source, path))
         return [Required(text, key, tuple(places)) for text, (key, places) in found.items()]
+
+    def may_have(self, source: str, pattern: Pattern) -> bool:
+        """Whether what is named, with no source perhaps, may be a key of `source`: with `#`, of sources of secrets."""
+        if pattern.source is not None:
+            return True
+        if _FIELD in pattern.key:
+            return source not in self._whole
+        return source in self._whole or not self._whole
 
     @property
     def digested(self) -> tuple[str, ...]:
@@ -141,7 +145,7 @@ class SourceRules:
         self._index = index
         self._several = several
         self._below = sorted(path for path, said in written_out if said.key.required_in(environment))
-        self._fields = _by_secret(self._below) if isinstance(index, SecretIndex) else {}
+        self._fields = _by_secret(path for path, _ in written_out) if isinstance(index, SecretIndex) else {}
 
     def of(self, path: str) -> Key | None:
         """What is said of the key at `path`."""
@@ -177,16 +181,27 @@ class SourceRules:
 
     def required_fields(self, path: str) -> Sequence[str]:
         """The fields, of those written out, that the secret at `path`, a whole one, has to have, as paths."""
+        return [field for field in self.fields(path) if self.is_required(field)]
+
+    def documented_fields(self, path: str) -> Iterator[tuple[str, Key]]:
+        """What is said of single fields of the secret at `path`, by the field's name."""
+        for field in self.fields(path):
+            key = self.of(field)
+            if key is not None:
+                yield field.partition(_FIELD)[2], key
+
+    def fields(self, path: str) -> Sequence[str]:
+        """The fields that are written out of the secret at `path`, a whole one, as paths."""
         if not self._fields or not isinstance(self._index, SecretIndex):
             return ()
         wanted = parse(path)
         if wanted.field is not None:
             return ()
         names = [name for secret in self._index.spellings(wanted) for name in self._fields.get(secret, ())]
-        return [str(wanted._replace(field=name)) for name in names]
+        return [str(wanted._replace(field=name)) for name in dict.fromkeys(names)]
 
 
-def _by_secret(paths: Sequence[str]) -> Mapping[Wanted, Sequence[str]]:
+def _by_secret(paths: Iterable[str]) -> Mapping[Wanted, Sequence[str]]:
     """Secret -> the fields of it that are named."""
     found: dict[Wanted, list[str]] = {}
     for wanted in map(parse, paths):
