@@ -39,7 +39,7 @@ class DriverOptions(BaseModel):
     Unknown fields are refused; each field's `description` becomes the reference documentation.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Entry(NamedTuple):

@@ -31,6 +31,7 @@ def run(context: click.Context, allow_mass_delete: bool, shutdown_timeout: str) 
 
     Exit status: 0 after SIGTERM, 1 when work had to be abandoned, 3 the configuration is invalid.
     """
+    from confsync.cli.garbage import look_as_usual
     from confsync.cli.session import setup_logs, writing
     from confsync.daemon import memory
     from confsync.daemon.daemon import Daemon, Settings
@@ -43,6 +44,7 @@ def run(context: click.Context, allow_mass_delete: bool, shutdown_timeout: str) 
         deadline = parse_duration(shutdown_timeout)
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--shutdown-timeout") from exc
+    look_as_usual()
     memory.give_back()
     signals = Signals()
     signals.install()

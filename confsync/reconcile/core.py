@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,10 +17,8 @@ from confsync.config.references import fixed, parse_reference
 from confsync.digest import Hasher
 from confsync.errors import ConfigError, NotLeading, SinkError
 from confsync.ledger.ledger import Ledger
-from confsync.render.library import TemplateFiles
 from confsync.render.paths import final_path
 from confsync.render.recorder import SourceView
-from confsync.render.renderer import Renderer
 from confsync.sinks import Sinks
 from confsync.source.changes import Event
 from confsync.source.documentation import Documentation
@@ -27,6 +26,7 @@ from confsync.source.hub import SourceHub
 from confsync.target import target_id
 
 if TYPE_CHECKING:
+    from confsync.render.renderer import Renderer
     from confsync.source.keeping import Keeper
 
 _LEASES = "leases:"  # what a ledger's notes of kept leases begin with
@@ -45,7 +45,7 @@ class Core:
     loaded: LoadedConfig
     ledger: Ledger
     hub: SourceHub
-    renderer: Renderer
+    _renderer: Callable[[], Renderer] = field(repr=False)
     hasher: Hasher
     clock: Clock
     environment: str | None
@@ -117,10 +117,21 @@ class Core:
         )
         _refuse_secrets(loaded, hub)
         sinks = Sinks(loaded, ledger.key, clock, reuse.sinks if reuse else None)
-        renderer = Renderer(
-            TemplateFiles(loaded.template_directories(), hasher), loaded.base, hasher, clock, bytecode
-        )
+
+        @cache
+        def renderer() -> Renderer:
+            from confsync.render.library import TemplateFiles
+            from confsync.render.renderer import Renderer
+
+            files = TemplateFiles(loaded.template_directories(), hasher)
+            return Renderer(files, loaded.base, hasher, clock, bytecode)
+
         return cls(loaded, ledger, hub, renderer, hasher, clock, environment, sinks, unclean, may_write)
+
+    @property
+    def renderer(self) -> Renderer:
+        """Made when it is first asked for: a command that renders nothing does without it, and without Jinja."""
+        return self._renderer()
 
     def environment_of(self, sync: Sync) -> str | None:
         """The environment a sync reads."""

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jinja2.runtime import Undefined
-
 from confsync.config.kubernetes import (
     KubernetesTarget,
     NamespaceSelector,
@@ -31,6 +29,8 @@ def escape_segment(value: Any) -> str:
     Raises:
         RenderError: it is empty.
     """
+    from jinja2.runtime import Undefined  # not for those who know of a path without rendering it
+
     if isinstance(value, Undefined):
         return str(value)  # which raises, or notes the missing key
     text = str(value)

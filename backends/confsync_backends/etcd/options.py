@@ -26,7 +26,7 @@ from confsync_backends.etcd.personal import Person
 class Credential(BaseModel):
     """A secret kept elsewhere: in a file, or in an environment variable. Read again at every login."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     file: Annotated[
         str | None, Field(min_length=1, description="File that holds it; a final newline is dropped.")
@@ -71,7 +71,7 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 class Tls(BaseModel):
     """Certificates. Files are read again for every new connection, so rotated ones are picked up."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     ca: Annotated[
         str | None, Field(description="File of CA certificates to trust instead of the system's.")

@@ -60,7 +60,7 @@ class Taken:
 class Mount(BaseModel):
     """What is mounted at a path, for tokens that may not look it up."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     type: Annotated[
         str, Field(min_length=1, description="The secrets engine's type: kv, database, pki, transit...")

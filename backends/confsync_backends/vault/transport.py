@@ -83,8 +83,9 @@ class Transport:
         # The environment would add a .netrc's login, and certificates that nobody named here.
         session.trust_env = False
         session.verify = options.verify
-        secure = _SecureAdapter(self._tls.context(), options.tls_server_name, options.concurrency)
-        session.mount("https://", secure)
+        if options.address.startswith("https:"):  # to read all the system's CAs takes as long as many calls
+            secure = _SecureAdapter(self._tls.context(), options.tls_server_name, options.concurrency)
+            session.mount("https://", secure)
         session.mount("http://", HTTPAdapter(pool_maxsize=options.concurrency))
         if not options.verify:
             # Said where people look (`VaultOptions.shown_address`), not once for each call.

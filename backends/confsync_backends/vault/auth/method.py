@@ -151,7 +151,7 @@ class AuthMethod(BaseModel):
         secrets: names a user might write a secret under -> the fields that say where it is kept.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     secrets: ClassVar[Mapping[str, str]] = {}
 
