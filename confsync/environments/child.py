@@ -15,7 +15,7 @@ import marshal
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +123,8 @@ class Start:
         blocked: the signals that are to be blocked in the command.
     """
 
-    def __init__(self, descriptors: Sequence[int], blocked: Sequence[int]) -> None:
-        self._blocked = list(blocked)
+    def __init__(self, descriptors: Iterable[int], blocked: Iterable[int]) -> None:
+        self._blocked = list(map(int, blocked))
         orders, self._orders = os.pipe()
         self._trouble, trouble = os.pipe()
         try:
@@ -153,7 +153,7 @@ class Start:
         told = marshal.dumps(([os.fsencode(word) for word in words], dict(variables), self._blocked))
         with suppress(BrokenPipeError):  # it was killed, which `look` will tell
             _write_all(self._orders, told)
-        os.close(self._orders)
+        self._close_orders()
         with open(self._trouble, "rb") as pipe:
             error = pipe.read()
         if not error:
@@ -162,10 +162,16 @@ class Start:
         raise _not_started(int(error), self._process.returncode, words, variables)
 
     def forget(self) -> None:
-        """Have it end without becoming anything."""
-        os.close(self._orders)
+        """Have it end, unless it has become something. Idempotent."""
+        if self._orders < 0:
+            return
+        self._close_orders()
         os.close(self._trouble)
         self._process.wait()
+
+    def _close_orders(self) -> None:
+        os.close(self._orders)
+        self._orders = -1
 
 
 class Child:

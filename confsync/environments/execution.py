@@ -145,9 +145,10 @@ class Execution:
         return supervisor.run(self._provision)
 
     def _begin(self, provision: Provision) -> Child:
-        start, self._start = self._start or self._new_start(), None
+        start = self._start = self._start or self._new_start()
         surroundings = surround(os.environb, provision.variables, self._wanted, self._path)
         child = start.become(self._words(), surroundings.variables)
+        self._start = None
         if not self._has_begun:
             self._has_begun = True
             _tell_own(surroundings)
@@ -176,14 +177,13 @@ class Execution:
         sweep(roots())
 
     def _new_start(self) -> Start:
-        start = Start(self._descriptors, list(self._signals.before))
+        start = Start(self._descriptors, self._signals.before)
         self._guardian.look_after(start.pid)
         return start
 
     def _forget_start(self) -> None:
         if self._start is not None:
             self._start.forget()
-            self._start = None
 
     def _words(self) -> list[str]:
         if self._path is None:

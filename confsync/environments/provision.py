@@ -11,7 +11,7 @@ from confsync.environments.scratch import File
 from confsync.environments.selection import Selection
 from confsync.environments.sync_files import files_of
 from confsync.environments.variables import Collected, collect
-from confsync.errors import SourceError
+from confsync.errors import ConfsyncError, SourceError
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
 from confsync.render.formats.names import VARIABLE
@@ -80,13 +80,27 @@ class Provider:
         collected = collect(self.core, self.environment, self.policy, self.selection)
         self._read_others()
         rendered = files_of(self.core, self.policy, self.syncs)
-        variables = {one.name: one.value for one in collected.variables}
-        maps = [name for name in self.syncs if self._names_variables(name)]
-        if maps:
-            selection = Selection(syncs=maps, without=self.selection.without)
-            named = collect(self.core, self.environment, self.policy, selection, fetching=True)
-            variables |= {one.name: one.value for one in named.variables}
+        variables = {one.name: one.value for one in collected.variables} | self._named_by_maps()
         return Provision(variables, rendered.files, collected, rendered.reads)
+
+    def _named_by_maps(self) -> dict[str, str]:
+        """The variables of the syncs' data maps, by the names these give them.
+
+        Raises:
+            ConfsyncError: two maps have another value for one name.
+        """
+        variables: dict[str, str] = {}
+        origin: dict[str, str] = {}
+        for sync in filter(self._names_variables, dict.fromkeys(self.syncs)):
+            selection = Selection(syncs=[sync], without=self.selection.without)
+            for one in collect(self.core, self.environment, self.policy, selection, fetching=True).variables:
+                if variables.get(one.name, one.value) != one.value:
+                    raise ConfsyncError(
+                        f"{origin[one.name]} and {one.key} have different values for the variable {one.name}",
+                        hint="run the command with one of these syncs",
+                    )
+                variables[one.name], origin[one.name] = one.value, one.key
+        return variables
 
     def _read_others(self) -> None:
         """Read the sources no variable may come from; whether one is needed and cannot be read, a render tells."""

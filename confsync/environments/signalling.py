@@ -66,6 +66,7 @@ class Signals(Generic[T]):
         self.before = signal.pthread_sigmask(signal.SIG_BLOCK, self._taken)
         self._events: queue.SimpleQueue[Signal | T] = queue.SimpleQueue()
         self._main = threading.get_ident()
+        self._leads = os.getsid(0) == os.getpid()
         self._working: int | None = None
         self._is_working = False
         signal.signal(_INTERRUPT, self._interrupt)
@@ -96,11 +97,15 @@ class Signals(Generic[T]):
         while True:
             told = signal.sigwaitinfo(self._taken)
             sender = told.si_pid if told.si_code <= 0 else 0
-            self._events.put(Signal(told.si_signo, told.si_code == _SI_KERNEL, sender))
+            self._events.put(Signal(told.si_signo, self._is_for_all(told), sender))
             if told.si_signo in _ENDING:
                 self._working = told.si_signo
                 if self._is_working:
                     signal.pthread_kill(self._main, _INTERRUPT)
+
+    def _is_for_all(self, told: signal.struct_siginfo) -> bool:
+        """Whether the terminal sent it to all in the foreground. That it is gone, only its session's leader is told."""
+        return told.si_code == _SI_KERNEL and not (told.si_signo == signal.SIGHUP and self._leads)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self._is_working and self._working is not None:

@@ -1,0 +1,258 @@
+"""`confsync exec` and signals: each reaches the command once, from a terminal or from anybody; job control is sane."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import sys
+from time import monotonic
+
+import pytest
+from stand_ins.executed import execs as execs
+from stand_ins.executed import is_alive
+
+from confsync.testing.daemon import PATIENCE
+from confsync.testing.waiting import eventually
+
+NAMES = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "WINCH")
+COUNTING = (
+    "import signal, sys, time\n"
+    "def told(number, frame):\n"
+    "    print(signal.Signals(number).name, flush=True)\n"
+    f"for name in {NAMES}: signal.signal(getattr(signal, 'SIG' + name), told)\n"
+    "print('ready', flush=True)\n"
+    "for line in sys.stdin: print('line ' + line.strip(), flush=True)\n"
+    "print('end', flush=True)\n"
+)
+"""Says each signal it gets and each line it reads, until its input ends."""
+
+
+@pytest.fixture
+def counting(execs):
+    with execs.start("dev", "--", sys.executable, "-c", COUNTING, stdin=-1) as running:
+        assert running.line() == "ready"
+        yield running
+
+
+def drained(running):
+    """What the command says until its end, once its input has ended."""
+    running.process.stdin.close()
+    said = []
+    while (line := running.line()) != "end":
+        said.append(line)
+    return said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_signal_to_us_reaches_the_command_once(counting, name):
+    counting.signal(getattr(signal, f"SIG{name}"))
+
+    assert counting.line() == f"SIG{name}"
+    assert drained(counting) == []
+    assert counting.end() == 0
+
+
+def test_what_the_command_sends_to_its_whole_group_does_not_come_back_to_it(execs):
+    script = "trap 'echo told' TERM; kill -TERM 0; sleep 0.1; echo over"
+    with execs.start("dev", "--", "sh", "-c", script, start_new_session=True) as running:
+        assert [running.line(), running.line()] == ["told", "over"]
+        assert running.end() == 0
+
+
+def test_a_command_that_ignores_sigterm_is_killed_when_its_time_is_up(execs):
+    script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    with execs.start("dev", "--kill-after", "300ms", "--", "sh", "-c", script) as running:
+        assert running.line() == "ready"
+        began = monotonic()
+        running.signal(signal.SIGTERM)
+
+        assert running.end() == 128 + signal.SIGKILL
+        assert monotonic() - began >= 0.3
+        assert "the command did not end after SIGTERM; it is killed" in running.errors()
+
+
+def test_a_command_that_takes_its_time_after_sigterm_has_it(execs):
+    script = "trap 'sleep 0.3; echo tidy; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+    with execs.start("dev", "--", "sh", "-c", script) as running:
+        assert running.line() == "ready"
+        running.signal(signal.SIGTERM)
+
+        assert running.line() == "tidy"
+        assert running.end() == 5
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT", "HUP"])
+def test_only_sigterm_sets_a_time(execs, name):
+    script = f"trap 'echo told' {name}; echo ready; read line; echo $line"
+    with execs.start("dev", "--kill-after", "0", "--", "bash", "-c", script, stdin=-1) as running:
+        assert running.line() == "ready"
+        running.signal(getattr(signal, f"SIG{name}"))
+
+        assert running.line() == "told"
+        running.process.stdin.write(b"still here\n")
+        running.process.stdin.flush()
+        assert running.line() == "still here"
+        assert running.end() == 0
+
+
+class Terminal:
+    """A process with a terminal of its own, whose foreground it is in."""
+
+    def __init__(self, execs, command):
+        self._said = b""
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            try:
+                os.chdir(execs.root)
+                os.execvpe(command[0], command, execs.environ(TERM="dumb", PS1="> "))
+            finally:
+                os._exit(99)
+
+    def type(self, text):
+        os.write(self._fd, text.encode())
+
+    def wait(self, text, within=PATIENCE):
+        """Read until the terminal shows `text`; gives all it showed since the last time."""
+        deadline = monotonic() + within
+        while text.encode() not in self._said:
+            assert select.select([self._fd], [], [], max(0, deadline - monotonic()))[0], self._said
+            try:
+                piece = os.read(self._fd, 65536)
+            except OSError:
+                piece = b""
+            assert piece, self._said
+            self._said += piece
+        shown, _, self._said = self._said.partition(text.encode())
+        return shown.decode()
+
+    def rest(self):
+        """All it shows until the end."""
+        said = self._said
+        while True:
+            try:
+                piece = os.read(self._fd, 65536)
+            except OSError:
+                return said.decode()
+            if not piece:
+                return said.decode()
+            said += piece
+
+    def end(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def close(self):
+        os.close(self._fd)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except OSError:
+            return
+
+
+@pytest.fixture
+def terminal(execs):
+    opened = []
+
+    def start(*command):
+        opened.append(Terminal(execs, list(command)))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+    execs.wait_clean()
+
+
+@pytest.mark.parametrize(("key", "name"), [("\x03", "SIGINT"), ("\x1c", "SIGQUIT")])
+def test_a_key_at_a_terminal_reaches_the_command_once(execs, terminal, key, name):
+    shown = terminal(*execs.exec_command("dev", "--", sys.executable, "-c", COUNTING))
+    shown.wait("ready")
+
+    shown.type(key)
+    shown.wait(name)
+    shown.type("here\n\x04")
+
+    assert name not in shown.rest()
+    assert shown.end() == 0
+
+
+def test_ctrl_c_ends_a_command_that_does_not_mind_it_with_130(execs, terminal):
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    shown = terminal(
+        *execs.exec_command("dev", "--sync", "app", "--", "sh", "-c", "echo ready; exec sleep 60")
+    )
+    shown.wait("ready")
+
+    shown.type("\x03")
+
+    assert shown.rest().replace("^C", "").strip() == ""
+    assert shown.end() == 130
+    assert execs.left() == []
+
+
+def test_the_terminal_is_the_commands(execs, terminal):
+    shown = terminal(
+        *execs.exec_command("dev", "--", "sh", "-c", "test -t 0 -a -t 1 -a -t 2 && stty -echo && tty")
+    )
+
+    assert "/dev/pts/" in shown.rest()
+    assert shown.end() == 0
+
+
+def test_ctrl_z_stops_both_and_fg_wakes_both(execs, terminal):
+    shell = terminal("bash", "--norc", "--noprofile", "-i")
+    shell.wait("> ")
+    shell.type("stty -echo; echo o''n\n")
+    shell.wait("on\r\n")
+    script = "echo rea''dy; read line; echo $line; read line; echo over"
+    words = (f"'{word}'" for word in execs.exec_command("dev", "--", "sh", "-c"))
+    command = " ".join([*words, f'"{script}"'.replace("$", "\\$")])
+    shell.type(f"{command}\n")
+    shell.wait("ready")
+
+    shell.type("\x1a")
+    shell.wait("Stopped")
+    shell.type("echo shell ans''wers\n")
+    shell.wait("shell answers")
+    shell.type("fg\n")
+    shell.type("to the command\n")
+    shell.wait("to the command")
+    shell.type("\x04")
+    shell.wait("over")
+    shell.type("echo status $?\n")
+
+    shell.wait("status 0")
+
+
+def test_a_terminal_that_goes_takes_all_along(execs, terminal):
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    shown = terminal(
+        *execs.exec_command("dev", "--sync", "app", "--", "sh", "-c", "echo pid $$ .; exec sleep 60")
+    )
+    shown.wait("pid ")
+    pid = int(shown.wait(" ."))
+
+    os.close(shown._fd)
+    shown._fd = os.open(os.devnull, os.O_RDWR)
+
+    assert shown.end() == 128 + signal.SIGHUP
+    eventually(lambda: not is_alive(pid))
+    assert execs.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_sources_are_read_ends_it_before_anything_is_started(execs, number):
+    fifo = execs.root / "values.yaml"
+    fifo.unlink()
+    os.mkfifo(fifo)  # whoever reads it waits
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    with execs.start("dev", "--sync", "app", "--", "touch", "ran") as running:
+        eventually(lambda: len(execs.helpers()) == 2)
+        running.signal(number)
+
+        assert running.end() == 128 + number
+        assert "interrupted before the command was started" in running.errors()
+    assert not (execs.root / "ran").exists()
+    execs.wait_clean()

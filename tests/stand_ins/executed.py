@@ -1,0 +1,205 @@
+"""A workspace in which `confsync exec` runs: its own place for the commands' files, and nothing that outlives a test.
+
+from stand_ins.executed import execs
+
+    execs.config(syncs={})
+    assert execs.run("dev", "--", "true").returncode == 0
+    with execs.start("dev", "--", "sh", "-c", "echo ready; exec sleep 60") as running:
+        assert running.line() == "ready"
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from confsync.testing.daemon import PATIENCE, Workspace
+from confsync.testing.waiting import eventually
+
+GUARDIAN = b"guardian.py"
+STARTER = b"starter.py"
+
+
+class ExecWorkspace(Workspace):
+    """A workspace with two environments of one file source, and `runtime` for the files of commands."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.runtime = root / "runtime"
+        self.runtime.mkdir(mode=0o700)
+        self.values({"dev": {"db": {"host": "localhost"}}, "prod": {"db": {"host": "db.example.com"}}})
+        self.config(syncs={})
+
+    def config(
+        self, *, syncs: Mapping[str, Any], sources: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
+        """Write the configuration; without `sources` there are `dev` and `prod` of `values.yaml`."""
+        if sources is None:
+            more = {"environments": {"dev": {"values": "dev"}, "prod": {"values": "prod"}}, **more}
+        super().config(syncs=syncs, sources=sources, **more)
+
+    def environ(self, **more: str) -> dict[str, str]:
+        """The variables of whoever calls: none of confsync's, nor of the clients of stores."""
+        heads = ("CONFSYNC", "VAULT_", "ETCDCTL_", "LC_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(heads)}
+        return {**kept, "HOME": str(self.root), "XDG_RUNTIME_DIR": str(self.runtime), **more}
+
+    def run(self, *arguments: str, within: float = 60.0, **more: Any) -> subprocess.CompletedProcess[str]:
+        """`confsync exec ARGUMENTS` to its end; nothing of it is left then."""
+        env = self.environ(**more.pop("env", {}))
+        done = subprocess.run(
+            self.exec_command(*arguments), cwd=self.root, env=env, capture_output=True, text=True,
+            timeout=within, check=False, **more,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        assert self.left() == []
+        return done
+
+    def exec_command(self, *arguments: str) -> list[str]:
+        """The command line."""
+        head, tail = self.command(), list(arguments)
+        at = head.index("--config")
+        return [*head[:at], *head[at:], "exec", *tail]
+
+    def start(self, *arguments: str, **more: Any) -> Running:
+        """`confsync exec ARGUMENTS` in the background."""
+        env = self.environ(**more.pop("env", {}))
+        return Running(self.exec_command(*arguments), cwd=self.root, env=env, **more)
+
+    def left(self) -> list[str]:
+        """What is in the place for the commands' files."""
+        return sorted(os.listdir(self.runtime))
+
+    def helpers(self) -> list[int]:
+        """The guardians and starters at work for this workspace."""
+        return [pid for pid in processes() if self._is_ours(pid)]
+
+    def _is_ours(self, pid: int) -> bool:
+        words = cmdline(pid)
+        if not any(word.endswith((GUARDIAN, STARTER)) for word in words):
+            return False
+        if any(os.fsencode(self.runtime) in word for word in words):
+            return True
+        return os.fsencode(f"XDG_RUNTIME_DIR={self.runtime}") in environ(pid)
+
+    def wait_clean(self, within: float = PATIENCE) -> None:
+        """Wait until nothing is left of any exec: no files, no helper."""
+
+        def check() -> bool:
+            assert (self.left(), self.helpers()) == ([], [])
+            return True
+
+        eventually(check, within)
+
+
+class Running:
+    """A running `confsync exec`. As a context manager: killed at the end, if it still runs, with its command."""
+
+    def __init__(self, command: list[str], **more: Any) -> None:
+        self.process = subprocess.Popen(
+            command, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, **more,
+        )  # fmt: skip
+        self._text = b""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def line(self, within: float = PATIENCE) -> str:
+        """The next line of the command's output."""
+        assert self.process.stdout is not None
+        deadline = monotonic() + within
+        while b"\n" not in self._text:
+            if not select.select([self.process.stdout], [], [], max(0, deadline - monotonic()))[0]:
+                raise AssertionError(f"no line within {within:g} s; so far {self._text!r}")
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                raise AssertionError(f"it has ended; so far {self._text!r}; {self.errors()}")
+            self._text += piece
+        line, _, self._text = self._text.partition(b"\n")
+        return line.decode()
+
+    def signal(self, number: int) -> None:
+        """Send the exec a signal."""
+        self.process.send_signal(number)
+
+    def end(self, within: float = PATIENCE) -> int:
+        """Wait for its end; gives the exit status."""
+        return self.process.wait(within)
+
+    def errors(self) -> str:
+        """All it wrote to stderr, once it has ended."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode() if not self.process.stderr.closed else ""
+
+    def children(self) -> list[int]:
+        """Its child processes but for the guardian: the command."""
+        found = [pid for pid in processes() if parent(pid) == self.pid]
+        return [pid for pid in found if not any(word.endswith(GUARDIAN) for word in cmdline(pid))]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            for pid in [*self.children(), self.pid]:
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def processes() -> list[int]:
+    """The id of every process."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def cmdline(pid: int) -> list[bytes]:
+    """The words of a process's command line."""
+    return _read(pid, "cmdline").split(b"\0")
+
+
+def environ(pid: int) -> list[bytes]:
+    """The variables a process was started with."""
+    return _read(pid, "environ").split(b"\0")
+
+
+def parent(pid: int) -> int:
+    """The parent of a process, or 0."""
+    fields = _read(pid, "stat").rpartition(b") ")[2].split()
+    return int(fields[1]) if fields else 0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    fields = _read(pid, "stat").rpartition(b") ")[2].split()
+    return bool(fields) and fields[0] not in (b"Z", b"X")
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def execs(tmp_path: Path) -> Iterator[ExecWorkspace]:
+    """A workspace of its own."""
+    workspace = ExecWorkspace(tmp_path)
+    yield workspace
+    workspace.close()
