@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from confsync.config.fields import Model
+
+
+def _not_null(value: object) -> object:
+    # What YAML makes of `allow:` with nothing under it. Taken for no `allow` at all it would let everything down.
+    if value is None:
+        raise ValueError("there is nothing under it; write [] to let nothing come down")
+    return value
 
 
 class LocalPolicy(Model):
@@ -17,6 +24,7 @@ class LocalPolicy(Model):
 
     allow: Annotated[
         list[str] | None,
+        BeforeValidator(_not_null, json_schema_input_type=list[str]),
         Field(description="Nothing but these keys comes down. Without it, all that is not denied."),
     ] = None
     deny: Annotated[

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from shlex import quote
 
-from confsync.environments.naming import variable_name
+from confsync.address import parse
+from confsync.environments.naming import suggested_name, variable_name
 from confsync.environments.policy import Kind, Policy
 from confsync.environments.selection import Selection, Selector
+from confsync.environments.shown import is_whole
 from confsync.environments.variables import Collected, Variable, Withheld
 from confsync.errors import ConfsyncError
 from confsync.reconcile.core import Core
+from confsync.snapshot import as_bytes
 from confsync.source.documentation import Documentation
 from confsync.text import printable
+
+_MADE_ANEW = "it is made anew for each who fetches it"
 
 
 @dataclass(slots=True)
 class Gathering:
-    """What was gathered so far. Belongs to one thread."""
+    """What was gathered so far. Belongs to one thread.
+
+    Attributes:
+        seen: (source, path) of every key that exists or was held back; a secret's own path where it was not read.
+        problems: everything that is wrong, a line for each.
+    """
 
     core: Core
     environment: str | None
@@ -34,61 +47,110 @@ class Gathering:
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        hub = self.core.hub
-        self.documentation = Documentation(self.core.loaded, hub, self.environment)
-        self.selector = Selector(self.selection, hub, self.environment, self.documentation)
+        self.documentation = self.core.documentation(self.environment)
+        self.selector = Selector(self.selection, self.core.hub, self.environment, self.documentation)
 
-    def read_sources(self) -> None:
-        """Read those sources that anything can come down from. Raises `SourceError`."""
-        for name, source in self.core.hub.sources.items():
-            if self.policy.closes(name) is None and self.selector.prefixes(name) != []:
-                source.refresh()
+    def take(self, source: str, path: str, value: bytes, *, secret: bool = False) -> None:
+        """A key that exists, as far as the policy lets it come down; a second time it is nothing new.
 
-    def take(self, source: str, path: str, value: bytes) -> None:
-        """A key that exists, as far as the policy lets it come down."""
+        Args:
+            secret: whether the value is one, whatever its source says.
+        """
+        if (source, path) in self.seen:
+            return
+        self.seen.add((source, path))
         ruling = self.policy.ruling(source, path)
         if ruling.kind is Kind.HELD_BACK:
-            self.hold_back(source, path, ruling.rule)
+            self.hold_back(f"{source}:{path}", ruling.rule)
         elif ruling.kind is Kind.SUBSTITUTED:
-            self.add(source, path, ruling.value.encode(), ruling.rule)
+            self._add(source, path, as_bytes(ruling.value), secret, ruling.rule)
         else:
-            self.add(source, path, value)
+            self._add(source, path, value, secret or self.core.hub.is_sensitive(source)(path))
 
-    def hold_back(self, source: str, path: str, rule: str) -> None:
+    def hold_back(self, key: str, rule: str) -> None:
         """A key that does not come down, by this rule."""
-        self.seen.add((source, path))
-        self.held_back.append(Withheld(f"{source}:{path}", rule))
+        self.held_back.append(Withheld(key, rule, self.policy.place(rule)))
 
-    def add(self, source: str, path: str, value: bytes, rule: str = "") -> None:
+    def deny(self, key: str, why: str) -> None:
+        """A key that the store does not give to whoever asks."""
+        self.denied.append(Withheld(key, why))
+
+    def leave_unfetched(self, key: str) -> None:
+        """A key whose value would be made by asking for it."""
+        self.unfetched.append(Withheld(key, _MADE_ANEW))
+
+    def _add(self, source: str, path: str, value: bytes, sensitive: bool, rule: str = "") -> None:
         """A key that comes down, with its value or what `rule` puts in its place."""
-        self.seen.add((source, path))
-        key = f"{source}:{path}"
         problem = self.documentation.problem(source, path, value)
         if problem is not None:
             self.problems.append(problem)
-        documented = self.documentation.of(source, path)
-        try:
-            name = (documented and documented.variable) or variable_name(path)
-        except ValueError as exc:
-            self.problems.append(f"{printable(key)}: {exc}")
-            return
-        sensitive = not rule and self.core.hub.is_sensitive(source)(path)
-        self.add_variable(name, value, key, sensitive=sensitive, rule=rule)
+        name = self._name(source, path)
+        if name is not None:
+            advice = _leaving_out(source, path)
+            self.add_variable(name, value, f"{source}:{path}", sensitive=sensitive, rule=rule, advice=advice)
 
-    def add_variable(self, name: str, value: bytes, key: str, *, sensitive: bool, rule: str = "") -> None:
-        """A variable that has its name already."""
+    def _name(self, source: str, path: str) -> str | None:
+        documented = self.documentation.of(source, path)
+        if documented is not None and documented.variable is not None:
+            return documented.variable
+        plain = path if is_whole(source, self.core.hub) else _without_escapes(path)
+        try:
+            return variable_name(plain)
+        except ValueError as exc:
+            called = f"keys: {{{_as_pattern(source, path)}: {{variable: {suggested_name(plain)}}}}}"
+            self._tell(
+                f"{source}:{path}", f"{exc}; call it otherwise: {called}, or {_leaving_out(source, path)}"
+            )
+            return None
+
+    def add_variable(
+        self, name: str, value: bytes, key: str, *, sensitive: bool, rule: str = "", advice: str = ""
+    ) -> None:
+        """A variable that has its name already.
+
+        Args:
+            advice: what to do if no variable can have the value.
+        """
         try:
             text = value.decode("utf-8")
         except UnicodeDecodeError as exc:
-            self._unusable(key, f"its value is not UTF-8 text (byte {exc.start})")
+            self._tell(key, f"its value is not UTF-8 text (byte {exc.start}); {advice}")
             return
         if "\0" in text:
-            self._unusable(key, "its value has a NUL, which no environment variable can hold")
+            self._tell(key, f"its value has a NUL, which no environment variable can hold; {advice}")
             return
         self.variables.append(Variable(name, text, key, sensitive, rule))
 
-    def _unusable(self, key: str, problem: str) -> None:
-        self.problems.append(f"{printable(key)}: {problem}; leave it out: --without {printable(key)!r}")
+    def _tell(self, key: str, problem: str) -> None:
+        self.problems.append(f"{printable(key)}: {problem}")
+
+    def add_stand_ins(self) -> None:
+        """The substitutes for wanted keys that no source has, or none gives to whoever asks."""
+        for one in self.policy.stand_ins():
+            # Where some of its places are not looked at, it may stand in for a key that nobody asked for.
+            if all(self.selector.wants(*place) for place in one.places) and self.seen.isdisjoint(one.places):
+                self.take(*one.places[0], b"")
+
+    def require(self, is_wanted: Callable[[str, str], bool]) -> None:
+        """Note the required keys, of those wanted, that are neither there nor held back."""
+        denied = {one.key: one.why for one in self.denied}
+        for required in self.documentation.required():
+            places = [place for place in required.places if is_wanted(*place)]
+            if not places or any(self._is_settled(*place) for place in places):
+                continue
+            why = next(filter(None, (denied.get(key) for key in _keys_of(places))), "it does not exist")
+            ask = f" ({required.key.ask})" if required.key.ask else ""
+            self.problems.append(
+                f"{printable(required.text)} is required in {self.environment}: {why}{printable(ask)}"
+            )
+
+    def _is_settled(self, source: str, path: str) -> bool:
+        """Whether a key, or a field of it, exists, or is none that would come down."""
+        if (source, path) in self.seen or self.policy.ruling(source, path).kind is not Kind.ALLOWED:
+            return True
+        return "#" not in path and any(
+            name == source and one.startswith(f"{path}#") for name, one in self.seen
+        )
 
     def collected(self) -> Collected:
         """All of it.
@@ -99,15 +161,48 @@ class Gathering:
         variables = sorted(self.variables, key=lambda one: one.name)
         problems = [*self.problems, *_collisions(variables)]
         if problems:
-            raise ConfsyncError("\n".join(problems))
+            raise ConfsyncError("\n".join(dict.fromkeys(problems)))
         return Collected(tuple(variables), tuple(self.held_back), tuple(self.denied), tuple(self.unfetched))
+
+
+def _keys_of(places: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """What each place may be called among what was denied: itself, or the secret it is a field of."""
+    for source, path in places:
+        yield from (f"{source}:{path}", f"{source}:{path.partition('#')[0]}")
+
+
+def _without_escapes(path: str) -> str:
+    """A secret's field by the names the store has, which an address spells otherwise; without parameters."""
+    wanted = parse(path)
+    return wanted.path if wanted.field is None else f"{wanted.path}#{wanted.field}"
+
+
+def _leaving_out(source: str, path: str) -> str:
+    glob = "".join(char if char.isprintable() else "?" for char in _escaped(path))
+    return f"leave it out: --without {quote(f'{source}:{glob}')}"
+
+
+def _as_pattern(source: str, path: str) -> str:
+    """A key as a pattern for it alone, quoted for YAML."""
+    text = f"{source}:{_escaped(path)}"
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _escaped(text: str) -> str:
+    """What is no glob though it has the signs of one."""
+    return re.sub(r"[*\[]", r"[\g<0>]", text)
 
 
 def _collisions(variables: Iterable[Variable]) -> Iterator[str]:
     for name, group in groupby(variables, key=lambda one: one.name):
         keys = [one.key for one in group]
         if len(keys) > 1:
-            yield (
-                f"{' and '.join(map(printable, keys))} are both called {name}; "
-                f"call one otherwise: keys: {{{printable(keys[-1])!r}: {{variable: …}}}}"
-            )
+            yield _collision(name, keys)
+
+
+def _collision(name: str, keys: list[str]) -> str:
+    both = f"{' and '.join(map(printable, keys))} are both called {name}"
+    source, colon, path = keys[-1].partition(":")
+    if not colon:
+        return f"{both}; take one sync at a time"
+    return f"{both}; call one otherwise: keys: {{{_as_pattern(source, path)}: {{variable: …}}}}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from confsync.config.patterns import Pattern, parse_pattern
+from confsync.environments.shown import as_shown
 from confsync.errors import ConfigError
 from confsync.source.documentation import Documentation
 from confsync.source.hub import SourceHub
@@ -30,51 +32,85 @@ class Selection:
     without: Sequence[str] = ()
 
 
-@dataclass(slots=True)
 class Selector:
-    """A selection as it applies to the sources of a configuration. Belongs to one thread.
+    """A selection as it applies to the sources of a configuration. Thread-safe; asks no store.
 
     Raises:
-        ConfigError: a pattern names a source there is not.
+        ConfigError: a pattern names a source there is not; syncs are wanted, and keys besides.
     """
 
-    selection: Selection
-    hub: SourceHub
-    environment: str | None
-    documentation: Documentation
-    _globs: dict[tuple[str, bool], Callable[[str], bool]] = field(default_factory=dict)
+    def __init__(
+        self, selection: Selection, hub: SourceHub, environment: str | None, documentation: Documentation
+    ) -> None:
+        if selection.syncs and (selection.prefixes or selection.globs or selection.documented):
+            raise ConfigError(
+                "a sync says itself which keys it needs", hint="leave out what else was selected"
+            )
+        self._selection = selection
+        self._documentation = documentation
+        self._prefixes = {name: _prefixes(name, selection, hub, environment) for name in hub.sources}
+        named = {name: partial(_named, name, hub=hub, environment=environment) for name in hub.sources}
+        self._kept = {name: one(selection.globs, in_doubt=False) for name, one in named.items()}
+        self._may_keep = {name: one(selection.globs, in_doubt=True) for name, one in named.items()}
+        self._left_out = {name: one(selection.without, in_doubt=True) for name, one in named.items()}
+        self._surely_left_out = {name: one(selection.without, in_doubt=False) for name, one in named.items()}
 
-    def __post_init__(self) -> None:
-        for text in (*self.selection.prefixes, *self.selection.globs, *self.selection.without):
-            self._pattern(text)
-
-    def prefixes(self, source: str) -> list[str] | None:
-        """The prefixes of a source that are wanted; None for all of it, an empty list for nothing."""
-        if not self.selection.prefixes:
-            return None
-        wanted = [self._pattern(text) for text in self.selection.prefixes]
-        return [one.glob.strip("/") for one in wanted if one.source in (None, source)]
+    def prefixes(self, source: str) -> Sequence[str]:
+        """The prefixes of a source that are wanted; "" for all of it, none for nothing."""
+        return self._prefixes[source]
 
     def wants(self, source: str, path: str) -> bool:
-        """Whether a key below one of the prefixes is wanted."""
-        said = self.selection
-        if said.globs and not self._named(source, said.globs, kept=True)(path):
+        """Whether a key is wanted."""
+        if not any(is_below(path, prefix) for prefix in self._prefixes[source]):
             return False
-        if said.without and self._named(source, said.without, kept=False)(path):
+        if self._selection.globs and not self._kept[source](path):
             return False
-        return not said.documented or self.documentation.of(source, path) is not None
+        if self._left_out[source](path):
+            return False
+        return not self._selection.documented or self._documentation.of(source, path) is not None
 
-    def _named(self, source: str, texts: Iterable[str], *, kept: bool) -> Callable[[str], bool]:
-        if (source, kept) not in self._globs:
-            patterns = map(self._pattern, texts)
-            globs = [one.glob for one in patterns if one.source in (None, source)]
-            self._globs[source, kept] = self.hub.matcher(source, globs, self.environment, in_doubt=not kept)
-        return self._globs[source, kept]
+    def may_want(self, source: str, secret: str) -> bool:
+        """Whether a field of a secret may be wanted, as far as can be told before the secret is read."""
+        if self._selection.globs and not self._may_keep[source](secret):
+            return False
+        return not self._surely_left_out[source](secret)
 
-    def _pattern(self, text: str) -> Pattern:
-        if text.removesuffix(":") in self.hub.sources:
-            return Pattern(text.removesuffix(":"), "") if text.endswith(":") else Pattern(None, text)
-        try:
-            return parse_pattern(text, self.hub.sources)
-        except ValueError as exc:
-            raise ConfigError(f"{text!r}: {exc}") from None
+
+def is_below(path: str, prefix: str) -> bool:
+    """Whether a key is the one at `prefix`, a field of it, or lies below."""
+    return not prefix or path == prefix or path.startswith((f"{prefix}/", f"{prefix}#"))
+
+
+def _prefixes(source: str, selection: Selection, hub: SourceHub, environment: str | None) -> Sequence[str]:
+    if not selection.prefixes:
+        return [""]
+    found = []
+    for text in selection.prefixes:
+        pattern = _pattern(text, hub)
+        if pattern.source in (None, source):
+            found.append(_prefix(pattern.glob, source, hub, environment))
+    return found
+
+
+def _prefix(text: str, source: str, hub: SourceHub, environment: str | None) -> str:
+    place = text.removesuffix("*").rstrip("/")
+    try:
+        return as_shown(place, source, hub, environment) if place else ""
+    except ValueError:
+        return place  # there is nothing below what is no path
+
+
+def _named(
+    source: str, texts: Sequence[str], *, hub: SourceHub, environment: str | None, in_doubt: bool
+) -> Callable[[str], bool]:
+    """Tells whether a key is one of those that the globs name."""
+    patterns = [_pattern(text, hub) for text in texts]
+    globs = [one.glob for one in patterns if one.source in (None, source)]
+    return hub.matcher(source, globs, environment, in_doubt=in_doubt)
+
+
+def _pattern(text: str, hub: SourceHub) -> Pattern:
+    try:
+        return parse_pattern(text, hub.sources)
+    except ValueError as exc:
+        raise ConfigError(f"{text!r}: {exc}") from None

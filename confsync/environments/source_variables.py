@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from confsync.environments.gathering import Gathering
-from confsync.environments.variables import Withheld
-from confsync.errors import ConfsyncError, Denied
-from confsync.snapshot import View
-from confsync.text import nearest
+from confsync.environments.selection import is_below
+from confsync.errors import ConfsyncError, Denied, Invalid
+from confsync.snapshot import View, as_bytes
+from confsync.text import nearest, printable
+
+_MOST_SECRETS = 10_000
 
 
 def gather_sources(gathering: Gathering) -> None:
@@ -17,143 +21,162 @@ def gather_sources(gathering: Gathering) -> None:
     Raises:
         ConfsyncError: a source cannot be asked, or gives nothing at all to whoever asks.
     """
-    for name in gathering.core.hub.sources:
-        prefixes = gathering.selector.prefixes(name)
-        if prefixes != []:
-            _gather_source(gathering, name, prefixes or [""])
-    _note_missing(gathering)
-    if not (gathering.seen or gathering.denied or gathering.unfetched or gathering.held_back):
+    for source in gathering.core.hub.sources:
+        if gathering.selector.prefixes(source):
+            _gather_source(gathering, source)
+    gathering.add_stand_ins()
+    gathering.require(gathering.selector.wants)
+    if not (gathering.seen or gathering.denied or gathering.unfetched or gathering.problems):
         gathering.problems.append(_nothing(gathering))
 
 
-def _gather_source(gathering: Gathering, source: str, prefixes: list[str]) -> None:
+def _gather_source(gathering: Gathering, source: str) -> None:
     closed = gathering.policy.closes(source)
     if closed is not None:
-        gathering.hold_back(source, "*", closed)
-    else:
-        view = gathering.core.hub.view(source, gathering.environment, looking=True)
-        gather = _gather_secrets if view.by_request else _gather_keys
-        gather(gathering, source, view, prefixes)
-    for path in gathering.policy.substituted(source):  # those the source itself has not
-        if (source, path) not in gathering.seen and _is_wanted(gathering, source, path, prefixes):
-            gathering.take(source, path, b"")
+        gathering.seen.add((source, "*"))
+        gathering.hold_back(f"{source}:*", closed)
+        return
+    gathering.core.hub.sources[source].refresh()
+    view = gathering.core.hub.view(source, gathering.environment, looking=True)
+    if view.by_request:
+        _Secrets(gathering, source, view).gather()
+        return
+    for prefix in gathering.selector.prefixes(source):
+        for path in (prefix, *view.below(prefix)):
+            found = view.find(path)
+            if found is not None and gathering.selector.wants(source, path):
+                gathering.take(source, path, found.entry.value)
 
 
-def _gather_keys(gathering: Gathering, source: str, view: View, prefixes: list[str]) -> None:
-    paths = {path: None for prefix in prefixes for path in (*view.below(prefix), prefix)}
-    for path in paths:
-        found = view.find(path)
-        if found is not None and gathering.selector.wants(source, path):
-            gathering.take(source, path, found.entry.value)
+@dataclass(slots=True)
+class _Secrets:
+    """Reads the secrets of one addressed source, each once.
 
+    Attributes:
+        refused: the listings that were denied.
+        known: the secrets looked at -> whether they exist.
+        answered: whether the store gave us anything but refusals.
+    """
 
-def _gather_secrets(gathering: Gathering, source: str, view: View, prefixes: list[str]) -> None:
-    refused: list[Denied] = []
-    secrets = dict.fromkeys(_secrets(gathering, source, view, prefixes, refused))
-    answered = [_gather_secret(gathering, source, view, secret, prefixes) for secret in secrets]
-    if refused and not any(answered):
-        raise ConfsyncError(
-            f"{source}: nothing of it may be read: {refused[0].message}",
-            hint=f"{refused[0].hint or 'log in'}; or name its keys under `keys`; or read only the other sources: "
-            f"confsync env {gathering.environment} OTHER:",
-        )
-    gathering.denied += [Withheld(f"{source}:{one.key or ''}", one.message) for one in refused]
+    gathering: Gathering
+    source: str
+    view: View
+    refused: list[Denied] = field(default_factory=list)
+    known: dict[str, bool] = field(default_factory=dict)
+    answered: bool = False
 
+    def gather(self) -> None:
+        """All that are listed to whoever asks, or named by the selection or the configuration."""
+        for secret in self._named():
+            if secret not in self.known:
+                self.known[secret] = self._gather(secret)
+        if self.refused and not self.answered:
+            first = self.refused[0]
+            raise ConfsyncError(
+                f"{self.source}: nothing of it may be read: {first.message}",
+                hint=f"{first.hint or 'log in'}; or name its keys under `keys`; or read only the other sources: "
+                f"confsync env {self.gathering.environment} OTHER:",
+            )
+        for one in self.refused:
+            self.gathering.deny(f"{self.source}:{one.key or ''}", one.message)
 
-def _secrets(
-    gathering: Gathering, source: str, view: View, prefixes: list[str], refused: list[Denied]
-) -> Iterator[str]:
-    """The path of every secret that may be wanted; those that are not listed to us by what the configuration says."""
-    for prefix in prefixes:
-        place = prefix.partition("#")[0]
-        if place:
-            yield place
-        yield from _listed(view, place, refused)
-    written_out = [path for path, _ in gathering.documentation.written_out(source)]
-    for path in written_out:
-        if any(_is_below(path, prefix) for prefix in prefixes):
-            yield path.partition("#")[0]
+    def _named(self) -> Iterator[str]:
+        for prefix in self.gathering.selector.prefixes(self.source):
+            secret, field_sign, _ = prefix.partition("#")
+            if secret:
+                yield secret
+            if not field_sign:
+                yield from self._listed(secret)
+        for path, _ in self.gathering.documentation.written_out(self.source):
+            if any(is_below(path, prefix) for prefix in self.gathering.selector.prefixes(self.source)):
+                yield path.partition("#")[0]
 
+    def _listed(self, place: str) -> Iterator[str]:
+        """The secrets below a place, at any depth, as far as they are listed to us."""
+        left, count = [place], 0
+        while left:
+            here = left.pop()
+            for name in self._names(here, place):
+                count += 1
+                if count > _MOST_SECRETS:
+                    raise Invalid(
+                        f"{self.source}: there are more than {_MOST_SECRETS} secrets below {place or 'its root'}",
+                        hint="select some: a prefix",
+                    )
+                path = f"{here}/{name}" if here else name
+                if path.endswith("/"):
+                    left.append(path.rstrip("/"))
+                else:
+                    yield path
 
-def _listed(view: View, directory: str, refused: list[Denied]) -> Iterator[str]:
-    left = [directory]
-    while left:
-        here = left.pop()
+    def _names(self, directory: str, place: str) -> list[str]:
         try:
-            names = view.under(here)
+            names = self.view.under(directory)
         except Denied as exc:
-            refused.append(exc)
-            continue
-        for name in names:
-            path = f"{here}/{name}" if here else name
-            if path.endswith("/"):
-                left.append(path.rstrip("/"))
-            else:
-                yield path
+            if directory != place or not self.known.get(place):  # else it is a secret, and no directory
+                self.refused.append(exc)
+            return []
+        self.answered = True
+        return names
 
-
-def _gather_secret(gathering: Gathering, source: str, view: View, secret: str, prefixes: list[str]) -> bool:
-    """The fields of one secret that are wanted; whether the store said anything of it."""
-    closed = gathering.policy.closes(source, secret)
-    if closed is not None:
-        gathering.hold_back(source, secret, closed)
+    def _gather(self, secret: str) -> bool:
+        """The fields of one secret that are wanted; whether there is such a secret."""
+        gathering, key = self.gathering, f"{self.source}:{secret}"
+        if not gathering.selector.may_want(self.source, secret):
+            return False
+        closed = gathering.policy.closes(self.source, secret)
+        if closed is not None:
+            gathering.seen.add((self.source, secret))
+            gathering.hold_back(key, closed)
+            return False
+        try:
+            looked = self.view.look_up(secret)
+        except Denied as exc:
+            gathering.deny(key, exc.message)
+            return False
+        self.answered = True
+        if looked is None:
+            return False
+        found, fields = looked
+        if not found.fetched:
+            gathering.leave_unfetched(key)
+            return True
+        for path, value in fields_of(secret, fields):
+            if gathering.selector.wants(self.source, path):
+                gathering.take(self.source, path, value)
         return True
-    try:
-        looked = view.look_up(secret)
-    except Denied as exc:
-        gathering.denied.append(Withheld(f"{source}:{secret}", exc.message))
-        return False
-    if looked is None:
-        return False
-    found, fields = looked
-    if not found.fetched:
-        gathering.unfetched.append(Withheld(f"{source}:{secret}", "it is made anew for each who fetches it"))
-        return True
-    for path in (f"{secret}#{field}" for field in sorted(fields) if field):
-        one = view.find(path)
-        if one is not None and _is_wanted(gathering, source, path, prefixes):
-            gathering.take(source, path, one.entry.value)
-    return True
 
 
-def _is_wanted(gathering: Gathering, source: str, path: str, prefixes: list[str]) -> bool:
-    return any(_is_below(path, prefix) for prefix in prefixes) and gathering.selector.wants(source, path)
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    return not prefix or path == prefix or path.startswith((f"{prefix}/", f"{prefix}#"))
-
-
-def _note_missing(gathering: Gathering) -> None:
-    """The required keys that are wanted, neither there nor held back."""
-    denied = {one.key: one.why for one in gathering.denied}
-    for source in gathering.core.hub.sources:
-        prefixes = gathering.selector.prefixes(source)
-        if prefixes == [] or gathering.policy.closes(source) is not None:
-            continue
-        for path, key in gathering.documentation.written_out(source):
-            if not key.required_in(gathering.environment) or (source, path) in gathering.seen:
-                continue
-            secret = path.partition("#")[0]
-            if gathering.policy.closes(source, secret) is None and _is_wanted(
-                gathering, source, path, prefixes or [""]
-            ):
-                why = denied.get(f"{source}:{secret}", "it does not exist")
-                gathering.problems.append(f"{source}:{path} is required in {gathering.environment}: {why}")
+def fields_of(secret: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """(path, value) of each field of a secret, sorted; one without a name has no path, and null is empty."""
+    for name in sorted(filter(None, fields)):
+        value = fields[name]
+        yield f"{secret}#{name}", b"" if value is None else as_bytes(value)
 
 
 def _nothing(gathering: Gathering) -> str:
     """That what was selected does not exist, with what is most like it."""
-    said = [*gathering.selection.prefixes, *gathering.selection.globs]
-    if not said:
-        return f"environment {gathering.environment} has no keys"
-    known: set[str] = set()
-    for name in gathering.core.hub.sources:
-        view = gathering.core.hub.view(name, gathering.environment, looking=True)
-        if gathering.policy.closes(name) is None and not view.by_request:
-            known |= {"/".join(path.split("/")[:depth]) for path in view.paths() for depth in (1, 2, 3)}
-    near = nearest(said[0].rpartition(":")[2], known)
+    selection = gathering.selection
+    start = f"environment {gathering.environment} has no keys"
+    named = [*selection.prefixes, *selection.globs]
+    if not named:
+        return f"{start} that were not left out" if selection.without or selection.documented else start
+    near = nearest(named[0].rpartition(":")[2].strip("/"), _places(gathering))
     hint = (
         f"did you mean {near!r}?" if near else f"list the keys with: confsync ls -e {gathering.environment}"
     )
-    return f"environment {gathering.environment} has no keys for {', '.join(map(repr, said))} ({hint})"
+    return f"{start} for {printable(', '.join(map(repr, named)))} ({printable(hint)})"
+
+
+def _places(gathering: Gathering) -> set[str]:
+    """The keys of the sources that were looked through, and what they lie below."""
+    hub, found = gathering.core.hub, set()
+    for source in hub.sources:
+        view = hub.view(source, gathering.environment, looking=True)
+        if (
+            gathering.selector.prefixes(source)
+            and gathering.policy.closes(source) is None
+            and not view.by_request
+        ):
+            found |= {"/".join(path.split("/")[:depth]) for path in view.paths() for depth in (1, 2, 3)}
+    return found

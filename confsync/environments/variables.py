@@ -28,10 +28,15 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A key that does not come down, and why."""
+    """A key that does not come down, and why.
+
+    Attributes:
+        place: where the rule that says so is written, `confsync.yaml:12:5`, or "".
+    """
 
     key: str
     why: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ def collect(
         fetching: whether for syncs may be made what is made when it is fetched.
 
     Raises:
+        ConfigError: there is no such sync, or a pattern names a source there is not.
         ConfsyncError: a source cannot be asked, or gives nothing at all to whoever asks; or, a line for each: keys
             whose names or values no variable can have, two keys for one name, required keys that are missing or
             denied, values that are not of their type.
@@ -74,7 +80,6 @@ def collect(
     from confsync.environments.sync_variables import gather_syncs
 
     gathering = Gathering(core, environment, policy, selection or Selection())
-    gathering.read_sources()
     if gathering.selection.syncs:
         gather_syncs(gathering, fetching=fetching)
     else:

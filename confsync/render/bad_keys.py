@@ -73,9 +73,13 @@ class BadKeys:
         if rules is None or "#" in path or not isinstance(value, Mapping):
             self.check(source, path, found, where)
             return
-        for name, one in value.items() if found.fetched else ():
+        from jinja2 import Undefined  # loaded by now: it is a render that asks
+
+        # A field that may not be used is undefined: it is there, whatever it is.
+        known = {name: one for name, one in value.items() if not isinstance(one, Undefined)}
+        for name, one in known.items() if found.fetched else ():
             self._check(source, f"{path}#{name}", found, as_bytes(one), where)
-        for required in rules.required_fields(path) if found.fetched else ():
+        for required in rules.required_fields(path) if found.fetched and len(known) == len(value) else ():
             if required.partition("#")[2] not in value:
                 source.view.find(required)  # so that it is known why it is not there
                 self.require(source, required, where)

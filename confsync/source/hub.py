@@ -132,10 +132,11 @@ class SourceHub:
             in_doubt: what to say of a path that can be spelled otherwise, of a secret one of whose fields is named,
                 of what is no path: True finds whatever may be meant, False only what is meant for certain.
         """
+        prefixes = self.prefixes(source, environment)
         if isinstance(self.sources[source], Source):
-            return matching.by_key(globs)
+            return matching.maybe_by_key(globs, prefixes) if in_doubt else matching.by_key(globs)
         if not in_doubt:
-            return matching.surely_by_address(globs, self.prefixes(source, environment))
+            return matching.surely_by_address(globs, prefixes)
         every = (prefix for one in self._config.environments.values() for prefix in one.get(source, ROOT))
         return matching.by_address(globs, every)
 

@@ -26,6 +26,25 @@ def by_key(said: bool | Sequence[str]) -> Callable[[str], bool]:
     return lambda path: keys.match(path.strip("/")) is not None
 
 
+def maybe_by_key(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
+    """Tells whether a key may be meant.
+
+    Args:
+        globs: of keys as an environment shows them; those that begin with a slash may as well be of full keys, as the
+            store has them.
+        prefixes: those of the environment.
+    """
+    shown = by_key(globs)
+    full = _any_of(glob.strip("/") for glob in globs if glob.startswith("/"))
+    every_prefix = [prefix.strip("/") for prefix in prefixes]
+
+    def is_meant(path: str) -> bool:
+        key = path.strip("/")
+        return shown(key) or any(full.match(f"{prefix}/{key}".lstrip("/")) for prefix in every_prefix)
+
+    return is_meant
+
+
 def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
     """Tells whether what an addressed source gives at a path may be meant.
 
@@ -94,14 +113,20 @@ def names_in(wanted: Wanted, prefixes: Collection[str]) -> tuple[set[str], set[s
     if not wanted.absolute:
         return {wanted.path}, full
     below = {
-        name.removeprefix(f"{prefix}/") for name in full for prefix in prefixes if _lies_under(name, prefix)
+        name.removeprefix(f"{prefix}/") if prefix else name
+        for name in full
+        for prefix in prefixes
+        if not prefix or _lies_under(name, prefix)
     }
     return below, full
 
 
 def _matches(globs: re.Pattern[str], secrets: Iterable[str], field: str | None) -> bool:
-    """Whether some spelling of a secret, or of the field that is asked for, is one of those named."""
-    texts = {text for secret in secrets for text in (secret, spelled(secret))}
+    """Whether some spelling of a secret, or of the field that is asked for, is one of those named.
+
+    A name with a `#` in it has one spelling only: as it is, it would be a field's.
+    """
+    texts = {text for secret in secrets for text in (secret, spelled(secret)) if "#" not in text}
     whole = any(map(globs.match, texts))
     return whole or (field is not None and any(globs.match(f"{text}#{field}") for text in texts))
 

@@ -1,0 +1,259 @@
+"""The rules of `local` for one environment, as they apply to the keys of one source.
+
+Where a rule keeps something back it is read generously, where it lets something down strictly. A denial holds for what
+it names in any spelling, for all below that, and wherever that is in doubt; what `allow` names has to be meant for
+certain.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache, partial
+from typing import NamedTuple
+
+from confsync.address import Wanted, parse
+from confsync.config.loading import LoadedConfig
+from confsync.config.local import LocalPolicy
+from confsync.config.patterns import Pattern, parse_pattern
+from confsync.environments.shown import as_shown, is_whole
+from confsync.errors import ConfigError
+from confsync.render.formats.scalars import as_text
+from confsync.source.hub import SourceHub
+
+_PARAMETERS = re.compile(r"\?[^/#]*=")
+_EVERYTHING = ("*", "**")
+_METADATA = "metadata"  # asks for what a store knows about a secret, and for none of its fields
+
+
+class Kind(Enum):
+    """What the policy does with a key."""
+
+    ALLOWED = "allowed"
+    HELD_BACK = "held back"
+    SUBSTITUTED = "substituted"
+
+
+class Ruling(NamedTuple):
+    """What the policy says of one key.
+
+    Attributes:
+        rule: the rule that says so, such as `local.prod.deny "db/*"`; "" where none restricts it.
+        value: what comes down instead, where it is substituted.
+        place: where the rule is written, `confsync.yaml:12:5`; "" where there is none.
+    """
+
+    kind: Kind
+    rule: str = ""
+    value: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        name: such as `local.prod.deny "db/*"`.
+        find_place: where it is written; asked for only when the rule is told of, since that reads the file again.
+        names: whether it names what is at a path; of a denial, whether it may.
+        closes: whether what it names, or does not name, leaves nothing of the secret at a path to come down.
+    """
+
+    name: str
+    find_place: Callable[[], str]
+    names: Callable[[str], bool]
+    closes: Callable[[str], bool] = lambda _: False
+
+    def ruling(self, kind: Kind, value: str = "") -> Ruling:
+        """The ruling by this rule."""
+        return Ruling(kind, self.name, value, self.find_place())
+
+
+@dataclass(frozen=True, slots=True)
+class Substitute:
+    """What stands in for one key of a source.
+
+    Attributes:
+        path: the key, as the environment shows it where it does.
+        shown: whether the environment shows it: not what lies elsewhere in the store.
+        alone: whether it stands in for a key of this source and of no other.
+        field: of a secret.
+    """
+
+    rule: Rule
+    path: str
+    shown: bool
+    alone: bool
+    field: str | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules as they apply to one source.
+
+    Attributes:
+        allowed: None where all comes down that is not denied.
+        closing: the rule by which nothing of the source comes down but substitutes, or None.
+    """
+
+    substitutes: Sequence[Substitute]
+    denials: Sequence[Rule]
+    allowed: Rule | None
+    closing: Rule | None
+
+    def ruling(self, path: str) -> Ruling | None:
+        """What becomes of the key at `path`; None: it comes down."""
+        for one in self.substitutes:
+            if one.rule.names(path):
+                return one.rule.ruling(Kind.SUBSTITUTED, one.value)
+        for rule in self.denials:
+            if rule.names(path):
+                return rule.ruling(Kind.HELD_BACK)
+        if self.allowed is not None and not self.allowed.names(path):
+            return self.allowed.ruling(Kind.HELD_BACK)
+        return None
+
+    def closes(self, secret: str) -> Rule | None:
+        """The rule by which nothing of a secret comes down but substitutes, or None."""
+        if self.closing is not None:
+            return self.closing
+        return next((rule for rule in self.each() if rule.closes(secret)), None)
+
+    def each(self) -> Iterator[Rule]:
+        """Every rule, in the order in which they decide."""
+        yield from (one.rule for one in self.substitutes)
+        yield from self.denials
+        if self.allowed is not None:
+            yield self.allowed
+
+    def stand_ins(self, wanted: Wanted) -> Mapping[str, str]:
+        """Field -> what stands in for it, of a secret that is asked for as a whole."""
+        if _METADATA in dict(wanted.parameters):
+            return {}
+        return {
+            one.field: one.value
+            for one in reversed(self.substitutes)
+            if one.field is not None and one.rule.names(str(wanted._replace(field=one.field)))
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the rules of one environment, for one source after the other.
+
+    Raises:
+        ConfigError: a rule names nothing that there can be in a source it is for.
+    """
+
+    loaded: LoadedConfig
+    hub: SourceHub
+    environment: str
+    said: LocalPolicy
+
+    def rules(self, source: str) -> Rules:
+        """The rules as they apply to `source`."""
+        denials = list(self._denials(source))
+        allowed, names_any = self._allowed(source)
+        closing = next((rule for rule, pattern in denials if pattern.glob.strip("/") in _EVERYTHING), None)
+        if closing is None and not names_any:
+            closing = allowed
+        return Rules(list(self._substitutes(source)), [rule for rule, _ in denials], allowed, closing)
+
+    def _denials(self, source: str) -> Iterator[tuple[Rule, Pattern]]:
+        for index, text in enumerate(self.said.deny):
+            place = partial(self.loaded.where, ("local", self.environment, "deny", index))
+            pattern = self._pattern(text, source, place)
+            if pattern is not None:
+                globs = list(_generously(pattern.glob))
+                names, surely = (self._matcher(source, globs, in_doubt=doubt) for doubt in (True, False))
+                yield Rule(f'local.{self.environment}.deny "{text}"', cache(place), names, surely), pattern
+
+    def _allowed(self, source: str) -> tuple[Rule | None, bool]:
+        """The rule of what is allowed, if there is one, and whether it names anything of the source."""
+        if self.said.allow is None:
+            return None, True
+        globs = []
+        for index, text in enumerate(self.said.allow):
+            place = partial(self.loaded.where, ("local", self.environment, "allow", index))
+            pattern = self._pattern(text, source, place)
+            globs += [pattern.glob] if pattern is not None else []
+        names, maybe = (self._matcher(source, globs, in_doubt=doubt) for doubt in (False, True))
+        place = partial(self.loaded.where, ("local", self.environment, "allow"), of_key=True)
+        rule = Rule(f"local.{self.environment}.allow", cache(place), names, lambda path: not maybe(path))
+        return rule, bool(globs)
+
+    def _substitutes(self, source: str) -> Iterator[Substitute]:
+        for text, value in self.said.substitute.items():
+            place = partial(self.loaded.where, ("local", self.environment, "substitute", text), of_key=True)
+            pattern = self._pattern(text, source, place)
+            sources = self._sources_of(pattern) if pattern is not None else []
+            if pattern is None or source not in sources:
+                continue
+            path, shown, field = self._key(pattern, source, place)
+            names = self._matcher(source, [glob.escape(path)], in_doubt=False)
+            rule = Rule(f'local.{self.environment}.substitute "{text}"', cache(place), names)
+            yield Substitute(rule, path, shown, len(sources) == 1, field, as_text(value))
+
+    def _key(self, pattern: Pattern, source: str, place: Callable[[], str]) -> tuple[str, bool, str | None]:
+        """The one key a pattern names, as the environment shows it; whether it does; its field."""
+        try:
+            path = as_shown(pattern.key, source, self.hub, self.environment)
+        except ValueError as exc:
+            raise ConfigError(f"{pattern.key!r} is no path of a secret: {exc}", where=place()) from None
+        if is_whole(source, self.hub):
+            return path, True, None
+        field = parse(path).field
+        if field is None:
+            raise ConfigError(
+                f"{pattern.key!r} is a whole secret of {source}, and a substitute is for one field",
+                where=place(),
+                hint=f"{source}:{pattern.key}#FIELD",
+            )
+        return path, not path.startswith("/"), field
+
+    def _pattern(self, text: str, source: str, place: Callable[[], str]) -> Pattern | None:
+        """The pattern in `text`, or None where it is for other sources."""
+        pattern = parse_pattern(text, self.loaded.config.sources)
+        if pattern.source not in (None, source):
+            return None
+        if not is_whole(source, self.hub):
+            _refuse_nothing(text, pattern, source, place)
+        return pattern
+
+    def _sources_of(self, pattern: Pattern) -> Sequence[str]:
+        """The sources that may have the one key a pattern names: with a field those whose secrets have fields."""
+        if pattern.source is not None:
+            return [pattern.source]
+        whole = [name for name in self.hub.sources if is_whole(name, self.hub)]
+        secrets = [name for name in self.hub.sources if name not in whole]
+        return (secrets or whole) if "#" in pattern.glob else (whole or secrets)
+
+    def _matcher(self, source: str, globs: Sequence[str], *, in_doubt: bool) -> Callable[[str], bool]:
+        return self.hub.matcher(source, globs, self.environment, in_doubt=in_doubt)
+
+
+def _generously(text: str) -> Iterator[str]:
+    """What a denial may mean: its text itself, `**/` for nothing, all below it, a secret by `#*`."""
+    for one in dict.fromkeys((text, glob.escape(text), text.replace("**/", ""))):
+        yield from (one, f"{one}/*")
+    if text.endswith("#*"):
+        yield text.removesuffix("#*")
+
+
+def _refuse_nothing(text: str, pattern: Pattern, source: str, place: Callable[[], str]) -> None:
+    """Raise `ConfigError` where a pattern names nothing of a source that is asked for one secret at a time."""
+    if pattern.glob.endswith("#"):
+        raise ConfigError(
+            f"{text!r}: after # the name of a field is missing", where=place(), hint="#* is every field"
+        )
+    if _PARAMETERS.search(pattern.glob):
+        raise ConfigError(
+            f"{text!r}: a rule for {source} holds for each version, and has no parameters",
+            where=place(),
+            hint="leave out what begins with ?",
+        )
