@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -180,7 +181,9 @@ def _nothing_there(
 
 
 def _steps(path: str) -> Iterator[str]:
-    """A path, and every path it is below."""
+    """A path, the secret whose field it is, and every path it is below."""
+    yield path
+    path = path.partition("#")[0]
     yield path
     while "/" in path:
         path = path.rpartition("/")[0]
@@ -246,6 +249,9 @@ def _tell_renders(options: Options, asked: Asked, renders: ComparedRenders) -> N
         _complain(render_doubts(renders))
 
 
+_AT_ONCE = 500
+"""Lines printed by one write."""
+
 _WIDE = 100
 """Columns of a terminal in which two files stand side by side."""
 
@@ -255,7 +261,10 @@ def _columns() -> int:
 
 
 def _print(lines: Iterable[str]) -> None:
-    click.echo("\n".join(lines))  # at once: there may be ten thousand
+    """Print many lines, in few writes; more than one, so that a reader who has gone is noticed."""
+    left = iter(lines)
+    while some := list(islice(left, _AT_ONCE)):
+        click.echo("\n".join(some))
 
 
 def _complain(lines: Iterable[str]) -> None:

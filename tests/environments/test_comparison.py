@@ -1,0 +1,165 @@
+"""What a comparison of environments says is so, and it says nothing of secrets but which are the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from confsync.cli.diff_values import cut, spelled, width
+from confsync.cli.main import cli
+
+NAMES = ("dev", "staging", "prod")
+KEYS = ("a", "b/c", "b/d e", "z|`")
+TEMPLATE = "# settings\na: {{ hush('a', default='') }}\nport = 80\nb = {{ hush('b/c', default='') }}\n[end]\n"
+CONFIG = {
+    "sources": {
+        "values": {"backend": "file", "path": "values"},
+        "hush": {"backend": "file", "path": "hush", "sensitive": True},
+    },
+    "environments": {name: {"values": name, "hush": [name, "common"]} for name in NAMES},
+    "syncs": {"app": {"template": {"inline": TEMPLATE}, "to": "app.conf"}},
+}
+Stored = Mapping[str, Mapping[str, bytes]]
+
+
+class World:
+    """Sources made of a file for each value, all of the same age."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def put(self, source: str, stored: Stored) -> None:
+        shutil.rmtree(self.root / source, ignore_errors=True)
+        (self.root / source).mkdir(parents=True)
+        (self.root / "confsync.yaml").write_text(yaml.safe_dump(CONFIG))
+        for environment, tree in stored.items():
+            for path, value in tree.items():
+                file = self.root / source / environment / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(value)
+                os.utime(file, (1e9, 1e9))
+
+    def diff(self, *arguments):
+        done = CliRunner().invoke(cli, ["-c", str(self.root / "confsync.yaml"), "diff", *arguments])
+        assert "this is a bug" not in done.stderr, done.stderr
+        return done
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.delenv("CONFSYNC_CONFIG", raising=False)
+    root = logging.getLogger()
+    kept = root.handlers[:], root.level
+    yield World(tmp_path)
+    root.handlers[:], root.level = kept
+
+
+some_bytes = (
+    st.sampled_from([b"", b"1", b"1.0", b"=", b"\xff", b"\n", b"x" * 3000, b"x" * 3000 + b"y"]) | st.binary()
+)
+trees = st.dictionaries(st.sampled_from(KEYS), some_bytes)
+
+
+@settings(max_examples=40)
+@given(stored=st.fixed_dictionaries(dict.fromkeys(NAMES, trees)), several=st.booleans())
+def test_a_key_is_the_same_exactly_where_its_values_are_equal(world, stored, several):
+    names = NAMES if several else NAMES[:2]
+    world.put("values", stored)
+    world.put("hush", {})
+
+    done = world.diff(*names, "--output", "json", "--all")
+
+    document = json.loads(done.stdout)
+    told = {key["path"]: key for key in document["keys"]}
+    assert told.keys() == set().union(*(stored[name] for name in names))
+    for path, key in told.items():
+        values = [stored[name].get(path) for name in names]
+        present = [value for value in values if value is not None]
+        equal = len(set(values)) == 1
+        assert (key["difference"] == "none") is equal
+        assert (key["difference"] == "presence") is (len(set(present)) == 1 and None in values)
+        cells = list(key["environments"].values())
+        for one, cell in zip(values, cells, strict=True):
+            assert (cell["state"] == "missing") is (one is None)
+            for other, another in zip(values, cells, strict=True):
+                assert (cell["group"] == another["group"]) is (one == other)
+    differing = sum(1 for key in told.values() if key["difference"] != "none")
+    assert document["counts"]["same"] == len(told) - differing
+    assert done.exit_code == (2 if differing else 0)
+
+
+texts = st.text(st.sampled_from("xyz0 \n=|`é"), max_size=40)
+PATTERNS = st.fixed_dictionaries(
+    {name: st.dictionaries(st.sampled_from(KEYS), st.integers(0, 2)) for name in NAMES}
+)
+
+
+def filled(pattern, salt):
+    """The secrets of a pattern: equal exactly where its numbers are."""
+    return {
+        name: {path: f"S{path}{number}{salt[number]}".encode() for path, number in tree.items()}
+        for name, tree in pattern.items()
+    }
+
+
+@settings(max_examples=30)
+@given(pattern=PATTERNS, salts=st.tuples(*[st.tuples(texts, texts, texts)] * 2))
+def test_nothing_depends_on_a_secret_but_where_it_is_the_same(world, pattern, salts):
+    world.put("values", {})
+    shown = []
+    for salt in salts:
+        world.put("hush", filled(pattern, salt))
+        done = [
+            world.diff(*names, *more)
+            for names in (NAMES[:2], NAMES)
+            for more in (
+                (),
+                ("--all",),
+                ("--output", "json"),
+                ("--output", "markdown"),
+                ("--sync", "app"),
+                ("--sync", "app", "--output", "json"),
+            )
+        ]
+        shown.append([(one.exit_code, one.stdout, one.stderr) for one in done])
+
+    assert shown[0] == shown[1]
+
+
+values = st.one_of(
+    st.binary(max_size=8),
+    st.text(max_size=8),
+    st.sampled_from(['"a"', "a", "'a'", 'b"a"', "•", "= dev", "\\n", "\n"]),
+)
+typed = st.one_of(values, st.none(), st.booleans(), st.integers(), st.lists(st.text(max_size=3), max_size=2))
+
+
+@given(st.lists(st.binary(max_size=8) | st.text(max_size=8).map(str.encode), max_size=4))
+def test_bytes_that_differ_are_spelled_differently(found):
+    texts = spelled(found)
+    assert len(set(texts)) == len(set(found))
+    assert all(text.isprintable() and text for text in texts)
+
+
+@given(st.lists(typed.filter(lambda value: not isinstance(value, bytes)), max_size=4))
+def test_values_of_different_types_are_spelled_differently(found):
+    texts = spelled(found)
+    assert len(set(texts)) == len({json.dumps(value) for value in found})
+    assert all(text.isprintable() for text in texts)
+
+
+@given(st.text(), st.text(), st.text(), st.integers(10, 60))
+def test_what_is_cut_shows_where_it_differs(begin, one, other, most):
+    one, other = spelled([begin + one, begin + other])
+    shown = cut([one, other], most)
+    assert all(width(text) <= most for text in shown)
+    assert (shown[0] == shown[1]) is (one == other)
