@@ -16,7 +16,7 @@ export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench docs wheel wheel-test etcd clean
+.PHONY: help demo test lint format types bench docs wheel wheel-test etcd readers clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 | \2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -25,7 +25,7 @@ help:  ## show this list
 demo: $(VENV)/.confsync  ## see confsync at work, without any server
 	$(BIN)/confsync demo
 
-test: $(VENV)/.test etcd  ## run every test, against a real etcd
+test: $(VENV)/.test etcd readers  ## run every test, against a real etcd
 	$(BIN)/$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.lint  ## check style, format and the layers' imports
@@ -56,7 +56,7 @@ wheel: $(VENV)/.pip  ## build dist/confsync-*.whl
 # PYTHONSAFEPATH keeps the checkout off sys.path, in every process the tests start as well.
 wheel-test: export PYTHONSAFEPATH := 1
 wheel-test: export CONFSYNC_TEST_WHEEL := 1
-wheel-test: wheel etcd  ## run the tests against the built wheel, in an environment of its own
+wheel-test: wheel etcd readers  ## run the tests against the built wheel, in an environment of its own
 	rm -rf $(WHEEL_VENV)
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
@@ -65,6 +65,9 @@ wheel-test: wheel etcd  ## run the tests against the built wheel, in an environm
 
 etcd:
 	@sh .ci/ensure-etcd
+
+readers:
+	@sh .ci/ensure-readers
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist demo

@@ -7,6 +7,7 @@ What all of them read alike (`confsync.render.formats.dotenv_format`) is written
   variable has an empty name.
 - node (`--env-file`, `util.parseEnv`): what is between a quote and the next one like it (`'`, `"`, `` ` ``) is taken as
   it is, but `\n` between double quotes is a line break; carriage returns are dropped (node's `src/node_dotenv.cc`).
+  The npm package dotenv reads the same, but for a final backslash in a value that needs quotes.
 - compose: between double quotes there are escapes, of which `\$` keeps a `$` from being expanded and `\0140` is a
   backtick (compose-go's `dotenv/parser.go`, version 2).
 - shell: `'it'\''s'`, for `set -a; . ./.env`.
@@ -112,17 +113,27 @@ def _closed(text: str) -> str:
 def _node(name: str, value: str) -> _Line:
     if "\r" in value:
         raise refusal("dotenv", name, "it has a carriage return, which node drops")
+    if value.endswith("\\") and _stands_unquoted(
+        value
+    ):  # the npm package dotenv takes \' for an escaped quote
+        return _Line(f"{name}={value}\n", runs=True)
     if "'" not in value:
         return _Line(f"{name}='{value}'\n")
     if '"' not in value and "\\n" not in value:
         return _Line(f'{name}="{value}"\n', runs="$" in value or "`" in value)
     if "`" not in value:
         return _Line(f"{name}=`{value}`\n", runs=True)
-    if "\n" not in value and "#" not in value and value == value.strip() and value[0] not in "'\"`":
+    if _stands_unquoted(value):
         return _Line(f"{name}={value}\n", runs=True)
     raise refusal(
         "dotenv", name, "it has each of the quotes that node knows, and node has no escape for them"
     )
+
+
+def _stands_unquoted(value: str) -> bool:
+    """Whether node, and the npm package dotenv, take what is between `=` and the line's end for just this value."""
+    trimmed = value.strip().strip("\ufeff")
+    return value == trimmed and "\n" not in value and "#" not in value and value[:1] not in "'\"`"
 
 
 def _compose(name: str, value: str) -> _Line:

@@ -4,7 +4,8 @@ There is no standard. A POSIX shell (`set -a; . ./.env`), docker compose, python
 were compared; they read these alike, and only these are written:
 
 - `NAME=value` without quotes, where the value has nothing but `A-Za-z0-9_./:@%+,=-` (these alone are read by
-  `docker run --env-file` and `kubectl --from-env-file`, which know no quotes);
+  `docker run --env-file` and `kubectl --from-env-file`, which know no quotes) and no `=` first or after a `:` (zsh
+  looks for a command of that name);
 - `NAME='value'`, taken as it is, line breaks included, where the value has no single quote;
 - `NAME="value"` with no escapes, where it has one, and none of `"`, `$`, `` ` ``, `\`.
 
@@ -25,7 +26,7 @@ from confsync.render.formats.scalars import Plain, as_text, refusal
 
 TYPED = False
 
-_UNQUOTED = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_UNQUOTED = re.compile(r"(?!=|.*:=)[A-Za-z0-9_./:@%+,=-]*")
 _LINE = re.compile(
     r"(?:export )?(?P<name>[A-Za-z_][A-Za-z0-9_]*)="
     r"(?:(?P<unquoted>[A-Za-z0-9_./:@%+,=-]*)|'(?P<single>[^'\0]*)'|\"(?P<double>[^\"$`\\\0]*)\")\n"

@@ -19,7 +19,7 @@ from confsync.render.formats.scalars import Plain, as_text, refusal
 
 TYPED = False
 
-_UNQUOTED = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_UNQUOTED = re.compile(r"(?!=|.*:=)[A-Za-z0-9_./:@%+,=-]*")  # as in dotenv
 _LINE = re.compile(
     r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)="
     r'(?:(?P<plain>[A-Za-z0-9_./:@%+,=-]*)|"(?P<quoted>(?:[^"\\$`\0]+|\\["\\$`])*+)")\n'

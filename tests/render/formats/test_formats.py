@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import configparser
+from typing import get_args
 
 import pytest
 
+from confsync.config.models import Format
 from confsync.errors import RenderError
 from confsync.render.formats import encode, format_of, parse
 
@@ -16,6 +18,7 @@ from confsync.render.formats import encode, format_of, parse
     ("a.yml", "yaml"), ("a.toml", "toml"), ("a.ini", "ini"), ("setup.cfg", "ini"), ("a.properties", "properties"),
     ("x.auto.tfvars", "tfvars"), ("x.tfvars.json", "json"), ("env.sh", "shell"), ("nginx.conf", None), ("env", None),
     ("/a.env/file", None), (".env.json", "json"),
+    ("conf.d/app.fish", "fish"), ("env.PS1", "powershell"),
 ])  # fmt: skip
 def test_the_ending_tells_the_format(path, form):
     assert format_of(path) == form
@@ -49,6 +52,20 @@ def test_the_ending_tells_the_format(path, form):
     ("json", {"A": "\ud800"}, r"its value is not valid Unicode"),
     ("json", {"\ud800": "x"}, r"the key is not valid Unicode"),
     ("yaml", {"k" * 2000: "x"}, r"a key of 2000 characters is too long"),
+    ("shell", {"SHLVL": "x"}, r"shells give this variable values of their own"),
+    ("shell", {"LINES": "x[$(hunter2)]"}, r"zsh takes this variable for arithmetic, so it must be a number"),
+    ("fish", {"version": "x"}, r"fish keeps this variable to itself"),
+    ("fish", {"CDPATH": "/hunter2:"}, r"it has an empty element"),
+    ("fish", {"A": "hunter2\0"}, r"it has a NUL character"),
+    ("powershell", {"A": "hunter2\0"}, r"it has a NUL character"),
+    ("powershell", {"A": "1", "a": "2"}, r"'a' cannot be written as powershell: on Windows it is the same variable as 'A'"),
+    ("docker", {"A": "hunter2\0"}, r"it has a NUL character"),
+    ("docker", {"A": "hunter2\nx"}, r"it has a line break"),
+    ("docker", {"A": "hunter2\r"}, r"it ends in a carriage return"),
+    ("docker", {"A": "x" * 65534}, r"longer than the 64 KiB that docker reads"),
+    ("systemd", {"A": "hunter2\0"}, r"it has a NUL character"),
+    ("systemd", {"A": "hunter2\ufffe"}, r"it has a Unicode noncharacter"),
+    ("systemd", {"A": "hunter2\ufeff"}, r"it has a byte order mark"),
 ])  # fmt: skip
 def test_what_cannot_be_held_is_refused_by_name(form, mapping, message):
     with pytest.raises(RenderError, match=message) as caught:
@@ -58,7 +75,7 @@ def test_what_cannot_be_held_is_refused_by_name(form, mapping, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["json", "yaml", "toml", "properties", "ini", "tfvars", "dotenv", "shell"])
+@pytest.mark.parametrize("form", get_args(Format))
 def test_an_integer_too_large_to_print_is_refused(form):
     with pytest.raises(RenderError, match="a number of absurd size"):
         encode(form, {"A": 10**5000})
@@ -71,6 +88,29 @@ def test_an_integer_too_large_to_print_is_refused(form):
 ])  # fmt: skip
 def test_dotenv_quotes_only_as_all_its_readers_understand(value, line):
     assert encode("dotenv", {"A": value}).decode() == line + "\n"
+
+
+@pytest.mark.parametrize(("form", "value", "line"), [
+    ("dotenv", "=x", "A='=x'"), ("dotenv", "a:=x", "A='a:=x'"), ("dotenv", "a=:x", "A=a=:x"), ("systemd", "=x", 'A="=x"'),
+    ("systemd", "", "A="), ("systemd", 'a\n"$`\\', 'A="a\n\\"\\$\\`\\\\"'), ("systemd", "%h 'x'", "A=\"%h 'x'\""),
+    ("fish", "", "set -gx A ''"), ("fish", "it's\n\\ $x", "set -gx A 'it\\'s\n\\\\ $x'"),
+    ("docker", "", "A="), ("docker", " 'x' $y\t", "A= 'x' $y\t"), ("docker", "x" * 65533, "A=" + "x" * 65533),
+    ("powershell", "", "$env:A = ''"), ("powershell", "it's $x", "$env:A = 'it''s $x'"),
+    ("powershell", "a\n\u2019b", "$env:A = -join ('a', [char]10, [char]8217, 'b')"), ("powershell", "\n", "$env:A = -join ([char]10)"),
+    ("powershell", "😀", "$env:A = -join ([char]55357, [char]56832)"),
+])  # fmt: skip
+def test_each_quotes_as_its_reader_does(form, value, line):
+    assert encode(form, {"A": value}).decode() == line + "\n"
+
+
+@pytest.mark.parametrize(("form", "text"), [
+    ("fish", "set -gx A x\n"), ("fish", "set -gx A 'x\\n'\n"), ("docker", "A-B=x\n"), ("docker", "A\n"), ("systemd", "A='x'\n"),
+    ("systemd", 'A="$x"\n'), ("systemd", 'A="x\n'), ("powershell", '$env:A = "x"\n'), ("powershell", "$env:A = 'x' + 'y'\n"),
+    ("powershell", "$env:A = 'é'\n"), ("powershell", "$env:A = -join ([char]65536)\n"), ("shell", "export A=x\n"),
+])  # fmt: skip
+def test_what_we_would_not_write_is_not_read_back(form, text):
+    with pytest.raises(ValueError, match=r"line 1|beyond 16 bits"):
+        parse(form, text.encode())
 
 
 @pytest.mark.parametrize(
@@ -134,5 +174,16 @@ def test_nested_yaml_is_no_data_map_and_no_crash():
 def test_a_large_value_is_written_fast_in_every_format():
     value = "1 MB of text, quoted " * 60_000
 
-    for form in ("dotenv", "json", "yaml", "toml", "properties", "tfvars", "shell"):
+    for form in (
+        "dotenv",
+        "json",
+        "yaml",
+        "toml",
+        "properties",
+        "tfvars",
+        "shell",
+        "fish",
+        "powershell",
+        "systemd",
+    ):
         assert parse(form, encode(form, {"A": value})) == {"A": value}

@@ -24,10 +24,11 @@ FORMATS = get_args(Format)
 TYPED = {"json", "yaml", "toml", "tfvars"}
 TRICKY = st.sampled_from("abAB1 _/.-=:#;!'\"\\$`{}[]%~<\t\r\n\0\x01\x7f\x85\u2028\ufeffé😀")
 TEXT = st.text(TRICKY | st.characters(codec="utf-8"), max_size=12)
+ASCII = st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=12)
 NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True).map(lambda name: f"T_{name}")
 VALUES = TEXT | st.integers(-(2**70), 2**70) | st.booleans() | st.floats(allow_nan=True)
 # A loaded machine is no failure: no deadlines.
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=100, deadline=None)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -48,7 +49,7 @@ def test_any_mapping_is_read_back_or_refused_by_name(form, mapping):
 
 @pytest.mark.parametrize("form", sorted(set(FORMATS) - {"ini", "dotenv", "docker"}))
 @few
-@given(st.dictionaries(NAMES, TEXT.filter(lambda text: "\0" not in text and text.isascii()), max_size=4))
+@given(st.dictionaries(NAMES, ASCII, max_size=4))
 def test_ordinary_names_with_any_ascii_text_are_never_refused(form, mapping):
     assert parse(form, encode(form, mapping)) == mapping
 
