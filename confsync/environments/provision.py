@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from confsync.environments.policy import Policy
 from confsync.environments.scratch import File
 from confsync.environments.selection import Selection
-from confsync.environments.sync_files import files_of
 from confsync.environments.variables import Collected, collect
 from confsync.errors import ConfsyncError, SourceError
 from confsync.reads import Reads
@@ -79,9 +78,17 @@ class Provider:
         """
         collected = collect(self.core, self.environment, self.policy, self.selection)
         self._read_others()
-        rendered = files_of(self.core, self.policy, self.syncs)
+        files, reads = self._rendered()
         variables = {one.name: one.value for one in collected.variables} | self._named_by_maps()
-        return Provision(variables, rendered.files, collected, rendered.reads)
+        return Provision(variables, files, collected, reads)
+
+    def _rendered(self) -> tuple[tuple[File, ...], tuple[Reads, ...]]:
+        if not self.syncs:
+            return (), ()
+        from confsync.environments.sync_files import files_of  # which imports Jinja
+
+        rendered = files_of(self.core, self.policy, self.syncs)
+        return rendered.files, rendered.reads
 
     def _named_by_maps(self) -> dict[str, str]:
         """The variables of the syncs' data maps, by the names these give them.

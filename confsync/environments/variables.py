@@ -77,10 +77,11 @@ def collect(
     """
     from confsync.environments.gathering import Gathering
     from confsync.environments.source_variables import gather_sources
-    from confsync.environments.sync_variables import gather_syncs
 
     gathering = Gathering(core, environment, policy, selection or Selection())
     if gathering.selection.syncs:
+        from confsync.environments.sync_variables import gather_syncs  # which imports Jinja
+
         gather_syncs(gathering, fetching=fetching)
     else:
         gather_sources(gathering)
