@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import re
 import string
-from typing import NoReturn
+from typing import Literal
 
+from confsync.config.value_types import problem
 from confsync.errors import RenderError
 from confsync.render.filters.urls import host_port
 from confsync.render.filters.values import describe, text
 
 _IDENTIFIER = frozenset(string.ascii_letters + string.digits + "_")
 _PLAIN = _IDENTIFIER | frozenset(".-")
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PATH = re.compile(r"/[A-Za-z0-9/._~%-]*")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
-_LONGEST_HOST = 253  # RFC 1035, section 3.1
-_HIGHEST_PORT = 65535
 
 
 def bare_word(value: object, also: str = "") -> str:
     """Letters, digits, `_`, `.` and `-`, and what `also` has: `{{ '256mb'|bare_word }} → 256mb`."""
     word = text(value, "bare_word")
-    if word.startswith("-") or not _consists_of(word, _PLAIN, text(also, "bare_word")):
+    if word.startswith(("-", ".")) or not _consists_of(word, _PLAIN, text(also, "bare_word")):
         raise RenderError(
-            f"bare_word takes letters, digits, '_', '.' and '-'{_also(also)}, no '-' first, not this {describe(value)}"
+            f"bare_word takes letters, digits, '_', '.' and '-'{_also(also)}, neither '.' nor '-' first, "
+            f"not this {describe(value)}"
         )
     return word
 
@@ -61,8 +60,7 @@ def whole_number(value: object, least: int = 0, most: int = 10**18) -> int:
 def port(value: object) -> int:
     """A port, 1 to 65535: `{{ '8080'|port }} → 8080`."""
     word = text(value, "port")
-    if not word.isascii() or not word.isdigit() or len(word) > 5 or not 1 <= int(word) <= _HIGHEST_PORT:
-        raise RenderError(f"port takes a number from 1 to {_HIGHEST_PORT}, not this {describe(value)}")
+    _check("port", word, "port", value)
     return int(word)
 
 
@@ -77,10 +75,9 @@ def url_path(value: object) -> str:
 
 
 def host(value: object, wildcard: bool = False) -> str:
-    """A host's name or address, `*.example.com` with `wildcard`: `{{ 'db1.example.com'|host }} → db1.example.com`."""
+    """A host's name or address, or with `wildcard` *.example.com: `{{ 'db1.example.com'|host }} → db1.example.com`."""
     word = text(value, "host")
-    if not _is_host(word.removeprefix("*.") if wildcard else word):
-        _refuse_host("host", value)
+    _check("host", word.removeprefix("*.") if wildcard else word, "host", value)
     return word
 
 
@@ -92,10 +89,17 @@ def address(value: object, default_port: int | None = None) -> str:
             f"address takes host:port, and this {describe(value)} has no port",
             hint="address(PORT) gives it one",
         )
-    if not _is_host(parts["host"]):
-        _refuse_host("address", value)
+    _check("host", parts["host"], "address", value)
+    _check("port", str(parts["port"]), "address", value)
     name = f"[{parts['host']}]" if ":" in parts["host"] else parts["host"]
-    return f"{name}:{port(str(parts['port']))}"
+    return f"{name}:{parts['port']}"
+
+
+def _check(kind: Literal["host", "port"], word: str, name: str, value: object) -> None:
+    """Hold a word to what `keys:` calls by this type, so that both mean the same."""
+    wrong = problem(kind, word)
+    if wrong is not None:
+        raise RenderError(f"{name}: this {describe(value)} {wrong}")
 
 
 def _consists_of(word: str, plain: frozenset[str], also: str) -> bool:
@@ -104,22 +108,3 @@ def _consists_of(word: str, plain: frozenset[str], also: str) -> bool:
 
 def _also(also: str) -> str:
     return f" and any of {also}" if also else ""
-
-
-def _refuse_host(name: str, value: object) -> NoReturn:
-    raise RenderError(
-        f"{name}: this {describe(value)} has no host's name or address",
-        hint="a name in other scripts is written in its ASCII form, xn--…",
-    )
-
-
-def _is_host(word: str) -> bool:
-    if ":" in word:
-        import ipaddress
-
-        try:
-            return ipaddress.ip_address(word).version == 6 and "%" not in word
-        except ValueError:
-            return False
-    labels = word.removesuffix(".").split(".")
-    return len(word) <= _LONGEST_HOST and all(map(_LABEL.fullmatch, labels))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_ins import syntaxes
 
 from confsync.errors import RenderError
 from confsync.render.filters import FILTERS
@@ -104,6 +105,54 @@ def test_haproxy_reads_one_argument_back(word):
 
     assert (result is None) == ("\0" in word)
     assert result is None or haproxy_words(f"a {result} b") == ["a", word, "b"]
+
+
+@patient
+@given(TEXT)
+def test_redis_and_postgresql_read_one_value_back(word):
+    argument, parameter = quoted("redis_quote", word), quoted("postgresql_quote", word)
+
+    if argument is None or parameter is None:
+        assert "\0" in word
+    else:
+        assert syntaxes.redis(f"dir {argument}\nport 1\n") == [["dir", word], ["port", "1"]]
+        assert syntaxes.postgresql(f"a = {parameter}\nb = 1\n") == [("a", word), ("b", "1")]
+
+
+@patient
+@given(TEXT)
+def test_pg_hba_reads_one_name_back(word):
+    result = quoted("pg_hba_quote", word)
+
+    if result is None:
+        assert word.startswith("/") or set(word) & set("\0\r\n")
+    else:
+        [[_, names, user]] = syntaxes.pg_hba(f"local {result} all\n")
+        assert (names, user) == ([syntaxes.Token(word, quoted=True)], [syntaxes.Token("all", quoted=False)])
+
+
+@patient
+@given(TEXT)
+def test_php_reads_one_string_back(word):
+    assert syntaxes.php(f"<?php\n$a = {quoted('php_quote', word)};") == syntaxes.Php("$a = '';", [word])
+
+
+@patient
+@given(TEXT)
+def test_spring_reads_one_text_back_and_expands_nothing(word):
+    result = quoted("spring_quote", word)
+
+    assert (result is None) == ("${" in word or "#{" in word)
+    assert result is None or yaml.safe_load(f"a: {result}\nb: 1") == {"a": word, "b": 1}
+
+
+@patient
+@given(TEXT)
+def test_a_connection_string_has_one_value(word):
+    result = quoted("connection_string_quote", word)
+
+    assert (result is None) == ("\0" in word)
+    assert result is None or syntaxes.connection_string(f"A={result};B=1") == {"A": word, "B": "1"}
 
 
 @patient
