@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +34,7 @@ class _Wanted:
     """How the command was called.
 
     Attributes:
-        out: the file to write, `-` for stdout, or None where it was not said.
+        out: the path of the file to write, `-` for stdout, or None where it was not said.
         lifetime: `--ttl` in seconds, or None.
     """
 
@@ -141,13 +143,14 @@ def env(
         return cleaned(options, words, expired=expired)
     if expired:
         raise click.UsageError("--expired goes with --clean", context)
+    from confsync.environments.output_file import place_of
     from confsync.environments.selection import Selection
 
     wanted = _Wanted(
         environment=words[0] if words else "",
         form=_form(form, out),
         dialect=dialect,
-        out=out,
+        out=out if out in (None, _STDOUT) else place_of(out),
         lifetime=_lifetime(context, ttl, out),
         reveal=reveal,
         strict=strict,
@@ -272,8 +275,8 @@ def _given_out(
     quiet: bool,
 ) -> Outcome | None:
     """Write or print the variables; `quiet` where stdout is for something else."""
-    if wanted.out not in (None, _STDOUT):
-        return _written_out(session, files, wanted, collected.variables)
+    if wanted.out is not None and wanted.out != _STDOUT:
+        return _written_out(session, files, wanted, wanted.out, collected.variables)
     if wanted.form == "github" and wanted.out is None:
         _append_for_github(context, wanted, collected.variables)
     elif not quiet:
@@ -282,14 +285,14 @@ def _given_out(
 
 
 def _written_out(
-    session: Session, files: WrittenFiles, wanted: _Wanted, variables: Sequence[Variable]
+    session: Session, files: WrittenFiles, wanted: _Wanted, path: str, variables: Sequence[Variable]
 ) -> Outcome:
     from confsync.environments.output_file import place_of
     from confsync.environments.writing_out import Order, write_out
 
     until = None if wanted.lifetime is None else files.clock.now() + wanted.lifetime
     order = Order(
-        path=place_of(wanted.out or ""),
+        path=path,
         form=wanted.form,
         dialect=wanted.dialect,
         environment=wanted.environment,
@@ -309,8 +312,7 @@ def _append_for_github(context: click.Context, wanted: _Wanted, variables: Seque
     path = os.environ.get("GITHUB_ENV")
     if not path:
         raise click.UsageError(
-            "$GITHUB_ENV is not set, as it is in a job of GitHub Actions: name a file with --out",
-            context,
+            "$GITHUB_ENV is not set, as it is in a job of GitHub Actions: name a file with --out", context
         )
     written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
     _print_masks(written.masks)  # before the values are anywhere
@@ -320,29 +322,54 @@ def _append_for_github(context: click.Context, wanted: _Wanted, variables: Seque
 
 
 def _print_masks(masks: str) -> None:
-    if masks and not sys.stdout.isatty():
-        click.echo(masks.encode(), nl=False)
+    if masks and not _is_terminal():
+        _put_out(masks)
 
 
 def _print(wanted: _Wanted, variables: Sequence[Variable]) -> None:
+    from confsync.environments.dialects import write
+
+    if _is_terminal():
+        _print_on_terminal(wanted, variables)
+        return
+    written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
+    _put_out(written.text)
+    _say(written.notes)
+    if written.masks:
+        _say(["nothing masks these secrets in a job's log: without --out -, confsync env does"])
+
+
+def _print_on_terminal(wanted: _Wanted, variables: Sequence[Variable]) -> None:
+    """With dots for secrets; what stands for them until then is plain, so that each format writes it as it is."""
     from confsync.cli.printing import printable_lines
     from confsync.environments.dialects import write
     from confsync.redact import DOTS
 
-    if not sys.stdout.isatty():
-        written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
-        click.echo(written.text.encode(), nl=False)
-        _say(written.notes)
-        if written.masks:
-            _say(["nothing masks these secrets in a job's log: without --out -, confsync env does"])
-        return
     hides = not wanted.reveal and any(one.sensitive for one in variables)
-    shown = [replace(one, value=DOTS) if hides and one.sensitive else one for one in variables]
+    dots = token_hex(16)
+    shown = [replace(one, value=dots) if hides and one.sensitive else one for one in variables]
     written = write(wanted.form, shown, dialect=wanted.dialect, reveal=True)
-    click.echo(printable_lines(written.text), nl=False)
+    click.echo(printable_lines(written.text).replace(dots, DOTS), nl=False)
     _say(written.notes)
     if hides:
         _say(["secrets are dots on a terminal: --reveal shows them, a pipe or --out FILE gets them"])
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _put_out(text: str) -> None:
+    """All of it on stdout, as UTF-8 whatever the locale.
+
+    Not by `click.echo`: where Python does not buffer stdout, it loses what a full pipe does not take at once.
+    """
+    from confsync.sinks.disk import write_all
+
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "stdout is closed")
+    sys.stdout.flush()
+    write_all(sys.stdout.fileno(), text.encode())
 
 
 def _say(notes: Sequence[str]) -> None:

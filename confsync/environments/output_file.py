@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfigError, ConfsyncError
 from confsync.sinks.disk import read_regular, sync_directory, write_new
 from confsync.sinks.failures import sink_error
 from confsync.sinks.names import head_of, hidden_head, staging_path
@@ -40,10 +40,10 @@ def place_of(text: str) -> str:
     """The path somebody means: absolute, its directory as the system sees it, its name as it was typed.
 
     Raises:
-        ConfsyncError: no file can be called so.
+        ConfigError: no file can be called so.
     """
     if "\0" in text or os.path.basename(text) in ("", ".", ".."):
-        raise ConfsyncError(f"{printable(text) or 'an empty name'}: is no name for a file")
+        raise ConfigError(f"{printable(text) or 'an empty name'}: is no name for a file")
     directory, name = os.path.split(os.path.abspath(text))
     return os.path.join(os.path.realpath(directory), name)
 
