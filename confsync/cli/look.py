@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,9 +12,11 @@ from confsync.redact import DOTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from confsync.config.keys import Key
     from confsync.driver import Entry
     from confsync.reconcile.core import Core
     from confsync.snapshot import Found, View
+    from confsync.source.documentation import Documentation
 
 
 @click.command(short_help="Print the value of one key.")
@@ -103,14 +105,13 @@ def _holder(core: Core, environment: str | None, sources: Sequence[str], text: s
 @global_options
 @click.pass_context
 def ls(context: click.Context, prefix: str, values: bool) -> int:
-    """List the keys of the sources, or those below PREFIX, with their revisions.
+    """List the keys of the sources, or those below PREFIX, with their revisions, and what is said of them.
 
     Exit status: 0, 1 a source cannot be read, 3 the configuration is invalid.
     """
     from confsync.cli.printing import complain, print_json, table
     from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
     from confsync.errors import SourceError
-    from confsync.text import printable, revision_text
 
     options = given(context)
     setup_logs(options)
@@ -121,43 +122,70 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
         problems: list[str] = []
         with session.core((environment,)) as core:
             refresh_or_raise(core, source)
+            documentation = core.documentation(environment)
             for name in [source] if source else core.hub.sources:
+                view = core.hub.view(name, environment, looking=True)
                 try:
-                    rows += _rows(
-                        core, name, core.hub.view(name, environment, looking=True), path, values=values
-                    )
+                    rows += _rows(core, documentation, name, view, path, values=values)
                 except SourceError as exc:
                     problems.append(str(exc))
     if options.as_json:
-        names = ("key", "stored_as", "revision", *(("value",) if values else ()))
-        print_json([dict(zip(names, row, strict=False)) for row in rows])
+        print_json([_facts(row, values=values) for row in rows])
     else:
-        table(
-            [
-                (printable(key), "" if revision is None else f"revision {revision_text(revision)}", value)
-                for key, _, revision, value in rows
-            ]
-        )
+        table(_cells(rows))
     for problem in problems:
         complain(problem)
     return 1 if problems else 0
 
 
-_Row: TypeAlias = "tuple[str, str, int | None, str]"
-"""A key as it is asked for, as it is stored, its revision and its value, as far as they were looked up."""
+class _Row(NamedTuple):
+    """A key as it is asked for, as it is stored, its revision and its value, as far as they were looked up."""
+
+    key: str
+    documented: Key | None
+    stored_as: str = ""
+    revision: int | None = None
+    value: str = ""
 
 
-def _rows(core: Core, name: str, view: View, text: str, *, values: bool) -> Iterator[_Row]:
+def _facts(row: _Row, *, values: bool) -> dict[str, Any]:
+    key = row.documented
+    facts: dict[str, Any] = {"key": row.key, "stored_as": row.stored_as, "revision": row.revision}
+    facts |= {"value": row.value} if values else {}
+    return facts | {name: getattr(key, name, None) for name in ("about", "owner", "type")}
+
+
+def _cells(rows: Sequence[_Row]) -> list[tuple[str, ...]]:
+    """Columns; one for what is said of keys only where something is."""
+    from confsync.cli.documented import about_and_owner
+    from confsync.text import printable, revision_text
+
+    told = [about_and_owner(key.about, key.owner) if (key := row.documented) else "" for row in rows]
+    return [
+        (
+            printable(row.key),
+            "" if row.revision is None else f"revision {revision_text(row.revision)}",
+            *((about,) if any(told) else ()),
+            row.value,
+        )
+        for row, about in zip(rows, told, strict=True)
+    ]
+
+
+def _rows(
+    core: Core, documentation: Documentation, name: str, view: View, text: str, *, values: bool
+) -> Iterator[_Row]:
     """A line for each key of the source `name` at and below `text`."""
     from confsync.snapshot import full_key
 
     for one in _listed(view, text, values=values):
         found = view.find(one) if values or not view.by_request else None
+        key = documentation.of(name, one)
         if found is not None:
             value = shown_value(core, name, one, found.entry) if values else ""
-            yield f"{name}:{one}", full_key(found.prefix, one), found.entry.revision, value
+            yield _Row(f"{name}:{one}", key, full_key(found.prefix, one), found.entry.revision, value)
         elif view.by_request:
-            yield f"{name}:{one}", "", None, ""
+            yield _Row(f"{name}:{one}", key)
 
 
 def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
