@@ -110,6 +110,7 @@ class Running:
             stderr=subprocess.PIPE, **more,
         )  # fmt: skip
         self._text = b""
+        self._errors = b""
 
     @property
     def pid(self) -> int:
@@ -138,10 +139,24 @@ class Running:
         """Wait for its end; gives the exit status."""
         return self.process.wait(within)
 
+    def wait_error(self, text: str, within: float = PATIENCE) -> None:
+        """Wait until it has written `text` to stderr."""
+        assert self.process.stderr is not None
+        deadline = monotonic() + within
+        while text.encode() not in self._errors:
+            if not select.select([self.process.stderr], [], [], max(0, deadline - monotonic()))[0]:
+                raise AssertionError(f"no {text!r} within {within:g} s; so far {self._errors.decode()}")
+            piece = os.read(self.process.stderr.fileno(), 65536)
+            if not piece:
+                raise AssertionError(f"it has ended; so far {self._errors.decode()}")
+            self._errors += piece
+
     def errors(self) -> str:
         """All it wrote to stderr, once it has ended."""
         assert self.process.stderr is not None
-        return self.process.stderr.read().decode() if not self.process.stderr.closed else ""
+        if not self.process.stderr.closed:
+            self._errors += self.process.stderr.read()
+        return self._errors.decode()
 
     def children(self) -> list[int]:
         """Its child processes but for the guardian: the command."""

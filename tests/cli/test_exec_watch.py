@@ -1,0 +1,210 @@
+"""`confsync exec --watch`: the command is restarted, or told, when what it got really changed; and only then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from stand_ins.executed import execs as execs
+
+SAYS = 'echo "$DB_HOST $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+"""Says its value and who it is, and ends when it is told to."""
+
+TOLD = (
+    "import os, signal, sys\n"
+    "path = os.environ['CONFSYNC_FILES'] + '/app/app'\n"
+    "def tell(*_): print(os.getpid(), open(path).read(), flush=True)\n"
+    "signal.signal(signal.SIGHUP, tell)\n"
+    "tell()\n"
+    "while True: signal.pause()\n"
+)
+"""Says what its file holds, at the start and whenever it gets SIGHUP."""
+
+
+def host(name, **more):
+    return {"dev": {"db": {"host": name}, **more}}
+
+
+@pytest.fixture
+def app(execs):
+    """One sync of the same key, in the file source."""
+    execs.values(host("one"))
+    execs.config(syncs={"app": {"template": {"inline": "{{ values('db/host') }}"}, "to": "app"}})
+    return execs
+
+
+@pytest.fixture
+def stored(execs, etcd):
+    """The same in a real etcd."""
+    etcd.put("/dev/db/host", "one")
+    execs.config(
+        sources={"store": {"backend": "etcd", "endpoints": etcd.endpoints, "sensitive": False}},
+        environments={"dev": {"store": "/dev"}},
+        defaults={"interval": "1s"},
+        syncs={"app": {"template": {"inline": "{{ store('db/host') }}"}, "to": "app"}},
+    )
+    return execs
+
+
+def said(running):
+    value, _, pid = running.line().partition(" ")
+    return value, int(pid)
+
+
+def test_it_is_restarted_with_the_new_value(app):
+    with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        value, first = said(running)
+        assert value == "one"
+
+        app.values(host("two"))
+
+        value, second = said(running)
+        assert value == "two"
+        assert second != first
+        running.signal(signal.SIGTERM)
+        assert running.end() == 0
+        errors = running.errors()
+    assert "values changed; the command is restarted" in errors
+    assert "variables=DB_HOST" in errors
+    assert "two" not in errors
+
+
+def test_its_files_are_those_of_the_new_value_in_the_same_place(app):
+    script = f'echo "$CONFSYNC_FILES"; cat "$CONFSYNC_FILES/app/app"; echo; {SAYS}'
+    with app.start("dev", "--watch", "--sync", "app", "--", "sh", "-c", script) as running:
+        place, content, _ = running.line(), running.line(), running.line()
+
+        app.values(host("two"))
+
+        assert (running.line(), running.line()) == (place, "two")
+        assert content == "one"
+        assert sorted(os.listdir(place)) == ["..2", "..data", "app"]
+        running.signal(signal.SIGTERM)
+        running.end()
+    assert app.left() == []
+
+
+def test_a_change_in_etcd_restarts_it(stored, etcd):
+    with stored.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        assert said(running)[0] == "one"
+
+        etcd.put("/dev/db/host", "two")
+
+        assert said(running)[0] == "two"
+
+
+def test_a_new_key_is_a_new_variable_and_one_that_goes_is_gone(stored, etcd):
+    script = 'echo "${NEW-none} $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+    with stored.start("dev", "--watch", "--", "sh", "-c", script) as running:
+        assert said(running)[0] == "none"
+        etcd.put("/dev/new", "here")
+        assert said(running)[0] == "here"
+        etcd.delete("/dev/new")
+        assert said(running)[0] == "none"
+
+
+def test_what_it_did_not_get_does_not_disturb_it(app):
+    with app.start("dev", "--watch", "db", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        app.values(host("one", other="new"))
+        app.values(host("one", other="newer"))
+        app.values(host("two"))
+
+        value, second = said(running)
+
+        assert (value, second == first) == ("two", False)
+        assert running.children() == [second]
+
+
+def test_a_burst_is_one_restart(stored, etcd):
+    with stored.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        said(running)
+        for number in range(30):
+            etcd.put("/dev/db/host", f"v{number}")
+
+        seen = []
+        while not seen or seen[-1] != "v29":
+            seen.append(said(running)[0])
+
+        assert len(seen) <= 3
+
+
+def test_on_change_hup_tells_the_running_command_after_its_files_have_changed(app):
+    with app.start(
+        "dev", "--watch", "--on-change", "HUP", "--sync", "app", "--", sys.executable, "-c", TOLD
+    ) as running:
+        pid, content = running.line().split()
+        assert content == "one"
+
+        app.values(host("two"))
+
+        assert running.line().split() == [pid, "two"]
+        running.signal(signal.SIGTERM)
+        running.end()
+        assert "variables changed, which only a new start gives to the command" in running.errors()
+
+
+def test_what_cannot_be_rendered_leaves_the_command_with_what_it_has_until_it_can(app):
+    with app.start("dev", "--watch", "--sync", "app", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        app.values({"dev": {"other": "x"}})
+        running.wait_error("the command goes on with what it has")
+        assert running.children() == [first]
+
+        app.values(host("three"))
+
+        assert said(running)[0] == "three"
+
+
+def test_a_command_that_ends_by_itself_is_the_end(app):
+    with app.start("dev", "--watch", "--", "sh", "-c", "exit 4") as running:
+        assert running.end() == 4
+
+
+def test_a_command_that_ignores_sigterm_is_killed_to_be_restarted(app):
+    script = 'trap "" TERM; echo "$DB_HOST $$"; while :; do sleep 0.02; done'
+    with app.start("dev", "--watch", "--kill-after", "200ms", "--", "sh", "-c", script) as running:
+        said(running)
+        app.values(host("two"))
+
+        assert said(running)[0] == "two"
+        for pid in running.children():
+            os.kill(pid, signal.SIGKILL)
+        assert running.end() == 137
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_while_it_restarts_nothing_is_started_again(app, number):
+    script = (
+        "trap 'echo ending; sleep 0.5; exit 3' TERM; trap '' INT; echo ready; while :; do sleep 0.02; done"
+    )
+    with app.start("dev", "--watch", "--", "sh", "-c", script) as running:
+        assert running.line() == "ready"
+        app.values(host("two"))
+        assert running.line() == "ending"
+
+        running.signal(number)
+
+        assert running.end() == 3
+        assert b"ready" not in running.process.stdout.read()
+
+
+def test_a_value_that_changes_back_while_the_command_ends_is_the_one_it_gets(app):
+    script = (
+        'trap "echo ending; until test -e go; do sleep 0.02; done; exit 0" TERM; echo "$DB_HOST $$";'
+        "while :; do sleep 0.02; done"
+    )
+    with app.start("dev", "--watch", "--", "sh", "-c", script) as running:
+        said(running)
+        app.values(host("two"))
+        assert running.line() == "ending"
+        app.values(host("one"))
+        app.values(host("three"))
+        (app.root / "go").write_text("")
+
+        value, _ = said(running)
+        while value != "three":
+            assert running.line() == "ending"
+            value, _ = said(running)

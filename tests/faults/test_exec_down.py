@@ -1,0 +1,102 @@
+"""A store that is down, hangs or comes back while the command of an exec runs; and what cannot be written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+
+import pytest
+from stand_ins.executed import execs as execs
+
+from confsync.testing.etcd import EtcdCluster
+from confsync.testing.waiting import eventually
+
+SAYS = 'echo "$DB_HOST $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+
+
+@pytest.fixture
+def own_etcd():
+    """A node that a test may stop."""
+    with EtcdCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def stored(execs, own_etcd):
+    own_etcd.put("/dev/db/host", "one")
+    execs.config(
+        sources={"store": {"backend": "etcd", "endpoints": own_etcd.endpoints, "timeout": "1s"}},
+        environments={"dev": {"store": "/dev"}},
+        defaults={"interval": "200ms"},
+        syncs={"app": {"template": {"inline": "{{ store('db/host') }}"}, "to": "app"}},
+    )
+    return execs
+
+
+def said(running):
+    value, _, pid = running.line().partition(" ")
+    return value, int(pid)
+
+
+def test_etcd_that_goes_and_comes_back_does_not_disturb_the_command_of_an_exec(stored, own_etcd):
+    with stored.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        own_etcd.members[0].kill()
+        running.wait_error("the command goes on with what it has")
+        assert running.children() == [first]
+
+        own_etcd.members[0].restart()
+        running.wait_error("what the command gets can be made again")
+        assert running.children() == [first]
+        own_etcd.put("/dev/db/host", "two")
+
+        assert said(running)[0] == "two"
+
+
+def test_etcd_that_hangs_holds_up_neither_signals_nor_the_end_of_an_exec(stored, own_etcd):
+    with stored.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        said(running)
+        own_etcd.members[0].pause()
+        try:
+            running.wait_error("the command goes on with what it has")
+            running.signal(signal.SIGTERM)
+            assert running.end() == 0
+        finally:
+            own_etcd.members[0].resume()
+
+
+def test_etcd_that_is_down_at_the_start_keeps_the_command_of_an_exec_from_being_started(stored, own_etcd):
+    own_etcd.members[0].stop()
+
+    done = stored.run("dev", "--watch", "--sync", "app", "--", "touch", "ran")
+
+    assert done.returncode == 1
+    assert "127.0.0.1" in done.stderr
+    assert not (stored.root / "ran").exists()
+
+
+def test_files_that_cannot_be_written_keep_the_command_of_an_exec_from_being_started(execs):
+    execs.config(syncs={"app": {"template": {"inline": "more than a byte"}, "to": "app"}})
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+
+    done = execs.run("dev", "--sync", "app", "--", "touch", "ran", preexec_fn=limited)
+
+    assert done.returncode == 1
+    assert f"the command's files cannot be written in {execs.runtime}: File too large" in done.stderr
+    assert not (execs.root / "ran").exists()
+
+
+def test_a_place_that_vanishes_under_an_exec_does_not_keep_it_from_ending(execs):
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    script = "echo ready; read line"
+    with execs.start("dev", "--sync", "app", "--", "sh", "-c", script, stdin=-1) as running:
+        assert running.line() == "ready"
+        moved = execs.runtime.rename(execs.root / "moved")
+        running.process.stdin.close()
+
+        assert running.end() in (0, 1)
+    os.rename(moved, execs.runtime)
+    eventually(lambda: not execs.helpers())

@@ -1,0 +1,241 @@
+"""exec is killed, or asked to end, at any moment: nothing of it is left, no file and no process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import random
+import select
+import signal
+import sys
+import time
+import warnings
+
+import pytest
+from stand_ins.executed import execs as execs
+from stand_ins.executed import is_alive
+
+import confsync
+from confsync.config.models import Config, Sync
+from confsync.testing.waiting import eventually
+
+KILLS = 40
+SETTLED = 0.05  # seconds after the command was seen to run, within which moments are still of interest
+
+
+@pytest.fixture
+def with_files(execs):
+    execs.config(
+        syncs={
+            "app": {"template": {"inline": "{{ values('db/host') }}"}, "to": "app"},
+            "map": {"data": {"HOST": "values:db/host"}, "to": ["map.env", {"directory": "map"}]},
+        }
+    )
+    return execs
+
+
+SLEEPS = "echo $$ > pid; exec sleep 60"
+
+
+def arguments(script=SLEEPS):
+    return ["dev", "--kill-after", "200ms", "--sync", "app", "--sync", "map", "--", "sh", "-c", script]
+
+
+def begun(execs, script=SLEEPS):
+    return execs.start(*arguments(script))
+
+
+@pytest.fixture
+def forked(with_files):
+    """forked() begins an exec in a process that has imported everything: most moments of its life are at work then."""
+    import confsync_backends.file.backend
+    import confsync_backends.file.contents  # noqa: F401
+
+    for module in pkgutil.walk_packages(confsync.__path__, "confsync."):
+        if not module.name.endswith(("__main__", "guardian", "starter")):
+            importlib.import_module(module.name)
+    Config.model_rebuild()
+    Sync.model_rebuild()
+    started = []
+
+    def forked():
+        (with_files.root / "pid").unlink(missing_ok=True)
+        started.append(os.fork())
+        if started[-1] == 0:
+            _exec(with_files)
+        return started[-1]
+
+    yield forked
+    for pid in started:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _exec(execs):
+    status = 99
+    try:
+        os.chdir(execs.root)
+        os.environ["XDG_RUNTIME_DIR"] = str(execs.runtime)
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = execs.exec_command(*arguments())[4:]
+        warnings.simplefilter("ignore")  # pytest's filters are not the program's
+        from confsync.cli.main import cli
+
+        cli()
+    except SystemExit as exc:
+        status = exc.code if isinstance(exc.code, int) else 98
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        os._exit(status)
+
+
+def _await(pid, seconds):
+    """Wait for an exact moment, or for the end of the process if it comes first."""
+    moment = time.perf_counter() + seconds
+    ended = os.pidfd_open(pid)
+    try:
+        # The last millisecond is spun: a sleep would round every moment to the scheduler's.
+        if select.select([ended], [], [], max(0, seconds - 0.001))[0]:
+            return
+    finally:
+        os.close(ended)
+    while time.perf_counter() < moment:
+        pass
+
+
+def lifetime(execs, forked):
+    """Seconds an exec takes until its command runs."""
+    began = time.perf_counter()
+    pid = forked()
+    eventually(lambda: command(execs))
+    took = time.perf_counter() - began
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+    gone(execs)
+    return took
+
+
+def command(execs):
+    """The process id of the command, if it ran."""
+    try:
+        return int((execs.root / "pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def gone(execs):
+    execs.wait_clean()
+    pid = command(execs)
+    eventually(lambda: pid is None or not is_alive(pid))
+    return pid is not None
+
+
+@pytest.mark.timeout(200)
+def test_killed_at_any_moment_it_leaves_no_file_and_no_command(with_files, forked):
+    longest = lifetime(with_files, forked) + SETTLED
+    ran = 0
+    for seed in range(KILLS):
+        pid = forked()
+        _await(pid, random.Random(seed).uniform(0, longest))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        ran += gone(with_files)
+
+    assert 0 < ran < KILLS, "the moments were not of its whole life"
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_at_any_moment_it_leaves_nothing_and_says_how_it_ended(with_files, forked, number):
+    longest = lifetime(with_files, forked) + SETTLED
+    ran = 0
+    for seed in range(KILLS // 2):
+        pid = forked()
+        _await(pid, random.Random(seed).uniform(0, longest))
+        os.kill(pid, number)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        assert status in (128 + number, -number)
+        ran += gone(with_files)
+    assert 0 < ran < KILLS // 2, "the moments were not of its whole life"
+
+
+def test_killed_with_a_command_that_ignores_sigterm_the_guardian_kills_it_and_then_removes_its_files(
+    with_files,
+):
+    script = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"
+    with begun(with_files, script) as running:
+        eventually(lambda: command(with_files))
+        pid = command(with_files)
+        running.signal(signal.SIGKILL)
+        running.end()
+
+        assert is_alive(pid), "it has 200 ms"
+        assert with_files.left(), "and its files as long"
+        assert gone(with_files)
+
+
+def test_a_command_whose_exec_is_killed_is_told_to_end_and_may_tidy_up(with_files):
+    script = "trap 'cat \"$CONFSYNC_FILES/app/app\" > tidied; exit' TERM; echo $$ > pid; while :; do sleep 0.05; done"
+    with begun(with_files, script) as running:
+        eventually(lambda: command(with_files))
+        running.signal(signal.SIGKILL)
+        running.end()
+
+        assert gone(with_files)
+    assert (with_files.root / "tidied").read_text() == "localhost"
+
+
+def test_a_stopped_command_whose_exec_is_killed_ends_too(with_files):
+    with begun(with_files) as running:
+        eventually(lambda: command(with_files))
+        os.kill(command(with_files), signal.SIGSTOP)
+        running.signal(signal.SIGKILL)
+        running.end()
+
+        assert gone(with_files)
+
+
+def test_killed_with_its_guardian_its_files_are_removed_by_the_next_exec_and_its_command_ends(with_files):
+    with begun(with_files) as running:
+        eventually(lambda: command(with_files))
+        pid = command(with_files)
+        [guardian] = with_files.helpers()
+        os.kill(guardian, signal.SIGKILL)
+        running.signal(signal.SIGKILL)
+        running.end()
+        eventually(lambda: not is_alive(pid))
+        assert with_files.left()
+
+    assert with_files.run("dev", "--", "true").returncode == 0
+    assert with_files.left() == []
+
+
+def test_the_files_of_an_exec_that_runs_are_left_alone_by_others(with_files):
+    with begun(with_files) as running:
+        eventually(lambda: command(with_files))
+        [guardian] = with_files.helpers()
+        os.kill(guardian, signal.SIGKILL)
+        before = with_files.left()
+
+        with with_files.start("dev", "--sync", "app", "--", "true") as other:
+            assert other.end() == 0
+        assert with_files.left() == before
+        running.signal(signal.SIGTERM)
+        assert running.end() == 128 + signal.SIGTERM
+        assert with_files.left() == []
+
+
+def test_a_command_that_is_killed_leaves_nothing(with_files):
+    with begun(with_files) as running:
+        eventually(lambda: command(with_files))
+        os.kill(command(with_files), signal.SIGKILL)
+
+        assert running.end() == 128 + signal.SIGKILL
+        assert with_files.left() == []
+        assert gone(with_files)
