@@ -99,7 +99,7 @@ class Gathering:
         except ValueError as exc:
             called = f"keys: {{{_as_pattern(source, path)}: {{variable: {suggested_name(plain)}}}}}"
             self._tell(
-                f"{source}:{path}", f"{exc}; call it otherwise: {called}, or {_leaving_out(source, path)}"
+                f"{source}:{path}", f"{exc}; call it something: {called}, or {_leaving_out(source, path)}"
             )
             return None
 

@@ -94,6 +94,11 @@ def test_the_path_of_the_environment_is_where_the_command_is_looked_for(execs):
     tools.mkdir()
     (tools / "only-here").symlink_to("/bin/true")
     execs.values({"dev": {"path": str(tools)}})
+    refused = execs.run("dev", "--", "only-here")
+    assert refused.returncode == 1
+    assert 'keys: {"values:path": {variable: APP_PATH}}' in refused.stderr, "not by chance"
+
+    execs.config(syncs={}, keys={"path": {"variable": "PATH"}})
 
     assert execs.run("dev", "--", "only-here").returncode == 0
 
