@@ -57,7 +57,7 @@ def look(path: str) -> OutputFile:
     shown = printable(path)
     try:
         found = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         _check_directory(path)
         return OutputFile(path)
     except OSError as exc:

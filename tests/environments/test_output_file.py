@@ -1,0 +1,124 @@
+"""The file that is written: what is no file is left alone, and what is there changes whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+import pytest
+
+from confsync.environments import output_file
+from confsync.environments.output_file import look, place_of, remove, replace, sweep
+from confsync.errors import ConfigError, ConfsyncError
+
+
+def refused(path, says):
+    with pytest.raises(ConfsyncError) as told:
+        look(str(path))
+    assert says in str(told.value)
+    return str(told.value)
+
+
+def test_a_link_is_not_written_through(tmp_path):
+    (tmp_path / "real").touch()
+    (tmp_path / "link").symlink_to("real")
+    assert refused(tmp_path / "link", "is a symbolic link").endswith(f"({_hint(tmp_path / 'real')})")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    refused(tmp_path / "dangling", "is a symbolic link")
+
+
+def _hint(path):
+    return f"name what it leads to: {path}"
+
+
+def test_what_is_no_file_is_not_written(tmp_path):
+    refused(tmp_path, "is a directory")
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "device, pipe or socket")
+    refused("/dev/null", "device, pipe or socket")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.open(tmp_path, os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{here}/socket")  # a socket's path has to be short
+        os.close(here)
+    refused(tmp_path / "socket", "device, pipe or socket")
+
+
+def test_a_directory_that_is_none(tmp_path):
+    (tmp_path / "file").touch()
+    refused(tmp_path / "nowhere/.env", "nowhere does not exist (create it, or write to another file)")
+    refused(tmp_path / "file/.env", "file is no directory")
+
+
+@pytest.mark.parametrize("name", ["", "/", ".", "..", "x/", "x/..", "a\0b"])
+def test_no_file_can_be_called_so(name):
+    with pytest.raises(ConfigError):
+        place_of(name)
+
+
+def test_a_path_is_where_its_directory_really_is(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    assert place_of("link/../.env") == str(tmp_path / ".env")
+    assert place_of("link/.env") == place_of("real/.env") == str(tmp_path / "real/.env")
+    (tmp_path / "real/.env").symlink_to("x")
+    assert place_of("link/.env") == str(tmp_path / "real/.env")
+
+
+def test_it_is_private_from_the_first_byte(tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("old")
+    path.chmod(0o666)
+    before = os.umask(0)
+    try:
+        replace(look(str(path)), b"new", private=True)
+    finally:
+        os.umask(before)
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_somebody_else_changed_meanwhile_is_left_as_it_is(tmp_path):
+    path = tmp_path / ".env"
+    seen = look(str(path))
+    path.write_text("theirs")
+    with pytest.raises(ConfsyncError, match="changed by somebody else meanwhile"):
+        replace(seen, b"ours", private=True)
+    seen = look(str(path))
+    path.write_text("theirs again")
+    for act in (lambda: replace(seen, b"ours", private=True), lambda: remove(seen)):
+        with pytest.raises(ConfsyncError, match="changed by somebody else meanwhile"):
+            act()
+    assert path.read_text() == "theirs again"
+    assert os.listdir(tmp_path) == [".env"]
+
+
+def test_a_failure_in_the_middle_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / ".env"
+    path.write_text("old")
+
+    def rename(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output_file.os, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        replace(look(str(path)), b"new", private=True)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == [".env"]
+
+
+def test_only_its_own_leavings_are_swept(tmp_path):
+    for name in ("..env.confsync-0123456789ab", "..env.confsync-x", "..envx.confsync-0123456789ab", ".env"):
+        (tmp_path / name).touch()
+    (tmp_path / "..env.confsync-ffffffffffff").mkdir()
+    sweep(str(tmp_path / ".env"))
+    assert sorted(os.listdir(tmp_path)) == [
+        "..env.confsync-ffffffffffff", "..env.confsync-x", "..envx.confsync-0123456789ab", ".env",
+    ]  # fmt: skip
+    sweep(str(tmp_path / "nowhere" / ".env"))
+
+
+def test_no_content_is_in_what_is_shown_of_it(tmp_path):
+    (tmp_path / ".env").write_text("hunter2")
+    assert "hunter2" not in repr(look(str(tmp_path / ".env")))
