@@ -53,7 +53,8 @@ def test_an_address_is_one_that_any_program_reads(value, options, wanted):
     ("address", "db_1:80;"), ("port", "0"), ("port", "65536"), ("port", "+80"), ("port", "٣"), ("port", "80\n"),
     ("port", True), ("host", ""), ("host", "a..b"), ("host", "-a"), ("host", "fe80::1%eth0"), ("host", "*.example.com"),
     ("whole_number", "1.0"), ("whole_number", "-1"), ("whole_number", "1_000"), ("whole_number", ""),
-    ("identifier", "1a"), ("identifier", ""), ("bare_word", ".."), ("bare_word", "-a"), ("bare_word", ""), ("url_path", "a/b"),
+    ("identifier", "1a"), ("identifier", ""),
+    ("bare_word", ".."), ("bare_word", "-a"), ("bare_word", ""), ("url_path", "a/b"),
 ])  # fmt: skip
 def test_what_it_cannot_be_is_refused(name, value):
     with pytest.raises(RenderError):
