@@ -117,6 +117,9 @@ class View:
     def only_look(self) -> None:
         """From now on do not fetch what fetching would make."""
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Have what is at these paths read at the same time, where each key is asked for on its own."""
+
     def withhold(self, withheld: bool) -> None:
         """Whether the paths asked for next are made of secrets, so that nobody may be told of them."""
 

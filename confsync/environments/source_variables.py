@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,18 +96,32 @@ class _Secrets:
         left, count = [place], 0
         while left:
             here = left.pop()
-            for name in self._names(here, place):
+            names = self._names(here, place)
+            self._read_ahead(here, names)
+            for name in names:
                 count += 1
                 if count > _MOST_SECRETS:
                     raise Invalid(
                         f"{self.source}: there are more than {_MOST_SECRETS} secrets below {place or 'its root'}",
                         hint="select some: a prefix",
                     )
-                path = f"{here}/{name}" if here else name
+                path = _below(here, name)
                 if path.endswith("/"):
                     left.append(path.rstrip("/"))
                 else:
                     yield path
+
+    def _read_ahead(self, directory: str, names: Iterable[str]) -> None:
+        """Have the secrets of a directory read at the same time, of those that will be read at all."""
+        gathering = self.gathering
+        secrets = (_below(directory, name) for name in names if not name.endswith("/"))
+        self.view.read_ahead(
+            secret
+            for secret in secrets
+            if secret not in self.known
+            and gathering.selector.may_want(self.source, secret)
+            and gathering.policy.closes(self.source, secret) is None
+        )
 
     def _names(self, directory: str, place: str) -> list[str]:
         try:
@@ -145,6 +159,10 @@ class _Secrets:
             if gathering.selector.wants(self.source, path):
                 gathering.take(self.source, path, value)
         return True
+
+
+def _below(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory else name
 
 
 def fields_of(secret: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confsync.address import Wanted, parse, spelled
 from confsync.driver import Address, Entry, Secret
 from confsync.errors import Invalid, SourceError
 from confsync.snapshot import PLACEHOLDER, Absent, Found, Problem, Snapshot, View, as_bytes
+from confsync.source.at_once import at_once
 from confsync.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -51,6 +54,15 @@ class AddressedView(View):
     def only_look(self) -> None:
         """From now on do not fetch what fetching would make."""
         self._looking = True
+
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Have the secrets at these paths read at the same time, so that looking them up asks for nothing more.
+
+        Asks what looking them up one by one would ask. What fails does so again when it is looked up.
+        """
+        wanted = dict.fromkeys(paths)
+        if len(wanted) > 1:
+            at_once([partial(self._known_to_source, path) for path in wanted])
 
     def find(self, path: str) -> Found | None:
         """The secret or field at `path`: text as it is, all else as JSON.
@@ -186,6 +198,16 @@ class AddressedView(View):
             address = wanted.under(prefix)
             yield address
             yield Address(f"{address.path}/")
+
+    def _known_to_source(self, path: str) -> None:
+        """Have the source read what `look_up` will ask it for. Leaves the view as it is, for other threads do this."""
+        with suppress(SourceError):
+            wanted = _parsed(path)
+            for prefix in ("",) if wanted.absolute else self.prefixes:
+                address = wanted.under(prefix)
+                secret = self._source.read(address, path, looking=self._looking, withheld=self._withheld)
+                if secret is None or secret.data is not None:
+                    return
 
     def _secret(self, address: Address, name: str) -> Secret | None:
         if address not in self._secrets:

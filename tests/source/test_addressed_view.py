@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from confsync.errors import Denied, Invalid, Unavailable
 from confsync.snapshot import Absent
+from confsync.testing.waiting import eventually
 
 
 @pytest.fixture
@@ -235,3 +238,55 @@ def test_what_was_decrypted_for_a_render_is_its_own(rig, view, monkeypatch):
     # Others may have pushed it out of what all remember.
     assert [one.decrypted("k", text) for text in texts] == [b"0", b"1", b"2", b"3", b"4"]
     assert view().decrypted("k", texts[0]) is None
+
+
+def test_what_is_read_ahead_is_read_at_the_same_time_and_once(rig, view):
+    for name in "abcdef":
+        rig.store.put(f"prod/{name}", {"it": name})
+    one = view("prod")
+
+    with rig.store.holding("prod/a") as held:
+        ahead = threading.Thread(target=one.read_ahead, args=("abcdef",))
+        ahead.start()
+        eventually(lambda: all(rig.store.count("fetch", f"prod/{name}") for name in "bcdef"))
+        assert ahead.is_alive()
+        held.release()
+        ahead.join(5)
+
+    assert [one.look_up(f"{name}#it")[1] for name in "abcdef"] == [*"abcdef"]
+    assert rig.store.count("fetch") == 6
+
+
+def test_reading_ahead_asks_no_later_layer_than_looking_up_would(rig, view):
+    rig.store.put("prod/db", {"a": 1})
+    rig.store.put("common/db", {"a": 2})
+    rig.store.put("common/web", {"a": 3})
+
+    view("prod", "common").read_ahead(["db", "web", "/common/web"])
+
+    asked = sorted(call.path for call in rig.store.calls if call.kind == "fetch")
+    assert asked == ["common/web", "prod/db", "prod/web"]
+
+
+def test_what_was_refused_ahead_is_told_by_the_look_up_without_asking_again(rig, view):
+    rig.store.put("prod/open", {"a": 1})
+    rig.store.deny("prod/shut")
+    one = view("prod")
+
+    one.read_ahead(["open", "shut", "no such path#"])
+    asked = len(rig.store.calls)
+
+    with pytest.raises(Denied):
+        one.look_up("shut")
+    assert one.look_up("open#a")[1] == 1
+    assert len(rig.store.calls) == asked
+
+
+def test_reading_ahead_makes_nothing_where_one_only_looks(rig, view):
+    rig.store.lends("creds/app", duration=60)
+    rig.store.put("prod/db", {"a": 1})
+
+    view("", looking=True).read_ahead(["creds/app", "prod/db"])
+
+    assert not rig.store.lent
+    assert rig.store.count("fetch") == 1
