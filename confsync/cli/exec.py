@@ -47,6 +47,7 @@ class _WithCommand(click.Command):
 @click.option("--strict", is_flag=True, help="Start nothing if a key is held back or denied.")
 @click.option("--sync", "syncs", multiple=True, metavar="SYNC", shell_complete=complete_syncs,
               help="Render this sync into a private directory too; repeatable.")  # fmt: skip
+@click.option("--only-syncs", is_flag=True, help="No variables of ENV but those of the syncs' data maps.")
 @click.option(
     "--pristine", is_flag=True, help="Give the command none of your own variables but PATH, HOME, LANG…"
 )
@@ -71,6 +72,7 @@ def exec(  # noqa: A001 - the command's name
     documented: bool,
     strict: bool,
     syncs: tuple[str, ...],
+    only_syncs: bool,
     pristine: bool,
     keep: tuple[str, ...],
     watch: bool,
@@ -82,7 +84,7 @@ def exec(  # noqa: A001 - the command's name
     \b
       confsync exec prod -- ./server
       confsync exec prod api -- ./server                   only the keys below api
-      confsync exec prod --sync nginx -- nginx -c {files}/nginx/nginx.conf
+      confsync exec prod --sync nginx --only-syncs -- nginx -c {files}/nginx/nginx.conf
       confsync exec prod --pristine -- env                 nothing of your own but PATH, HOME, LANG…
       confsync exec dev --watch -- ./server                restarted when values change
 
@@ -92,7 +94,8 @@ def exec(  # noqa: A001 - the command's name
     \b
     --sync       Each target of the sync is a file DIR/SYNC/NAME, readable by you only, on tmpfs where there is one
                  ($XDG_RUNTIME_DIR, /dev/shm). CONFSYNC_FILES is DIR, and {files} in COMMAND stands for it. A data
-                 map's values are variables too. DIR is removed at the end, also when confsync is killed.
+                 map's values are variables too. DIR is removed at the end, also when confsync is killed. With
+                 --only-syncs the command gets nothing else.
     --pristine   Of your variables the command gets PATH, HOME, USER, LOGNAME, SHELL, TERM, COLORTERM, LANG, LANGUAGE,
                  LC_*, TZ, TMPDIR, PWD, and those named with --keep.
     --keep       Variables that hold credentials for the sources (VAULT_TOKEN, ETCDCTL_PASSWORD…) are confsync's:
@@ -124,10 +127,12 @@ def exec(  # noqa: A001 - the command's name
         patience = parse_duration(kill_after)
     except ValueError as exc:
         raise click.BadParameter(str(exc), context, param_hint="--kill-after") from exc
+    if only_syncs and (not syncs or prefixes or globs or without or documented):
+        raise click.UsageError("--only-syncs goes with --sync, and selects no keys", context)
     order = Order(
         wanted,
         command,
-        Selection(prefixes, globs, (), documented, without),
+        None if only_syncs else Selection(prefixes, globs, (), documented, without),
         Wanted(pristine, keep),
         syncs,
         strict,

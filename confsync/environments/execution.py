@@ -50,6 +50,7 @@ class Order:
     Attributes:
         command: the program and its arguments.
         wanted: which of our own variables it gets.
+        selection: which keys are to be variables; None for no others than those of the syncs.
         syncs: the files of these, and the variables of their data maps.
         strict: whether what does not come down keeps the command from being started.
         watch: whether to follow the sources.
@@ -59,7 +60,7 @@ class Order:
 
     environment: str
     command: Sequence[str]
-    selection: Selection
+    selection: Selection | None
     wanted: Wanted
     syncs: Sequence[str]
     strict: bool

@@ -60,14 +60,14 @@ class Provider:
     """Makes provisions of one environment. Thread-safe as far as its core is.
 
     Attributes:
-        selection: which keys are to be variables.
+        selection: which keys are to be variables; None for no others than those of the syncs.
         syncs: the files of these, and the variables of their data maps.
     """
 
     core: Core
     policy: Policy
     environment: str
-    selection: Selection
+    selection: Selection | None
     syncs: Sequence[str]
 
     def provide(self) -> Provision:
@@ -76,7 +76,7 @@ class Provider:
         Raises:
             ConfsyncError: as `collect` and `files_of`.
         """
-        collected = collect(self.core, self.environment, self.policy, self.selection)
+        collected = self._selected()
         self._read_others()
         files, reads = self._rendered()
         variables = {one.name: one.value for one in collected.variables} | self._named_by_maps()
@@ -90,6 +90,11 @@ class Provider:
         rendered = files_of(self.core, self.policy, self.syncs)
         return rendered.files, rendered.reads
 
+    def _selected(self) -> Collected:
+        if self.selection is None:
+            return Collected(())
+        return collect(self.core, self.environment, self.policy, self.selection)
+
     def _named_by_maps(self) -> dict[str, str]:
         """The variables of the syncs' data maps, by the names these give them.
 
@@ -99,7 +104,7 @@ class Provider:
         variables: dict[str, str] = {}
         origin: dict[str, str] = {}
         for sync in filter(self._names_variables, dict.fromkeys(self.syncs)):
-            selection = Selection(syncs=[sync], without=self.selection.without)
+            selection = Selection(syncs=[sync])
             for one in collect(self.core, self.environment, self.policy, selection, fetching=True).variables:
                 if variables.get(one.name, one.value) != one.value:
                     raise ConfsyncError(

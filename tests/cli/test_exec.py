@@ -116,6 +116,7 @@ def test_the_path_of_the_environment_is_where_the_command_is_looked_for(execs):
         (["dev", "--sync", "ap", "--", "touch", "ran"], 3, "there is no sync 'ap'; did you mean 'app'?"),
         (["dev", "--on-change", "HUP", "--", "touch", "ran"], 3, "--on-change goes with --watch"),
         (["dev", "--watch", "--on-change", "NOPE", "--", "touch", "ran"], 3, "'NOPE' is neither restart nor"),
+        (["dev", "--only-syncs", "--", "touch", "ran"], 3, "--only-syncs goes with --sync"),
         (["dev", "--kill-after", "10", "--", "touch", "ran"], 3, "a duration"),
         (["dev", "--sync", "app", "--", "touch", "ran"], 1, "sync app: "),
         (["dev", "--key", "nothing/*", "--", "touch", "ran"], 1, "has no keys for 'nothing/*'"),
@@ -400,6 +401,21 @@ def test_a_data_map_gives_its_variables_too_and_wins(execs):
     variables = given(execs.run("dev", "--sync", "app", "--sync", "tls", "--", *DUMP))
 
     assert (variables["DB_HOST"], variables["EXTRA"]) == ("over localhost", "1")
+
+
+def test_only_syncs_gives_no_variables_but_theirs(execs):
+    execs.config(
+        syncs={
+            "app": {"data": {"EXTRA": 1}, "to": "app.env"},
+            "page": {"template": {"inline": "{{ values('db/host') }}"}, "to": "page"},
+        }
+    )
+    execs.values({"dev": {"db": {"host": "h"}, "no name for a variable ü": "x"}})
+
+    variables = given(execs.run("dev", "--only-syncs", "--sync", "app", "--sync", "page", "--", *DUMP))
+
+    assert variables["EXTRA"] == "1"
+    assert "DB_HOST" not in variables
 
 
 def test_data_maps_that_contradict_each_other_are_refused(execs):

@@ -24,28 +24,24 @@ import pytest
 
 from confsync.testing.daemon import PATIENCE, Workspace
 from confsync.testing.waiting import eventually
+from stand_ins.vault.fixtures import ADDRESS, Vault, vault, vault_server
+from stand_ins.vaulted import VaultWorkspace
+
+__all__ = ["ExecWorkspace", "Running", "execs", "vault", "vault_execs", "vault_server"]
 
 GUARDIAN = b"guardian.py"
 STARTER = b"starter.py"
 
 
-class ExecWorkspace(Workspace):
-    """A workspace with two environments of one file source, and `runtime` for the files of commands."""
+class Executing(Workspace):
+    """A workspace with `runtime` for the files of commands."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.runtime = root / "runtime"
-        self.runtime.mkdir(mode=0o700)
-        self.values({"dev": {"db": {"host": "localhost"}}, "prod": {"db": {"host": "db.example.com"}}})
-        self.config(syncs={})
-
-    def config(
-        self, *, syncs: Mapping[str, Any], sources: Mapping[str, Any] | None = None, **more: Any
-    ) -> None:
-        """Write the configuration; without `sources` there are `dev` and `prod` of `values.yaml`."""
-        if sources is None:
-            more = {"environments": {"dev": {"values": "dev"}, "prod": {"values": "prod"}}, **more}
-        super().config(syncs=syncs, sources=sources, **more)
+    @property
+    def runtime(self) -> Path:
+        """Where they are."""
+        directory = self.root / "runtime"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
 
     def environ(self, **more: str) -> dict[str, str]:
         """The variables of whoever calls: none of confsync's, nor of the clients of stores."""
@@ -99,6 +95,27 @@ class ExecWorkspace(Workspace):
             return True
 
         eventually(check, within)
+
+
+class ExecWorkspace(Executing):
+    """One with two environments of one file source."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.values({"dev": {"db": {"host": "localhost"}}, "prod": {"db": {"host": "db.example.com"}}})
+        self.config(syncs={})
+
+    def config(
+        self, *, syncs: Mapping[str, Any], sources: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
+        """Write the configuration; without `sources` there are `dev` and `prod` of `values.yaml`."""
+        if sources is None:
+            more = {"environments": {"dev": {"values": "dev"}, "prod": {"values": "prod"}}, **more}
+        super().config(syncs=syncs, sources=sources, **more)
+
+
+class VaultExecWorkspace(Executing, VaultWorkspace):
+    """One with a Vault; its environment is `prod`."""
 
 
 class Running:
@@ -216,5 +233,14 @@ def _read(pid: int, name: str) -> bytes:
 def execs(tmp_path: Path) -> Iterator[ExecWorkspace]:
     """A workspace of its own."""
     workspace = ExecWorkspace(tmp_path)
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def vault_execs(tmp_path: Path, vault: Vault, request: pytest.FixtureRequest) -> Iterator[VaultExecWorkspace]:
+    """A workspace of its own, and a mount of its own; a Vault that is a stand-in is `server`."""
+    server = None if os.environ.get(ADDRESS) else request.getfixturevalue("vault_server")
+    workspace = VaultExecWorkspace(tmp_path, vault, server)
     yield workspace
     workspace.close()
