@@ -79,9 +79,9 @@ def cut(texts: Sequence[str], most: int) -> list[str]:
     if all(width(text) <= most for text in texts):
         return list(texts)
     differing = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False)))
-    start = 0
-    if len(set(texts)) > 1 and differing > most - _BEFORE:
-        start = differing - min(_BEFORE, most // 3)
+    before = min(_BEFORE, most // 3)
+    hidden = len(set(texts)) > 1 and width(texts[0][:differing]) > most - before - 1
+    start = differing - before if hidden else 0
     return [_part(text, start, most) for text in texts]
 
 

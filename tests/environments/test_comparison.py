@@ -11,11 +11,14 @@ from collections.abc import Mapping
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
+from confsync.cli.diff_markdown import code, escaped
 from confsync.cli.diff_values import cut, spelled, width
 from confsync.cli.main import cli
+from confsync.text import printable
 
 NAMES = ("dev", "staging", "prod")
 KEYS = ("a", "b/c", "b/d e", "z|`")
@@ -143,6 +146,24 @@ values = st.one_of(
 typed = st.one_of(values, st.none(), st.booleans(), st.integers(), st.lists(st.text(max_size=3), max_size=2))
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"db.example.com", "db.example.com"), (b"a b", "a b"), (b"5432", "5432"), (5432, "5432"), ("5432", '"5432"'),
+        (b"", '""'), (b" ", '" "'), (b"a ", '"a "'), (b"a\nb", r'"a\nb"'), (rb"a\nb", r"a\nb"), (b'"a"', r'"\"a\""'),
+        (b"=", '"="'), (b"-", '"-"'), (b"denied", '"denied"'), (b"= dev", '"= dev"'), (b"\xff\x00", r'b"\xff\x00"'),
+        ("null", '"null"'), (None, "null"), (True, "true"), ({"b": [1], "a": "x"}, '{"a": "x", "b": [1]}'),
+        ("\u202eevil", r'"\u202eevil"'), (b"\xe2\x80\xae", r'"\u202e"'),
+    ],
+)  # fmt: skip
+def test_a_value_is_one_line_that_reads_as_nothing_else(value, text):
+    assert spelled([value]) == [text]
+
+
+def test_texts_that_only_look_alike_are_spelled_out():
+    assert spelled(["\u00e9", "e\u0301"]) == [r"'\xe9'", r"'e\u0301'"]
+
+
 @given(st.lists(st.binary(max_size=8) | st.text(max_size=8).map(str.encode), max_size=4))
 def test_bytes_that_differ_are_spelled_differently(found):
     texts = spelled(found)
@@ -158,8 +179,27 @@ def test_values_of_different_types_are_spelled_differently(found):
 
 
 @given(st.text(), st.text(), st.text(), st.integers(10, 60))
+@example("0", "\x1f", "\U0002ebe1", 12)
+@example("\u4e00" * 7, "a" * 20, "b" * 20, 14)
 def test_what_is_cut_shows_where_it_differs(begin, one, other, most):
     one, other = spelled([begin + one, begin + other])
     shown = cut([one, other], most)
     assert all(width(text) <= most for text in shown)
     assert (shown[0] == shown[1]) is (one == other)
+
+
+signs = st.sampled_from([*"`|\\<>*_[]()!&#@~$ab :;\n\"'.-=/", "&amp;", "https://a.b", "<!--", "\u202e"])
+
+
+@settings(max_examples=300)
+@given(st.lists(signs, min_size=1, max_size=12).map("".join).filter(str.strip))
+def test_a_cell_of_markdown_is_the_text_and_nothing_else(text):
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for encoded, allowed in ((code(text), {"text", "code_inline", "html_inline"}), (escaped(text), {"text"})):
+        parsed = parser.parse(f"| a | b |\n| - | - |\n| {encoded} | x |\n")
+        cells = [token.children for token in parsed if token.type == "inline"]
+        assert len(cells) == 4
+        shown = "".join(part.content for part in cells[2] if part.type != "html_inline")
+        assert shown.strip() == printable(text).strip()
+        assert {part.type for part in cells[2]} <= allowed
+        assert {part.content for part in cells[2] if part.type == "html_inline"} <= {"<code>", "</code>"}
