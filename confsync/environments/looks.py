@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from confsync.source.source import Source
 
 _MOST_LISTED = 10_000
+_AT_ONCE = 8
+"""Requests that are under way to an addressed store at one time."""
 
 
 class State(Enum):
@@ -193,20 +195,23 @@ def look_by_request(source: AddressedSource, environments: Sequence[Sequence[str
     Raises:
         SourceError: the store does not answer, there are too many secrets, or `text` is no path.
     """
-    views = [source.view(tuple(prefixes), looking=True) for prefixes in environments]
+    views = _views(source, environments)
     wanted = parse(views[0].spell(text)) if text.strip("/") else None
+    rows = [] if wanted is None else list(_of_secret(views, wanted, set(range(len(views)))))
     if wanted is not None and (wanted.field is not None or wanted.parameters):
-        return Looked(list(_of_secret(views, wanted, set(range(len(views))))))
+        return Looked(rows)
     walk = _Walk([
         _Asked(number, prefix, source.view((prefix,), looking=True))
         for number, prefixes in enumerate(environments)
         for prefix in prefixes
     ])  # fmt: skip
-    rows = [] if wanted is None else list(_of_secret(views, wanted, set(range(len(views)))))
-    found = walk.below("" if wanted is None else str(wanted))
-    for path in sorted(found):
-        rows += _of_secret(views, parse(path), found[path])
+    rows += _of_secrets(source, environments, walk.below("" if wanted is None else str(wanted)))
     return Looked(rows, None, tuple(walk.unlisted))
+
+
+def _views(source: AddressedSource, environments: Sequence[Sequence[str]]) -> list[View]:
+    """What each environment shows; for one thread."""
+    return [source.view(tuple(prefixes), looking=True) for prefixes in environments]
 
 
 class _Asked(NamedTuple):
@@ -257,6 +262,23 @@ class _Walk:
             for name in told:
                 names.setdefault(name, list(silent)).append(layer)
         return names
+
+
+def _of_secrets(
+    source: AddressedSource, environments: Sequence[Sequence[str]], having: Mapping[str, set[int]]
+) -> list[Row]:
+    """The rows of all these secrets, by path. Several are asked for at once: each answer takes a round trip."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def rows(paths: Sequence[str]) -> list[Row]:
+        views = _views(source, environments)
+        return [row for path in paths for row in _of_secret(views, parse(path), having[path])]
+
+    paths = sorted(having)
+    each = max(1, -(-len(paths) // _AT_ONCE))
+    parts = [paths[at : at + each] for at in range(0, len(paths), each)]
+    with ThreadPoolExecutor(_AT_ONCE, "diff") as threads:
+        return [row for some in threads.map(rows, parts) for row in some]
 
 
 def _of_secret(views: Sequence[View], wanted: Wanted, having: set[int]) -> Iterator[Row]:
