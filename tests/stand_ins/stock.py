@@ -15,6 +15,15 @@ import yaml
 from click.testing import CliRunner
 
 from confsync.cli.init import init
+from confsync.clock import SystemClock
+from confsync.config.models import Limits, Sync
+from confsync.digest import Hasher
+from confsync.driver import Entry
+from confsync.render.formats.scalars import as_text
+from confsync.render.library import TemplateFiles
+from confsync.render.recorder import SourceView
+from confsync.render.renderer import Renderer, RenderFailed
+from confsync.snapshot import Snapshot
 
 STOCK = sorted(
     one.name for one in files("confsync_templates").iterdir() if one.joinpath("confsync.yaml").is_file()
@@ -24,6 +33,18 @@ STOCK = sorted(
 def stock_file(template: str, name: str) -> str:
     """The text of a file of the library."""
     return files("confsync_templates").joinpath(template, name).read_text("utf-8")
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """Nested values as a source has them: path -> text."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        found |= (
+            flat(value, f"{before}{name}/")
+            if isinstance(value, Mapping)
+            else {f"{before}{name}": as_text(value)}
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,3 +105,31 @@ class Started:
             for name, path in sorted(names.items())
             if name not in given and not name.startswith("templates/")
         }
+
+
+class Kitchen:
+    """Renders the syncs of one stock configuration."""
+
+    def __init__(self, template: str, base: Path) -> None:
+        hasher = Hasher(b"k" * 32)
+        self._renderer = Renderer(TemplateFiles([], hasher), base, hasher, SystemClock())
+        self._base = f"{base}/"
+        config = yaml.safe_load(stock_file(template, "confsync.yaml"))
+        self._syncs = {name: Sync.model_validate(sync) for name, sync in config["syncs"].items()}
+        self.choices: dict[str, list[str]] = {
+            key: said["one_of"] for key, said in config["keys"].items() if "one_of" in said
+        }
+
+    def made(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
+        """(path, content) of every file. Raises `RenderError`."""
+        tree = {path: Entry(value.encode(), 1) for path, value in values.items()}
+        view = Snapshot("values", 1, {"": tree}, 0.0).view([""])
+        sources = {"values": SourceView("values", view, lambda _: False)}
+        try:
+            return [
+                (one.spec.place.removeprefix(self._base), bytes(one.content).decode())  # type: ignore[arg-type]
+                for name, sync in self._syncs.items()
+                for one in self._renderer.render(name, sync, Limits(), sources, {}).desired
+            ]
+        except RenderFailed as failed:
+            raise failed.error from None

@@ -15,18 +15,10 @@ from typing import Any
 import pytest
 import yaml
 from stand_ins import syntaxes
-from stand_ins.stock import STOCK, flat, stock_file
+from stand_ins.stock import STOCK, Kitchen, flat, stock_file
 
-from confsync.clock import SystemClock
-from confsync.config.models import Limits, Sync
-from confsync.digest import Hasher
-from confsync.driver import Entry
 from confsync.errors import RenderError
 from confsync.render.formats import parse
-from confsync.render.library import TemplateFiles
-from confsync.render.recorder import SourceView
-from confsync.render.renderer import Renderer, RenderFailed
-from confsync.snapshot import Snapshot
 
 HERE = Path(__file__).parent
 
@@ -39,34 +31,6 @@ TEXTS = [
 
 
 NAMES = [text for text in TEXTS if text and "/" not in text]
-
-
-class Kitchen:
-    """Renders the syncs of one stock configuration."""
-
-    def __init__(self, template: str, base: Path) -> None:
-        hasher = Hasher(b"k" * 32)
-        self._renderer = Renderer(TemplateFiles([], hasher), base, hasher, SystemClock())
-        self._base = f"{base}/"
-        config = yaml.safe_load(stock_file(template, "confsync.yaml"))
-        self._syncs = {name: Sync.model_validate(sync) for name, sync in config["syncs"].items()}
-        self.choices: dict[str, list[str]] = {
-            key: said["one_of"] for key, said in config["keys"].items() if "one_of" in said
-        }
-
-    def made(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
-        """(path, content) of every file. Raises `RenderError`."""
-        tree = {path: Entry(value.encode(), 1) for path, value in values.items()}
-        view = Snapshot("values", 1, {"": tree}, 0.0).view([""])
-        sources = {"values": SourceView("values", view, lambda _: False)}
-        try:
-            return [
-                (one.spec.place.removeprefix(self._base), bytes(one.content).decode())  # type: ignore[arg-type]
-                for name, sync in self._syncs.items()
-                for one in self._renderer.render(name, sync, Limits(), sources, {}).desired
-            ]
-        except RenderFailed as failed:
-            raise failed.error from None
 
 
 def load_yaml(text: str) -> Any:
