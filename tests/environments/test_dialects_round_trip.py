@@ -82,7 +82,7 @@ REFUSED: dict[tuple[str, str | None], Callable[[str], object]] = {
     ("github", None): lambda value: value.endswith("\r"),
     ("gitlab", None): lambda value: value != value.strip(" \t\v\f") or any(char in value for char in "\n\r$"),
     ("systemd", None): lambda value: "\ufeff" in value,
-    ("vscode", None): lambda value: re.search(r"\$\{.*\}", value),
+    ("vscode", None): lambda value: re.search(r"\$\{.*\}", value, re.DOTALL),
 }
 """Which of the nasty values cannot be held; all others hold them all."""
 

@@ -1,4 +1,4 @@
-"""What `docker run --env-file` reads (podman and `kubectl --from-env-file` alike): `NAME=value`, without quotes.
+"""What `docker run --env-file` reads (and `kubectl --from-env-file`): `NAME=value`, without quotes.
 
 The value is everything from the first `=` to the end of the line as it is, blanks and quotes included. The rules
 are those of the docker CLI's `pkg/kvfile`: lines as Go's `bufio.ScanLines` has them, which takes a carriage return

@@ -25,10 +25,11 @@ _LINE = re.compile(
     r'(?:(?P<plain>[A-Za-z0-9_./:@%+,=-]*)|"(?P<quoted>(?:[^"\\$`\0]+|\\["\\$`])*+)")\n'
 )
 _SPECIAL = re.compile(r'["\\$`]')
-_NONCHARACTER = re.compile(
-    "[\ufdd0-\ufdef"
-    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
-    + "]"
+_NONCHARACTERS = "".join(
+    [
+        *map(chr, range(0xFDD0, 0xFDF0)),
+        *(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)),
+    ]
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -62,6 +63,6 @@ def _problem(text: str) -> str | None:
         return "it has a NUL character, which no environment variable can hold"
     if "\ufeff" in text:
         return "it has a byte order mark (U+FEFF), which systemd does not allow"
-    if _NONCHARACTER.search(text):
+    if not text.isascii() and any(char in text for char in _NONCHARACTERS):
         return "it has a Unicode noncharacter, and systemd reads nothing of a file with one"
     return None
