@@ -1,0 +1,209 @@
+"""The programs themselves, where they are installed: they take what the templates make, and read the hostile values.
+
+No test needs them: where one is missing its tests are skipped, and test_read_back.py says what it would read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from stand_ins.stock import stock_file
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden"
+
+
+def program(name: str) -> str:
+    """Where it is; without it the test is skipped."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def accepted(*command: str | Path, where: Path | None = None, **environ: str) -> str:
+    """What a command prints, which must succeed."""
+    done = subprocess.run(
+        command, cwd=where, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate and its key in one file."""
+    key, found = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ("-subj", "/CN=example.test", "-days", "2")
+    accepted(
+        program("openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        *subject,
+        "-keyout",
+        key,
+        "-out",
+        found,
+    )
+    both = tmp_path / "both.pem"
+    both.write_text(key.read_text() + found.read_text())
+    return both
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_nginx_takes_the_site(environment: str, tmp_path: Path, certificate: Path) -> None:
+    nginx = program("nginx")
+    site = (GOLDEN / "nginx" / environment / "site.conf").read_text()
+    for path in ("/etc/ssl/shop.example.com.crt", "/etc/ssl/private/shop.example.com.key"):
+        site = site.replace(path, str(certificate))
+    whole = f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {site} }}"
+    (tmp_path / "nginx.conf").write_text(whole)
+
+    accepted(nginx, "-t", "-q", "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf")
+
+
+def test_the_check_that_is_proposed_for_nginx_takes_what_is_right_and_nothing_else(tmp_path: Path) -> None:
+    directory = Path(program("nginx")).parent
+    proposed = (
+        stock_file("nginx", "confsync.yaml").partition("    # check:\n")[2].partition("    # reload:")[0]
+    )
+    shell = yaml.safe_load("\n".join(line.removeprefix("    # ") for line in proposed.splitlines()))["shell"]
+    staged = tmp_path / "staged"
+    path = f"{os.environ['PATH']}:{directory}"
+
+    for text, status in (("server { listen 127.0.0.1:1; }", 0), ("server {", 1)):
+        staged.write_text(text)
+        environ = {**os.environ, "CONFSYNC_STAGED": str(staged), "PATH": path, "TMPDIR": str(tmp_path)}
+        done = subprocess.run(["/bin/sh", "-c", shell], env=environ, capture_output=True, text=True)
+        if "Permission denied" in done.stderr:
+            pytest.skip("nginx cannot be asked without rights to its log")
+        assert done.returncode == status, done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["staged"]
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod", "hostile"])
+def test_haproxy_takes_the_configuration(environment: str, tmp_path: Path, certificate: Path) -> None:
+    text = (GOLDEN / "haproxy" / environment / "haproxy.cfg").read_text()
+    if environment == "hostile":  # a path no file system has: the password stays
+        text = text.replace(next(line for line in text.splitlines() if " ssl crt " in line), "")
+    text = text.replace("/etc/ssl/private/shop.example.com.pem", str(certificate))
+    (tmp_path / "haproxy.cfg").write_text(text)
+
+    accepted(program("haproxy"), "-c", "-f", tmp_path / "haproxy.cfg")
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_envoy_takes_the_configuration(environment: str) -> None:
+    accepted(program("envoy"), "--mode", "validate", "-c", GOLDEN / "envoy" / environment / "envoy.yaml")
+
+
+def test_redis_reads_the_hostile_password(tmp_path: Path) -> None:
+    server = program("redis-server")
+    lines = (GOLDEN / "redis" / "hostile" / "redis.conf").read_text().splitlines()
+    kept = [
+        line
+        for line in lines
+        if not line.startswith(("tls-", "dir ", "replicaof", "bind", "port", "masterauth"))
+    ]
+    wanted = yaml.safe_load((HERE / "hostile" / "redis.yaml").read_text())["auth"]["password"]
+    configuration = tmp_path / "redis.conf"
+    configuration.write_text("\n".join([*kept, "port 0", f"dir {tmp_path}", "unixsocket redis.sock"]) + "\n")
+
+    with subprocess.Popen([server, configuration], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        try:
+            answers = redis_answers(
+                tmp_path / "redis.sock", [["AUTH", wanted], ["CONFIG", "GET", "requirepass"]]
+            )
+        finally:
+            process.kill()
+
+    assert answers.startswith(b"+OK\r\n")
+    assert wanted.encode() in answers
+
+
+def redis_answers(path: Path, commands: list[list[str]]) -> bytes:
+    """What a server says to commands, in its protocol."""
+    import socket
+
+    from confsync.testing.waiting import eventually
+
+    eventually(path.exists, within=10)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        for words in [*commands, ["QUIT"]]:
+            encoded = [word.encode() for word in words]
+            parts = [b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded]
+            connection.sendall(b"*%d\r\n" % len(words) + b"".join(parts))
+        found = b""
+        while chunk := connection.recv(65536):
+            found += chunk
+    return found
+
+
+def test_postgresql_reads_the_hostile_parameters(tmp_path: Path) -> None:
+    postgres = program("postgres")
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "PG_VERSION").write_text(accepted(postgres, "--version").split()[2].partition(".")[0])
+    lines = (GOLDEN / "postgresql" / "hostile" / "postgresql.conf").read_text().splitlines(keepends=True)
+    (data / "postgresql.conf").write_text(
+        "".join(one for one in lines if not one.startswith("shared_buffers"))
+    )
+    values = yaml.safe_load((HERE / "hostile" / "postgresql.yaml").read_text())
+
+    for name, wanted in (("ssl_key_file", values["tls"]["key_file"]), ("listen_addresses", "*")):
+        assert accepted(postgres, "-C", name, "-D", data).removesuffix("\n") == wanted
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod", "hostile"])
+def test_promtool_takes_the_configuration(environment: str) -> None:
+    # Syntax only: no file of rules has the hostile name.
+    where = GOLDEN / "prometheus" / environment
+    accepted(program("promtool"), "check", "config", "--syntax-only", "prometheus.yml", where=where)
+
+
+def test_systemd_takes_the_drop_in(tmp_path: Path) -> None:
+    analyze = program("systemd-analyze")
+    unit = tmp_path / "shop.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    drop_in = tmp_path / "shop.service.d" / "50-confsync.conf"
+    drop_in.parent.mkdir()
+    for environment in ("prod", "hostile"):
+        shutil.copy(GOLDEN / "systemd" / environment / "50-confsync.conf", drop_in)
+        done = subprocess.run(
+            [analyze, "verify", "--man=no", unit],
+            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:", "SYSTEMD_LOG_LEVEL": "warning"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        told = [line for line in done.stderr.splitlines() if str(drop_in) in line]
+        if "Failed to" in done.stderr and not told:
+            pytest.skip(f"systemd-analyze cannot work here: {done.stderr.splitlines()[0]}")
+        assert told == []
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod", "hostile"])
+def test_php_reads_the_constants(environment: str, tmp_path: Path) -> None:
+    php = program("php")
+    shutil.copy(GOLDEN / "wordpress" / environment / "wp-config.php", tmp_path)
+    (tmp_path / "wp-settings.php").write_text("<?php echo json_encode(get_defined_constants(true)['user']);")
+
+    found = json.loads(accepted(php, "-n", tmp_path / "wp-config.php"))
+
+    if environment == "hostile":
+        values = yaml.safe_load((HERE / "hostile" / "wordpress.yaml").read_text())
+        assert found["DB_PASSWORD"] == values["db"]["password"]
+        assert found["AUTH_SALT"] == values["salt"]["auth_salt"]
+        assert {name: found[name] for name in values["define"]} == {**values["define"], "B": -5, "D": True}
+    assert found["DISALLOW_FILE_EDIT"] is True
