@@ -63,7 +63,7 @@ def _notes_of_readers(lines: Sequence[tuple[Variable, _Line]], dialect: str | No
     if not special:
         return []
     return [
-        f"written for python-dotenv, since readers differ; --dialect is for another one: {names(special)}"
+        f"readers of dotenv differ on {names(special)}: written for python-dotenv, or whom --dialect names"
     ]
 
 
