@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from confsync.cli.options import Options, complete_environments, complete_syncs, given, global_options
+from confsync.cli.options import (
+    Options,
+    complete_environments,
+    complete_syncs,
+    credentials_option,
+    given,
+    global_options,
+)
 
 if TYPE_CHECKING:
     from confsync.cli.session import Session
@@ -37,6 +44,7 @@ _PIPED = 120
     help="Compare what this sync makes under each of them.",
 )
 @click.option("--all", "everything", is_flag=True, help="List the keys that are the same, too.")
+@credentials_option
 @global_options
 @click.pass_context
 def diff(context: click.Context, words: tuple[str, ...], sync: str | None, everything: bool) -> int:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from confsync.cli.options import Options, complete_environments, complete_syncs, given, global_options
+from confsync.cli.options import (
+    Options,
+    complete_environments,
+    complete_syncs,
+    credentials_option,
+    given,
+    global_options,
+)
 
 if TYPE_CHECKING:
     from confsync.cli.session import Session
@@ -80,6 +87,7 @@ class _Wanted:
 @click.option("--strict", is_flag=True, help="Write nothing if a key is held back or denied.")
 @click.option("--clean", is_flag=True, help="Remove what --out wrote: all of it, or FILE.")
 @click.option("--expired", is_flag=True, help="With --clean: only what is past its time.")
+@credentials_option
 @global_options
 @click.pass_context
 def env(

@@ -22,6 +22,7 @@ class Options:
         log_format: text or json, of the log on stderr.
         log_level: the least important level logged.
         state_dir: where the ledger lives, or `memory`.
+        credentials: personal or configured, of commands that are for persons.
     """
 
     config: str | None = None
@@ -30,6 +31,12 @@ class Options:
     log_format: str | None = None
     log_level: str | None = None
     state_dir: str | None = None
+    credentials: str | None = None
+
+    @property
+    def configured_credentials(self) -> bool:
+        """Whether a command that is for persons is to log in as the configuration says all the same."""
+        return self.credentials == "configured"
 
     @property
     def as_json(self) -> bool:
@@ -133,6 +140,16 @@ _GLOBAL = (
         "[default: by configuration, under /var/lib/confsync or ~/.local/state/confsync]",
     ),
 )
+
+
+credentials_option = _option(
+    "--credentials",
+    type=click.Choice(["personal", "configured"]),
+    envvar="CONFSYNC_CREDENTIALS",
+    help="Whose logins: what vault and etcdctl would use here (~/.vault-token, VAULT_*, ETCDCTL_*), or those "
+    "configured. Where you have none, those configured.  [default: $CONFSYNC_CREDENTIALS, personal]",
+)
+"""For commands that a person runs with a configuration made for machines."""
 
 
 def global_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -51,7 +51,8 @@ class Session:
         """The configuration's services; closed at the end.
 
         Args:
-            personal: with the credentials of whoever calls, where there are any, instead of those configured.
+            personal: with the credentials of whoever calls, where there are any, instead of those configured; but
+                --credentials says otherwise.
             fetching: whether what is made when it is fetched may be, by a session that writes nothing.
             notify: as `Core.open` has it.
         """
@@ -63,7 +64,7 @@ class Session:
             environments=environments,
             unclean=self.unclean,
             looking=not self.writes and not fetching,
-            personal=personal,
+            personal=personal and not self.options.configured_credentials,
             notify=notify,
         )
         try:

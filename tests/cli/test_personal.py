@@ -154,3 +154,16 @@ def test_secrets_are_read_at_the_same_time(laptop, vault, vault_server):
     assert len(json.loads(ended.stdout)) == 9
     assert vault_server.log.most_at_once > 1
     assert vault_server.count("GET", f"{laptop.mount}/data/") == 9
+
+
+@pytest.mark.parametrize("said", [{"CONFSYNC_CREDENTIALS": "configured"}, "--credentials=configured"])
+def test_whoever_wants_those_configured_gets_them(laptop, vault_server, said):
+    arguments, variables = ([said], {}) if isinstance(said, str) else ([], said)
+    vault_server.log.forget()
+
+    ended = laptop("env", "prod", "vault:", *arguments, **variables)
+
+    assert ended.returncode == 1
+    assert "no service account token: /var/run/secrets/" in ended.stderr
+    assert "log in as yourself" not in ended.stderr
+    assert not vault_server.requests
