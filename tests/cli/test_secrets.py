@@ -88,6 +88,8 @@ def test_no_command_prints_a_secret_and_no_file_of_the_state_directory_has_one(s
         ("plan", "--out", "saved"),
         ("diff", "dev", "prod"),
         ("diff", "dev", "prod", "--output", "json"),
+        ("diff", "dev", "prod", "--output", "markdown"),
+        ("diff", "dev", "prod", "--sync", "secret"),
         ("ls", "--values"),
         ("ls", "--values", "--output", "json"),
         ("get", "vault:db/password"),

@@ -47,6 +47,8 @@ LOOKS = [
     ["plan"], ["plan", "--output", "json"], ["status"], ["status", "--output", "json"], ["explain", "app"],
     ["explain", "app", "--output", "json"], ["explain", "vault:a"], ["explain", "mixed:one/password"],
     ["explain", "vault:db/x", "--output", "json"], ["diff", "dev", "prod"], ["diff", "prod", "dev", "--output", "json"],
+    ["diff", "dev", "prod", "--output", "markdown"], ["diff", "dev", "prod", "--sync", "app"],
+    ["diff", "prod", "dev", "--sync", "app", "--output", "json"],
     ["ls", "--values"], ["ls", "--values", "--output", "json"], ["get", "vault:a"], ["get", "b", "--output", "json"],
     ["get", "vault:nosuch"], ["check"], ["check", "--output", "json"], ["plan", "--out", "state/saved"],
 ]  # fmt: skip
