@@ -24,12 +24,14 @@ LIBSYSTEMD = next(
     None,
 )
 
+_PACKAGES = {"docker": "docker.io", "node": "nodejs"}
+
 
 def program(name: str) -> str:
     """Where `name` is, or skip the test."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed (Debian, Ubuntu: apt-get install {name})")
+        pytest.skip(f"{name} is not installed (Debian, Ubuntu: apt-get install {_PACKAGES.get(name, name)})")
     return found
 
 
