@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from confsync.cli.options import complete_environments, complete_syncs, given, global_options
+from confsync.cli.options import (
+    complete_environments,
+    complete_syncs,
+    credentials_option,
+    given,
+    global_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +66,7 @@ class _WithCommand(click.Command):
               help="With --watch: send HUP, USR1, … when files changed, instead of a restart.")  # fmt: skip
 @click.option("--kill-after", default="10s", metavar="DURATION", show_default=True,
               help="How long the command may take to end after SIGTERM.")  # fmt: skip
+@credentials_option
 @global_options
 @click.pass_context
 def exec(  # noqa: A001 - the command's name
@@ -147,6 +154,32 @@ def exec(  # noqa: A001 - the command's name
 
         complain(str(exc))
         return exc.status
+    finally:
+        _clean_expired(options)
+
+
+def _clean_expired(options: Options) -> None:
+    """Remove what `confsync env --out` wrote and is past its time; whatever becomes of that, the status stays."""
+    from confsync.environments.written import WrittenFiles, directory_for
+
+    files = WrittenFiles(directory_for(options.state_dir))
+    if not files.expired():
+        return
+    from confsync.cli.printing import complain
+    from confsync.environments.cleaning import Fate, clean_expired
+    from confsync.errors import LedgerError
+    from confsync.text import printable
+
+    try:
+        for one in clean_expired(files):
+            what = (
+                one.detail
+                if one.fate is Fate.FAILED
+                else f"{printable(one.path)}: {one.fate.value}, its time is over"
+            )
+            complain(what)
+    except LedgerError as exc:
+        complain(f"what is past its time could not be removed: {exc}")
 
 
 def _reaction(context: click.Context, said: str) -> int | str:

@@ -98,8 +98,7 @@ class Scratch:
 
     def _made(self) -> int:
         for _ in range(_TRIES):
-            with suppress(FileExistsError):
-                os.mkdir(self.path, 0o700)
+            _make_private(self.path)
             lock = hold(self.path)
             if lock is not None and _is_at(self.path, lock):
                 return lock
@@ -116,7 +115,7 @@ class Scratch:
         self._versions += 1
         version = f"..{self._versions}"
         try:
-            os.mkdir(f"{self.path}/{version}", 0o700)
+            _make_private(f"{self.path}/{version}")
             for file in files:
                 _write(f"{self.path}/{version}", file)
         except OSError as exc:
@@ -160,17 +159,23 @@ class Scratch:
             self._lock = -1
 
 
+def _make_private(directory: str) -> None:
+    """Make a directory that is ours alone, whatever the umask; or leave the one that is there."""
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+        os.chmod(directory, 0o700)
+
+
 def _write(directory: str, file: File) -> None:
     *parents, name = file.path.split("/")
     for parent in parents:
         directory = f"{directory}/{parent}"
-        with suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
+        _make_private(directory)
     path = f"{directory}/{name}"
     mode = 0o700 if file.executable else 0o600
     made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with open(made, "wb") as stream:
-        os.fchmod(made, mode)  # whatever the umask
+        os.fchmod(made, mode)
         stream.write(file.content)
 
 

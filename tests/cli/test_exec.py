@@ -532,3 +532,18 @@ def test_values_are_in_no_command_line_and_in_no_helper(execs):
 def test_helpers_are_gone_with_the_command(execs):
     assert execs.run("dev", "--", "true").returncode == 0
     eventually(lambda: execs.helpers() == [])
+
+
+def test_what_env_wrote_and_is_past_its_time_goes_at_the_end(execs):
+    env = execs.environ()
+    written = subprocess.run(
+        [*execs.command("env"), "dev", "--out", "past.env", "--ttl", "1ms"], cwd=execs.root, env=env, check=False,
+    )  # fmt: skip
+    assert written.returncode == 0
+    assert (execs.root / "past.env").exists()
+
+    done = execs.run("dev", "--", "sh", "-c", "exit 3")
+
+    assert done.returncode == 3
+    assert not (execs.root / "past.env").exists()
+    assert f"{execs.root}/past.env: removed, its time is over" in done.stderr
