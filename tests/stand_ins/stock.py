@@ -22,7 +22,7 @@ from confsync.driver import Entry
 from confsync.render.formats.scalars import as_text
 from confsync.render.library import TemplateFiles
 from confsync.render.recorder import SourceView
-from confsync.render.renderer import Renderer, RenderFailed
+from confsync.render.renderer import Renderer, RenderFailed, Rendering
 from confsync.snapshot import Snapshot
 
 STOCK = sorted(
@@ -33,6 +33,12 @@ STOCK = sorted(
 def stock_file(template: str, name: str) -> str:
     """The text of a file of the library."""
     return files("confsync_templates").joinpath(template, name).read_text("utf-8")
+
+
+def stock_templates(template: str) -> dict[str, str]:
+    """Name -> text of the templates of one folder of the library."""
+    folder = files("confsync_templates").joinpath(template)
+    return {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith(".j2")}
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
@@ -122,14 +128,27 @@ class Kitchen:
 
     def made(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
         """(path, content) of every file. Raises `RenderError`."""
+        return [
+            (one.spec.place.removeprefix(self._base), bytes(one.content).decode())  # type: ignore[arg-type]
+            for rendering in self._rendered(values)
+            for one in rendering.desired
+        ]
+
+    def asked(self, values: Mapping[str, str]) -> set[str]:
+        """The paths that were looked up, or listed from: `upstream/*`."""
+        found = [rendering.reads for rendering in self._rendered(values)]
+        return {
+            *(read.path for reads in found for read in (*reads.keys, *reads.missed)),
+            *(f"{read.path}/*" for reads in found for read in reads.listed),
+        }
+
+    def _rendered(self, values: Mapping[str, str]) -> list[Rendering]:
         tree = {path: Entry(value.encode(), 1) for path, value in values.items()}
         view = Snapshot("values", 1, {"": tree}, 0.0).view([""])
         sources = {"values": SourceView("values", view, lambda _: False)}
         try:
             return [
-                (one.spec.place.removeprefix(self._base), bytes(one.content).decode())  # type: ignore[arg-type]
-                for name, sync in self._syncs.items()
-                for one in self._renderer.render(name, sync, Limits(), sources, {}).desired
+                self._renderer.render(name, sync, Limits(), sources, {}) for name, sync in self._syncs.items()
             ]
         except RenderFailed as failed:
             raise failed.error from None
