@@ -160,7 +160,7 @@ def own_of(
 
     Args:
         grammar: of the format the block was written in, as `assignments.grammar_of` gives it.
-        known: digest -> name, or "", of each statement that was written; None where that is not known, and all of
+        known: digest -> names of each statement that was written; None where that is not known, and all of
             the block counts as written.
         digest: of a statement's text, as `put_together` gives it.
 
@@ -179,8 +179,8 @@ def own_of(
     seen = {digest(compared(one)): one for one in found}
     changed = [one for key, one in seen.items() if key not in known and compared(one).strip()]
     edited = tuple(Edited(parts.numbers[one.first - 1], one.names) for one in changed)
-    still = {name for one in edited for name in one.names}
-    removed = tuple(name for key, name in known.items() if name and key not in seen and name not in still)
+    still = {name for one in found for name in one.names}
+    removed = tuple(sorted({name for names in known.values() for name in names.split()} - still))
     return Own(parts, edited, removed, tuple(_ended(line) for one in changed for line in one.lines))
 
 

@@ -44,7 +44,7 @@ def place_of(text: str) -> str:
     """
     if "\0" in text or os.path.basename(text) in ("", ".", ".."):
         raise ConfigError(f"{printable(text) or 'an empty name'}: is no name for a file")
-    directory, name = os.path.split(os.path.abspath(text))
+    directory, name = os.path.split(text)
     return os.path.join(os.path.realpath(directory), name)
 
 

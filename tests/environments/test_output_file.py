@@ -57,13 +57,15 @@ def test_no_file_can_be_called_so(name):
 
 
 def test_a_path_is_where_its_directory_really_is(tmp_path, monkeypatch):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "a/real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/real")
+    (tmp_path / "real").symlink_to("a/real")
     monkeypatch.chdir(tmp_path)
-    assert place_of("link/../.env") == str(tmp_path / ".env")
-    assert place_of("link/.env") == place_of("real/.env") == str(tmp_path / "real/.env")
+    assert place_of(".env") == place_of("./a/../.env") == str(tmp_path / ".env")
+    assert place_of("link/../.env") == str(tmp_path / "a/.env")
+    assert place_of("link/.env") == place_of("real/.env") == str(tmp_path / "a/real/.env")
     (tmp_path / "real/.env").symlink_to("x")
-    assert place_of("link/.env") == str(tmp_path / "real/.env")
+    assert place_of("link/.env") == str(tmp_path / "a/real/.env")
 
 
 def test_it_is_private_from_the_first_byte(tmp_path):

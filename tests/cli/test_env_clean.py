@@ -1,0 +1,169 @@
+"""`confsync env --ttl` and `--clean`: what was written is known, is brought to mind, and goes without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+CONFIG = """\
+sources:
+  values: {backend: file, path: values.yaml, sensitive: ["*password*"]}
+environments:
+  dev: {values: dev}
+  prod: {values: prod}
+syncs: {}
+"""
+PASSWORD = "correct-horse"
+
+
+@pytest.fixture
+def shop(bare):
+    bare.config(CONFIG)
+    bare.values({"dev": {"host": "localhost"}, "prod": {"host": "db1", "password": PASSWORD}})
+    return bare
+
+
+def listed(shop):
+    """The list as it is on disk."""
+    path = shop.state / "environments" / "written.json"
+    return json.loads(path.read_text())["files"] if path.exists() else []
+
+
+def test_a_file_that_has_nothing_else_is_removed(shop):
+    before = {path.name for path in shop.root.iterdir()}
+    shop.ok("env", "prod", "--out", ".env")
+    shop.ok("env", "prod", "--out", "x.json")
+    result = shop.ok("env", "--clean")
+    assert result.out == f"{shop.root}/.env of prod: removed\n{shop.root}/x.json of prod: removed\n"
+    assert {path.name for path in shop.root.iterdir()} == before
+    assert listed(shop) == []
+    again = shop.ok("env", "--clean")
+    assert again.out == "nothing to remove\n"
+
+
+def test_own_lines_stay_and_so_does_what_was_written_in_the_block(shop):
+    path = shop.write(".env", b"# mine\r\nMINE=1")
+    shop.ok("env", "prod", "--out", ".env")
+    path.write_bytes(path.read_bytes().replace(b"HOST=db1\r\n", b"HOST=localhost\r\n") + b"MORE=1\r\n")
+    result = shop.ok("env", "--clean")
+    assert (
+        "block removed: your own lines stay, and so does what you wrote in the block (line 6)" in result.out
+    )
+    assert path.read_bytes() == b"# mine\r\nMINE=1\r\nHOST=localhost\r\nMORE=1\r\n"
+
+
+def test_no_value_is_on_the_list(shop):
+    shop.write(".env", "MINE=my-own-value\n")
+    shop.ok("env", "prod", "--out", ".env", "--ttl", "1h")
+    for path in (shop.state / "environments").iterdir():
+        text = path.read_bytes()
+        assert PASSWORD.encode() not in text
+        assert b"my-own-value" not in text
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_somebody_made_theirs_is_not_removed_until_it_is_gone(shop):
+    shop.ok("env", "prod", "--out", "x.json")
+    shop.write("x.json", '{"MINE": 1}')
+    result = shop.run("env", "--clean")
+    assert (result.status, result.out) == (1, "")
+    assert "x.json: was changed by hand since confsync env wrote it" in result.err
+    assert f"rm {shop.root}/x.json" in result.err
+    assert shop.exists("x.json")
+    (shop.root / "x.json").unlink()
+    assert "nothing to remove: it is not there" in shop.ok("env", "--clean").out
+    assert shop.ok("env", "--clean").out == "nothing to remove\n"
+
+
+def test_one_that_cannot_be_cleaned_does_not_keep_the_others(shop):
+    for name in ("a", "b", "c"):
+        shop.ok("env", "prod", "--out", name)
+    shop.write("a", shop.read("a").replace("# <<<", "# <"))
+    (shop.root / "b").unlink()
+    (shop.root / "b").mkdir()
+    result = shop.run("env", "--clean")
+    assert result.status == 1
+    assert f"{shop.root}/a:1: begins a block of confsync, and nothing ends it" in result.err
+    assert f"{shop.root}/b: is a directory" in result.err
+    assert "c of prod: removed" in result.out
+    assert [one["path"] for one in listed(shop)] == [f"{shop.root}/a", f"{shop.root}/b"]
+
+
+def test_only_what_this_configuration_wrote_is_removed_unless_it_is_named(shop):
+    shop.write("other.yaml", CONFIG)
+    shop.ok("env", "prod", "--out", ".env")
+    shop.ok("env", "prod", "--out", ".env.other", "-c", "other.yaml")
+    shop.ok("env", "--clean")
+    assert not shop.exists(".env")
+    assert shop.exists(".env.other")
+    (shop.root / "confsync.yaml").unlink()
+    (shop.root / "other.yaml").write_text("not: valid")
+    assert shop.run("env", "--clean").status == 3
+    shop.ok("env", "--clean", ".env.other")
+    assert not shop.exists(".env.other")
+
+
+def test_a_block_is_removed_where_it_is_named_though_it_is_on_no_list(shop):
+    shop.write(".env", "MINE=1\n")
+    shop.ok("env", "prod", "--out", ".env", "--state-dir", "memory")
+    assert listed(shop) == []
+    assert f"{shop.root}/.env: block removed: your own lines stay\n" == shop.ok("env", "--clean", ".env").out
+    assert shop.read(".env") == "MINE=1\n"
+    assert "it has no block of confsync" in shop.ok("env", "--clean", ".env").out
+    assert "it is not there" in shop.ok("env", "--clean", "nowhere").out
+
+
+def test_what_is_past_its_time_is_brought_to_mind_and_removed_from_any_configuration(shop):
+    shop.write("other.yaml", CONFIG)
+    shop.ok("env", "prod", "--out", ".env", "--ttl", "1ms", "-c", "other.yaml")
+    shop.ok("env", "prod", "--out", ".env.later", "--ttl", "1h")
+    reminded = shop.ok("env", "dev")
+    assert f"expired      {shop.root}/.env (prod), since " in reminded.err
+    assert "confsync env --clean --expired" in reminded.err
+    assert ".env.later" not in reminded.err
+    assert "expired" not in shop.ok("env", "--clean", "--expired", ".env.later").out
+    assert shop.ok("env", "--clean", "--expired").out == f"{shop.root}/.env of prod: removed\n"
+    assert shop.exists(".env.later")
+    assert "expired" not in shop.ok("env", "dev").err
+
+
+def test_a_time_to_live_is_told_in_the_file_and_ends_with_the_next_writing(shop):
+    shop.ok("env", "prod", "--out", ".env", "--ttl", "1h30m")
+    line = next(line for line in shop.read(".env").splitlines() if "Good until" in line)
+    assert line.endswith("; then: confsync env --clean --expired")
+    (entry,) = listed(shop)
+    assert 5000 < entry["until"] - os.stat(shop.root / ".env").st_mtime <= 5400
+    shop.ok("env", "prod", "--out", ".env")
+    assert "Good until" not in shop.read(".env")
+    assert listed(shop)[0]["until"] is None
+
+
+def test_the_list_may_be_garbage(shop):
+    shop.ok("env", "prod", "--out", ".env")
+    (shop.state / "environments" / "written.json").write_text("{")
+    assert shop.ok("env", "--clean").out == "nothing to remove\n"
+    assert "nobody can tell" in shop.ok("env", "prod", "--out", ".env").err
+    assert (shop.state / "environments" / "written.json.unreadable").read_text() == "{"
+    shop.ok("env", "--clean")
+    assert not shop.exists(".env")
+
+
+def test_for_programs(shop):
+    shop.ok("env", "prod", "--out", ".env")
+    assert shop.ok("env", "--clean", "--output", "json").json == [
+        {"path": f"{shop.root}/.env", "environment": "prod", "result": "removed", "detail": ""}
+    ]
+    assert shop.ok("env", "--clean", "--output", "json").json == []
+
+
+def test_without_a_state_directory_it_is_in_the_home_of_whoever_calls(shop):
+    environ = {"XDG_STATE_HOME": ""}
+    result = shop.run("env", "prod", "--out", ".env", env=environ, state=False)
+    assert result.status == 0
+    assert (shop.directory / ".local/state/confsync/environments/written.json").is_file()
+    environ = {"XDG_STATE_HOME": str(shop.directory / "xdg")}
+    shop.run("env", "prod", "--out", ".env", env=environ, state=False)
+    assert (shop.directory / "xdg/confsync/environments/written.json").is_file()
+    assert not shop.state.exists()

@@ -1,0 +1,131 @@
+"""Writing out, and being killed in the middle of it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from confsync.environments import output_file
+from confsync.environments.cleaning import Fate, clean
+from confsync.environments.variables import Variable
+from confsync.environments.writing_out import Order, write_out
+from confsync.environments.written import WrittenFiles
+
+
+@pytest.fixture
+def files(tmp_path):
+    return WrittenFiles(tmp_path / "state")
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project" / ".env"
+
+
+def order(path, form="dotenv"):
+    return Order(str(path), form, None, "prod", "/confsync.yaml", "confsync env prod")
+
+
+def variables(**values):
+    return [
+        Variable(name, value, f"values:{name}", sensitive=False) for name, value in sorted(values.items())
+    ]
+
+
+def killed_at(moment, act):
+    """Run `act` in a process that is killed at one of its calls of the system."""
+    child = os.fork()
+    if child == 0:
+        setattr(output_file.os, moment, lambda *_: os._exit(9))
+        act()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.parametrize("form", ["dotenv", "json"])
+@pytest.mark.parametrize("moment", ["rename", "fsync"])
+def test_killed_before_the_file_is_there_the_old_one_is_whole_and_the_next_one_does_as_if_nothing_was(
+    files, path, form, moment
+):
+    write_out(files, variables(A="1", B="1"), order(path, form), {})
+    before = path.read_bytes()
+    again = lambda: write_out(files, variables(A="2", C="1"), order(path, form), {})  # noqa: E731
+    killed_at(moment, again)
+    assert path.read_bytes() == before
+    outcome = again()
+    assert (outcome.edited, outcome.overrides) == ((), ())
+    assert os.listdir(path.parent) == [".env"]
+    assert [one.fate for one in clean(files)] == [Fate.REMOVED]
+
+
+@pytest.mark.parametrize("form", ["dotenv", "json"])
+def test_killed_once_the_file_is_there_it_is_on_the_list(files, path, form, monkeypatch):
+    write_out(files, variables(A="1"), order(path, form), {})
+    child = os.fork()
+    if child == 0:
+        WrittenFiles.forget = WrittenFiles.note
+        noted = WrittenFiles.note
+        calls = []
+
+        def note(self, written):
+            calls.append(written)
+            if len(calls) == 2:  # the one after the file was replaced
+                os._exit(9)
+            noted(self, written)
+
+        WrittenFiles.note = note
+        write_out(files, variables(A="2", B="1"), order(path, form), {})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert b"B" in path.read_bytes()
+    assert write_out(files, variables(A="3"), order(path, form), {}).edited == ()
+    assert [one.fate for one in clean(files)] == [Fate.REMOVED]
+
+
+def test_a_failure_leaves_the_list_as_it_was(files, path, monkeypatch):
+    write_out(files, variables(A="1"), order(path), {})
+    before = files.all()
+
+    def rename(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(output_file.os, "rename", rename)
+        for place in (path, path.with_name("new")):
+            with pytest.raises(KeyboardInterrupt):
+                write_out(files, variables(A="2"), order(place), {})
+    assert files.all() == before
+    assert os.listdir(path.parent) == [".env"]
+
+
+def test_a_value_somebody_put_back_by_hand_is_an_edit(files, path):
+    """What was there before last is not what was written last."""
+    write_out(files, variables(A="old"), order(path), {})
+    write_out(files, variables(A="new"), order(path), {})
+    path.write_text(path.read_text().replace("A=new", "A=old"))
+    outcome = write_out(files, variables(A="new"), order(path), {})
+    assert [one.names for one in outcome.edited] == [("A",)]
+    assert path.read_text().endswith("<<<\nA=old\n")
+
+
+@pytest.mark.parametrize("dialect", ["common", "python-dotenv", "node", "compose", "shell"])
+def test_every_dialects_block_is_known_again(files, path, dialect):
+    values = {
+        "A": "two\nlines", "B": "it's", "C": 'both \' and "', "D": "", "E": "x\n'\n\"y", "F": "a\\", "G": "$H `i` # j",
+    }  # fmt: skip
+    if dialect == "common":
+        values = {name: values[name] for name in "ABDG"}
+    if dialect == "node":
+        del values["E"]
+    written = Order(str(path), "dotenv", dialect, "prod", "/confsync.yaml", "confsync env prod")
+    path.write_text("MINE=1\r\n")
+    first = write_out(files, variables(**values), written, {})
+    content = path.read_bytes()
+    assert first.names == tuple(sorted(values))
+    again = write_out(files, variables(**values), written, {})
+    assert (again.changed, again.edited, again.removed) == (False, (), ())
+    assert path.read_bytes() == content
+    assert [one.fate for one in clean(files)] == [Fate.BLOCK_REMOVED]
+    assert path.read_bytes() == b"MINE=1\r\n"
