@@ -257,6 +257,9 @@ def _tell_renders(options: Options, asked: Asked, renders: ComparedRenders) -> N
         _complain(render_doubts(renders))
 
 
+_NARROWEST = 20
+"""Columns that are written for, however few there are."""
+
 _AT_ONCE = 500
 """Lines printed by one write."""
 
@@ -265,7 +268,7 @@ _WIDE = 100
 
 
 def _columns() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPED
+    return max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _PIPED
 
 
 def _print(lines: Iterable[str]) -> None:

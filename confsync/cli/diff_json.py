@@ -1,4 +1,34 @@
-"""A comparison of environments for programs; `docs/reference` has its fields."""
+"""A comparison of environments for programs. Fields may be added; those there are stay what they are.
+
+    environments   their names, in the order in which they were given
+    prefix         what was compared only, as it was given, or null
+    same           whether nothing differs (else the exit status is 2)
+    complete       whether everything could be compared (else, where nothing differs, it is 1)
+    counts         keys: same, values_differ, only_in_some, unknown (not readable somewhere), unfetched (made anew
+                   for whoever fetches it)
+    missing        for each environment, how many of the keys listed it has not
+    sources        for each: the revision all environments were read at, or null; the problem why it was not compared,
+                   or null; unlisted, the places an environment does not list to us: environment, place, why
+    keys           those that are not the same, or with --all each:
+      key, source, path
+      difference   values | presence | unknown | unfetched | none
+      sensitive    whether its values are secrets: every value is null then
+      about, owner what the configuration says of it, or null
+      environments for each:
+        state      present | missing | denied | unreadable | unfetched
+        group      the number of the first environment that has the same value; null where there is none
+        value      text, or of a source that keeps types what it is; null where there is none or it is sensitive
+        encoding   base64 where the value is no text, else null
+        why        why it could not be read, or null
+
+With --sync there are, besides environments, same and complete:
+
+    sync           its name
+    renders        for each environment: error, why it cannot be rendered, or null; revisions, by source; unfetched,
+                   what of it only apply fetches
+    comparisons    of each environment with the first under which it can be rendered: environments (both), same,
+                   targets: target (for each environment its id, or null), same, sensitive, diff (its lines)
+"""
 
 from __future__ import annotations
 
@@ -11,11 +41,7 @@ from confsync.environments.renders import ComparedPair, ComparedRenders, Compare
 
 
 def comparison_as_json(comparison: Comparison, prefix: str | None) -> dict[str, Any]:
-    """The environments compared, key by key.
-
-    `same` is whether nothing differs, `complete` whether everything could be compared: exit status 0 is both. A value
-    is null where there is none and where it is sensitive; `group` is the same for the same values.
-    """
+    """The environments compared, key by key."""
     names = comparison.environments
     return {
         "environments": list(names),

@@ -13,6 +13,7 @@ from confsync.cli.diff_text import (
     one_below_the_other,
     read_at,
     render_doubts,
+    rendered_at,
     sign_of,
 )
 from confsync.cli.markdown import code, escaped
@@ -89,12 +90,10 @@ def renders_as_markdown(renders: ComparedRenders) -> Iterator[str]:
     """A diff for each target that is not the same."""
     for pair in renders.pairs:
         count = sum(1 for target in pair.targets if not target.same)
-        told = (
-            f"{plural(count, 'target')} {'differs' if count == 1 else 'differ'}"
-            if count
-            else "no target differs"
-        )
-        yield f"Sync {code(renders.sync)}: {told} between **{escaped(pair.left)}** and **{escaped(pair.right)}**."
+        differ = f"{plural(count, 'target')} {'differs' if count == 1 else 'differ'}"
+        names = f"**{escaped(pair.left)}** and **{escaped(pair.right)}**"
+        told = f"{differ if count else 'no target differs'} between {names}"
+        yield f"Sync {code(renders.sync)}: {told}{escaped(rendered_at(renders))}."
         yield ""
         for target in pair.targets:
             if not target.same:

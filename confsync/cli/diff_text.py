@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import click
@@ -62,12 +62,23 @@ def count_of(keys: int, one: str, several: str) -> str:
 
 def read_at(comparison: Comparison) -> str:
     """At which revision each source was read, in brackets; nothing where none has one."""
-    revisions = [
-        f"{source.name} at revision {revision_text(source.revision)}"
-        for source in comparison.sources
-        if source.revision is not None
-    ]
-    return f" ({', '.join(revisions)})" if revisions else ""
+    return _at({one.name: [one.revision] for one in comparison.sources if one.revision is not None})
+
+
+def rendered_at(renders: ComparedRenders) -> str:
+    """The same of renders; several revisions where the environments had to be read apart."""
+    found: dict[str, dict[int, None]] = {}
+    for one in renders.rendered:
+        for source, revision in one.revisions.items():
+            found.setdefault(source, {})[revision] = None
+    return _at(found)
+
+
+def _at(revisions: Mapping[str, Iterable[int]]) -> str:
+    told = (
+        f"{source} at revision {' and '.join(map(revision_text, at))}" for source, at in revisions.items()
+    )
+    return f" ({', '.join(told)})" if revisions else ""
 
 
 def doubts(comparison: Comparison) -> Iterator[str]:
@@ -270,12 +281,13 @@ def renders_as_text(renders: ComparedRenders, named: str, columns: int | None) -
         for target in pair.targets:
             yield from _target(pair, target, columns)
     sync = f"sync {renders.sync!r}"
+    read = rendered_at(renders)
     if renders.differ:
-        yield f"{sync} makes something else under {named}"
-    elif renders.pairs or not renders.incomplete:
-        yield f"{sync} makes the same under {named}" + (
-            " so far as it can be told" if renders.incomplete else ""
-        )
+        yield f"{sync} makes something else under {named}{read}"
+    elif not renders.incomplete:
+        yield f"{sync} makes the same under {named}{read}"
+    elif renders.pairs:
+        yield f"{sync} is not seen to make anything else under {named}{read}"
 
 
 def render_doubts(renders: ComparedRenders) -> Iterator[str]:

@@ -15,9 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from confsync.cli.diff_markdown import code, escaped
 from confsync.cli.diff_values import cut, spelled, width
 from confsync.cli.main import cli
+from confsync.cli.markdown import code, escaped
 from confsync.text import printable
 
 NAMES = ("dev", "staging", "prod")
