@@ -28,3 +28,9 @@ def about_and_owner(about: str | None, owner: str | None) -> str:
     text = printable(" ".join((about or "").split()))
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return " ".join(filter(None, (text, f"({printable(owner)})" if owner else "")))
+
+
+def rule_of(key: Key) -> str:
+    """What its value has to be, in a few words: `port, one of 80, 443`; "" where nothing is said of it."""
+    values = f"one of {', '.join(key.one_of)}" if key.one_of else ""
+    return ", ".join(filter(None, (key.type, values)))

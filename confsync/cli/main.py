@@ -23,6 +23,7 @@ COMMANDS = {
     "diff": ("diff", "Show how environments differ."),
     "env": ("env", "Print or write the variables an environment comes down to."),
     "exec": ("exec", "Run a command with an environment's values."),
+    "docs": ("docs", "Print what is said of keys, as a table for a wiki."),
     "check": ("author", "Validate the configuration and its templates."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("init", "Write a configuration that works, to start from."),

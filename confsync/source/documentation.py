@@ -40,7 +40,7 @@ class Documentation:
 
     def __init__(self, loaded: LoadedConfig, hub: SourceHub, environment: str | None) -> None:
         self.environment = environment
-        said = [
+        said = self._said = [
             Said(text, parse_pattern(text, loaded.config.sources), key)
             for text, key in loaded.config.keys.items()
         ]
@@ -83,6 +83,19 @@ class Documentation:
         """
         return [(path, said.key) for path, said in self._rules[source].written_out]
 
+    def entry(self, source: str, path: str) -> str | None:
+        """The entry of `keys` that tells of a key, as it is written there."""
+        said = self._rules[source].entry(path)
+        return None if said is None else said.text
+
+    def entries_for_one(self, source: str) -> Sequence[tuple[str, str]]:
+        """The entries for one key alone that a source may have: as they are written, and the key's path."""
+        return [(said.text, path) for path, said in self._rules[source].written_out]
+
+    def globs(self, source: str) -> Sequence[str]:
+        """The entries for several keys that a source may have, as they are written."""
+        return [one.text for one in self._said if one.pattern.wild and self.may_have(source, one.pattern)]
+
     def required(self) -> Sequence[Required]:
         """The keys, of those written out, that the environment has to have."""
         found: dict[str, tuple[Key, list[tuple[str, str]]]] = {}
@@ -95,7 +108,7 @@ class Documentation:
     def may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether what is named, with no source perhaps, may be a key of `source`: with `#`, of sources of secrets."""
         if pattern.source is not None:
-            return True
+            return pattern.source == source
         if _FIELD in pattern.key:
             return source not in self._whole
         return source in self._whole or not self._whole
@@ -146,6 +159,10 @@ class SourceRules:
         self._several = several
         self._below = sorted(path for path, said in written_out if said.key.required_in(environment))
         self._fields = _by_secret(path for path, _ in written_out) if isinstance(index, SecretIndex) else {}
+
+    def entry(self, path: str) -> Said | None:
+        """The entry that tells of the key at `path`."""
+        return self._index.of(path)
 
     def of(self, path: str) -> Key | None:
         """What is said of the key at `path`."""
