@@ -220,8 +220,8 @@ def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
         )
     with reading(options, ledger_needed=False) as session:
         _check_environment(context, session, wanted.environment)
-        collected = _collected(session, wanted)
-    report = Report(session.loaded, wanted.environment, collected, json=options.as_json, reveal=wanted.reveal)
+        collected, places = _collected(session, wanted)
+    report = Report(wanted.environment, collected, places, json=options.as_json, reveal=wanted.reveal)
     if wanted.strict and (collected.held_back or collected.denied):
         report.print_json()
         tell(report)
@@ -255,13 +255,15 @@ def _check_environment(context: click.Context, session: Session, name: str) -> N
         raise click.UsageError(f"two environments: {name} and -e {session.options.environment}", context)
 
 
-def _collected(session: Session, wanted: _Wanted) -> Collected:
+def _collected(session: Session, wanted: _Wanted) -> tuple[Collected, dict[str, str]]:
+    """What comes down, and where the rules are written that substitute some of it."""
     from confsync.environments.policy import Policy
     from confsync.environments.variables import collect
 
     with session.core((wanted.environment,), personal=True) as core:
         policy = Policy(session.loaded, core.hub, wanted.environment)
-        return collect(core, wanted.environment, policy, wanted.selection)
+        collected = collect(core, wanted.environment, policy, wanted.selection)
+    return collected, {one.rule: policy.place(one.rule) for one in collected.variables if one.rule}
 
 
 def _strictly_refused(collected: Collected) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import click
 from confsync.text import plural, printable
 
 if TYPE_CHECKING:
-    from confsync.config.loading import LoadedConfig
     from confsync.environments.variables import Collected, Variable, Withheld
     from confsync.environments.writing_out import Outcome
     from confsync.environments.written import WrittenFile, WrittenFiles
@@ -25,13 +24,14 @@ class Report:
     """What there is to say.
 
     Attributes:
+        places: rule -> where it is written, of those that substitute.
         json: whether it is printed for programs, on stdout.
         outcome: what became of the file, where one was written.
     """
 
-    loaded: LoadedConfig
     environment: str
     collected: Collected
+    places: Mapping[str, str]
     json: bool
     reveal: bool
     outcome: Outcome | None = None
@@ -63,25 +63,9 @@ class Report:
             "substituted_by": one.rule or None,
         }
 
-    def where(self, rule: str) -> str:
-        """` (FILE:LINE:COLUMN)` of a rule, or nothing where it is not found."""
-        said = self.loaded.config.local.get(self.environment)
-        kind, _, text = rule.removeprefix(f"local.{self.environment}.").partition(" ")
-        text = text[1:-1]
-        if said is None:
-            return ""
-        section = ("local", self.environment)
-        if kind.startswith("allow"):
-            return f" ({self.loaded.where((*section, 'allow'), of_key=True)})"
-        if kind == "deny" and text in said.deny:
-            return f" ({self.loaded.where((*section, 'deny', said.deny.index(text)))})"
-        if kind == "substitute" and text in said.substitute:
-            return f" ({self.loaded.where((*section, 'substitute', text), of_key=True)})"
-        return ""
-
 
 def _withheld(one: Withheld) -> dict[str, str]:
-    return {"key": one.key, "why": one.why}
+    return {"key": one.key, "why": one.why, "place": one.place}
 
 
 def _file(outcome: Outcome) -> dict[str, Any]:
@@ -99,26 +83,24 @@ def tell(report: Report) -> None:
     collected = report.collected
     if report.outcome is not None:
         _tell_outcome(report.outcome, report.environment)
-    _tell_by_reason("held back", "yellow", collected.held_back, report)
-    _tell_by_reason("denied", "red", collected.denied, None)
-    _tell_by_reason("not fetched", "cyan", collected.unfetched, None)
+    _tell_by_reason("held back", "yellow", collected.held_back)
+    _tell_by_reason("denied", "red", collected.denied)
+    _tell_by_reason("not fetched", "cyan", collected.unfetched)
     substituted = [one for one in collected.variables if one.rule]
-    _lines(
-        "substituted", "cyan", [f"{one.name} by {one.rule}{report.where(one.rule)}" for one in substituted]
-    )
+    texts = [f"{one.name} by {one.rule}{_at(report.places.get(one.rule, ''))}" for one in substituted]
+    _lines("substituted", "cyan", texts)
 
 
-def _tell_by_reason(label: str, colour: str, withheld: Sequence[Withheld], report: Report | None) -> None:
+def _tell_by_reason(label: str, colour: str, withheld: Sequence[Withheld]) -> None:
     """A line for each reason, with the keys it keeps."""
     by_reason: dict[str, list[str]] = {}
     for one in withheld:
-        by_reason.setdefault(one.why, []).append(one.key)
-    lines = []
-    for reason, keys in list(by_reason.items())[: _MOST + 1]:
-        where = report.where(reason) if report else ""
-        lines.append(f"{_some(keys)}: {reason}{where}")
-    lines += [""] * (len(by_reason) - len(lines))
-    _lines(label, colour, lines)
+        by_reason.setdefault(f"{one.why}{_at(one.place)}", []).append(one.key)
+    _lines(label, colour, [f"{_some(keys)}: {reason}" for reason, keys in by_reason.items()])
+
+
+def _at(place: str) -> str:
+    return f" ({place})" if place else ""
 
 
 def _some(names: Sequence[str]) -> str:

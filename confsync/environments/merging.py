@@ -167,7 +167,7 @@ def own_of(
     Raises:
         ConfsyncError: the block was edited so that nobody can tell where a value ends.
     """
-    if known is None or not parts.block:
+    if known is None or not parts.environments:
         return Own(parts)
     try:
         found = statements(grammar, parts.block)
