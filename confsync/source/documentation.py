@@ -97,13 +97,15 @@ class Documentation:
         return [one.text for one in self._said if one.pattern.wild and self.may_have(source, one.pattern)]
 
     def required(self) -> Sequence[Required]:
-        """The keys, of those written out, that the environment has to have."""
-        found: dict[str, tuple[Key, list[tuple[str, str]]]] = {}
+        """The keys, of those written out, that the environment has to have, in the order of `keys`."""
+        places: dict[str, list[tuple[str, str]]] = {}
         for source, rules in self._rules.items():
             for path, said in rules.written_out:
                 if said.key.required_in(self.environment):
-                    found.setdefault(said.text, (said.key, []))[1].append((source, path))
-        return [Required(text, key, tuple(places)) for text, (key, places) in found.items()]
+                    places.setdefault(said.text, []).append((source, path))
+        return [
+            Required(one.text, one.key, tuple(places[one.text])) for one in self._said if one.text in places
+        ]
 
     def may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether what is named, with no source perhaps, may be a key of `source`: with `#`, of sources of secrets."""
