@@ -14,6 +14,7 @@ import yaml
 
 from confsync.config.loading import load_config
 from confsync.config.models import Config
+from confsync.config.value_types import TYPES, problem
 from confsync.source.registry import validate_source
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,11 @@ def shown() -> list[Any]:
 @pytest.mark.parametrize("document", shown())
 def test_a_configuration_on_a_page_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
     Config.model_validate(document)
-    sources = {"etcd": {"backend": "etcd"}, "values": {"backend": "file", "path": "values.yaml"}}
+    sources = {
+        "etcd": {"backend": "etcd"},
+        "vault": {"backend": "vault"},
+        "values": {"backend": "file", "path": "values.yaml"},
+    }
     whole = {
         "environments": {"prod": {}},
         **document,
@@ -135,3 +140,16 @@ def test_the_example_of_the_readme_gives_the_file_it_shows(applied: Callable[...
     shown_file = rest.partition("\n")[2]
     made = {"template": sync["template"], "to": "shop.cfg"}
     assert (applied({"haproxy": made}) / "shop.cfg").read_text().startswith(shown_file)
+
+
+def test_the_table_of_types_says_what_is_checked() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    table = page.partition("| `type` |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    shown = {name.strip("`"): cells for name, *cells in rows}
+    assert list(shown) == list(TYPES)
+    for kind, about in TYPES.items():
+        means, good, wrong = shown[kind]
+        assert means == about.means
+        assert not any(problem(kind, text) for text in re.findall("`(.+?)`", good)), good
+        assert all(problem(kind, text) for text in re.findall("`(.+?)`", wrong)), wrong
