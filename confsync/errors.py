@@ -107,7 +107,9 @@ class Held(SourceError):
 class HeldBack(SourceError):
     """The local policy keeps a value from coming down. `rule` is the name of the rule that says so."""
 
-    def __init__(self, message: str, *, key: str, rule: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, key: str | None = None, rule: str = "", hint: str | None = None
+    ) -> None:
         super().__init__(message, key=key, hint=hint)
         self.rule = rule
 

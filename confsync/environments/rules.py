@@ -169,7 +169,7 @@ class Reader:
             place = partial(self.loaded.where, ("local", self.environment, "deny", index))
             pattern = self._pattern(text, source, place)
             if pattern is not None:
-                globs = list(_generously(pattern.glob))
+                globs = list(_generously(text, pattern.glob))
                 names, surely = (self._matcher(source, globs, in_doubt=doubt) for doubt in (True, False))
                 yield Rule(f'local.{self.environment}.deny "{text}"', cache(place), names, surely), pattern
 
@@ -237,12 +237,14 @@ class Reader:
         return self.hub.matcher(source, globs, self.environment, in_doubt=in_doubt)
 
 
-def _generously(text: str) -> Iterator[str]:
-    """What a denial may mean: its text itself, `**/` for nothing, all below it, a secret by `#*`."""
-    for one in dict.fromkeys((text, glob.escape(text), text.replace("**/", ""))):
+def _generously(text: str, pattern: str) -> Iterator[str]:
+    """What a denial, written as `text`, may mean: itself letter by letter, `**/` for nothing, all below it, a secret."""
+    for one in dict.fromkeys((pattern, glob.escape(pattern), pattern.replace("**/", ""))):
         yield from (one, f"{one}/*")
-    if text.endswith("#*"):
-        yield text.removesuffix("#*")
+    if text.endswith("/"):
+        yield pattern.removesuffix("/*")
+    if pattern.endswith("#*"):
+        yield pattern.removesuffix("#*")
 
 
 def _refuse_nothing(text: str, pattern: Pattern, source: str, place: Callable[[], str]) -> None:

@@ -1,0 +1,8 @@
+"""What tests of environments share."""
+
+from __future__ import annotations
+
+from stand_ins.laptop import laptop, opened, stocked
+from stand_ins.vaulted import vault, vault_server, vaulted
+
+__all__ = ["laptop", "opened", "stocked", "vault", "vault_server", "vaulted"]
