@@ -250,7 +250,7 @@ def _tell_renders(options: Options, asked: Asked, renders: ComparedRenders) -> N
 
         _print(renders_as_markdown(renders))
     else:
-        from confsync.cli.diff_text import render_doubts, renders_as_text
+        from confsync.cli.diff_renders import render_doubts, renders_as_text
 
         beside = sys.stdout.isatty() and _columns() >= _WIDE
         _print(renders_as_text(renders, _and(asked.named), _columns() if beside else None))

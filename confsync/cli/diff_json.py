@@ -35,6 +35,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from confsync.cli.diff_renders import folded, one_below_the_other
 from confsync.environments.comparison import Cell, ComparedKey, ComparedSource, Comparison, Difference
 from confsync.environments.looks import State
 from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
@@ -133,8 +134,6 @@ def _pair(pair: ComparedPair) -> dict[str, Any]:
 
 
 def _target(pair: ComparedPair, target: ComparedTarget) -> dict[str, Any]:
-    from confsync.cli.diff_text import folded, one_below_the_other
-
     return {
         "target": {pair.left: target.left, pair.right: target.right},
         "same": target.same,

@@ -1,17 +1,14 @@
-"""A comparison of environments for people: lines and tables on a terminal, plain where they are piped."""
+"""How the keys of environments differ, for people: a line for each, or a table where there are three or more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 
 import click
 
-from confsync.cli.diff_values import cut, padded, spelled, width, wrapped
-from confsync.cli.printing import path_of
+from confsync.cli.diff_values import cut, padded, spelled, width
 from confsync.environments.comparison import Cell, ComparedKey, Comparison, Difference
 from confsync.environments.looks import State
-from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget, Line
 from confsync.plan.diff import unified
 from confsync.redact import DOTS
 from confsync.text import plural, printable, revision_text
@@ -20,8 +17,6 @@ _COLOURS = {"~": "yellow", "-": "red", "+": "green", "±": "cyan", "?": "magenta
 _NARROWEST = 10
 """Columns that a value needs; in a table with less for each, every environment gets a line of its own."""
 _DIFFERS = f"{DOTS} differs"
-_CONTEXT = 3
-_MOST_LINES = 2000
 _MOST_OF_A_VALUE = 20
 """Lines shown of the difference between two values that have several."""
 
@@ -62,19 +57,11 @@ def count_of(keys: int, one: str, several: str) -> str:
 
 def read_at(comparison: Comparison) -> str:
     """At which revision each source was read, in brackets; nothing where none has one."""
-    return _at({one.name: [one.revision] for one in comparison.sources if one.revision is not None})
+    return at_revisions({one.name: [one.revision] for one in comparison.sources if one.revision is not None})
 
 
-def rendered_at(renders: ComparedRenders) -> str:
-    """The same of renders; several revisions where the environments had to be read apart."""
-    found: dict[str, dict[int, None]] = {}
-    for one in renders.rendered:
-        for source, revision in one.revisions.items():
-            found.setdefault(source, {})[revision] = None
-    return _at(found)
-
-
-def _at(revisions: Mapping[str, Iterable[int]]) -> str:
+def at_revisions(revisions: Mapping[str, Iterable[int]]) -> str:
+    """Those of each source, in brackets; nothing where there are none."""
     told = (
         f"{source} at revision {' and '.join(map(revision_text, at))}" for source, at in revisions.items()
     )
@@ -118,7 +105,8 @@ def sign_of(key: ComparedKey) -> str:
     return "-" if key.cells[0].state is State.PRESENT else "+"
 
 
-def _coloured(sign: str, text: str = "") -> str:
+def coloured(sign: str, text: str = "") -> str:
+    """`text`, by default the sign itself, in the colour of a sign."""
     return click.style(text or sign, fg=_COLOURS[sign]) if sign in _COLOURS else text or sign
 
 
@@ -130,9 +118,9 @@ def _pairs(keys: Sequence[ComparedKey], environments: Sequence[str], columns: in
         room = columns - 2 - max(widest, width(name)) - 2
         line = _in_a_line(key, environments, room)
         if line is not None:
-            yield f"{_coloured(sign)} {padded(name, widest)}  {line}".rstrip()
+            yield f"{coloured(sign)} {padded(name, widest)}  {line}".rstrip()
         else:
-            yield f"{_coloured(sign)} {name}"
+            yield f"{coloured(sign)} {name}"
             yield from _in_lines(key, environments, columns)
         yield from described(key, columns)
 
@@ -205,14 +193,14 @@ def _in_lines(key: ComparedKey, environments: Sequence[str], columns: int) -> It
         before, after = ((text or "").encode("utf-8", "surrogatepass") for text in texts)
         lines = unified(before, after, sensitive=False, literals=())
         for line in lines[:_MOST_OF_A_VALUE]:
-            yield "    " + _coloured(line[:1], cut([line], columns - 4)[0])
+            yield "    " + coloured(line[:1], cut([line], columns - 4)[0])
         if len(lines) > _MOST_OF_A_VALUE:
             yield f"    (and {plural(len(lines) - _MOST_OF_A_VALUE, 'more line')})"
         return
     widest = max(map(width, environments))
     values = cut(spelled([cell.value for cell in key.cells]), max(columns - 6 - widest, _NARROWEST))
     for sign, environment, value in zip("-+", environments, values, strict=False):
-        yield f"    {padded(environment, widest)}  {_coloured(sign, value)}"
+        yield f"    {padded(environment, widest)}  {coloured(sign, value)}"
 
 
 # Three and more
@@ -247,7 +235,7 @@ def _table(keys: Sequence[ComparedKey], environments: Sequence[str], columns: in
     wide = [max(map(width, column)) for column in zip(environments, *rows, strict=True)]
     yield "  ".join([" " * (widest + 2), *map(padded, environments, wide)]).rstrip()
     for key, name, cells in zip(keys, names, rows, strict=True):
-        head = f"{_coloured(sign_of(key))} {padded(name, widest)}"
+        head = f"{coloured(sign_of(key))} {padded(name, widest)}"
         if width(name) > widest:
             yield head
             head = " " * (widest + 2)
@@ -258,122 +246,8 @@ def _table(keys: Sequence[ComparedKey], environments: Sequence[str], columns: in
 def _stacked(keys: Sequence[ComparedKey], environments: Sequence[str], columns: int) -> Iterator[str]:
     widest = max(map(width, environments))
     for key in keys:
-        yield f"{_coloured(sign_of(key))} {printable(key.name)}"
+        yield f"{coloured(sign_of(key))} {printable(key.name)}"
         yield from described(key, columns)
         cells = cells_of(key, environments, max(columns - 6 - widest, _NARROWEST))
         for environment, cell in zip(environments, cells, strict=True):
             yield f"    {padded(environment, widest)}  {cell}".rstrip()
-
-
-# Renders
-
-
-def renders_as_text(renders: ComparedRenders, named: str, columns: int | None) -> Iterator[str]:
-    """What a sync makes under each environment, against the first.
-
-    Args:
-        named: the environments, for the sentence at the end.
-        columns: to set two sides beside each other in; None: one below the other.
-    """
-    for pair in renders.pairs:
-        if len(renders.pairs) > 1:
-            yield click.style(f"{pair.left} and {pair.right}", bold=True)
-        for target in pair.targets:
-            yield from _target(pair, target, columns)
-    sync = f"sync {renders.sync!r}"
-    read = rendered_at(renders)
-    if renders.differ:
-        yield f"{sync} makes something else under {named}{read}"
-    elif not renders.incomplete:
-        yield f"{sync} makes the same under {named}{read}"
-    elif renders.pairs:
-        yield f"{sync} is not seen to make anything else under {named}{read}"
-
-
-def render_doubts(renders: ComparedRenders) -> Iterator[str]:
-    """What could not be rendered, and why."""
-    for one in renders.rendered:
-        if one.error:
-            yield f"sync {renders.sync!r} cannot be rendered under {one.environment}: {one.error}"
-        if one.unfetched:
-            yield f"{one.environment}: {', '.join(one.unfetched)} is made when it is fetched: not compared"
-
-
-def _target(pair: ComparedPair, target: ComparedTarget, columns: int | None) -> Iterator[str]:
-    yield _heading(pair, target)
-    lines = list(folded(target.lines))
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[:_MOST_LINES], Line("@", f"(and {len(lines) - _MOST_LINES} more lines)")]
-    if columns is None:
-        yield from ("    " + _coloured_line(line) for line in one_below_the_other(lines))
-    elif lines:
-        yield from _beside(pair, lines, columns)
-
-
-def _heading(pair: ComparedPair, target: ComparedTarget) -> str:
-    if target.right is None:
-        return _coloured("-", f"- {path_of(target.left or '')}  (only under {pair.left})")
-    if target.left is None:
-        return _coloured("+", f"+ {path_of(target.right)}  (only under {pair.right})")
-    moved = f" → {path_of(target.right)}" if target.left != target.right else ""
-    text = f"{path_of(target.left)}{moved}"
-    if target.same:
-        return f"= {text}"
-    return _coloured("~", f"~ {text}") + ("" if target.lines else "  (the content is the same)")
-
-
-def folded(lines: Sequence[Line]) -> Iterator[Line]:
-    """The lines that differ with a few around them, `⋮` for the others."""
-    near: set[int] = set()
-    for at, line in enumerate(lines):
-        if line.sign != " ":
-            near.update(range(at - _CONTEXT, at + _CONTEXT + 1))
-    kept = [at for at in range(len(lines)) if at in near]
-    for before, at in pairwise([-1, *kept]):
-        if at > before + 1:
-            yield Line("@", "⋮")
-        yield lines[at]
-    if kept and kept[-1] < len(lines) - 1:
-        yield Line("@", "⋮")
-
-
-def one_below_the_other(lines: Iterable[Line]) -> Iterator[str]:
-    """A unified diff: of lines that replace others first the old ones, then the new ones."""
-    new: list[str] = []
-    for line in lines:
-        if line.sign in " @":
-            yield from new
-            new = []
-            yield f"@ {line.left}" if line.sign == "@" else f"  {line.left}".rstrip()
-            continue
-        if line.sign in "~-":
-            yield f"- {line.left}"
-        if line.sign in "~+":
-            new.append(f"+ {line.right}")
-    yield from new
-
-
-def _coloured_line(line: str) -> str:
-    colour = {"-": "red", "+": "green", "@": "cyan"}.get(line[:1])
-    return click.style(line, fg=colour) if colour else line
-
-
-def _beside(pair: ComparedPair, lines: Iterable[Line], columns: int) -> Iterator[str]:
-    """Two columns: what replaces a line stands beside it."""
-    wide = (columns - 3) // 2
-    yield click.style(f"{padded(pair.left, wide)}   {pair.right}".rstrip(), bold=True)
-    for line in lines:
-        if line.sign == "@":
-            yield click.style(cut([line.left], columns)[0], fg="cyan")
-            continue
-        left, right = list(wrapped(line.left, wide)) or [""], list(wrapped(line.right, wide)) or [""]
-        between = {" ": " │ ", "~": " ~ ", "-": " < ", "+": " > "}[line.sign]
-        colours = {" ": ("", ""), "~": ("red", "green"), "-": ("red", ""), "+": ("", "green")}[line.sign]
-        for at in range(max(len(left), len(right))):
-            one = padded(left[at] if at < len(left) else "", wide)
-            other = right[at] if at < len(right) else ""
-            yield f"{_in(one, colours[0])}{between}{_in(other, colours[1])}".rstrip()
-
-
-def _in(text: str, colour: str) -> str:
-    return click.style(text, fg=colour) if colour and text.strip() else text
