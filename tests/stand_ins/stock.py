@@ -114,14 +114,22 @@ class Started:
 
 
 class Kitchen:
-    """Renders the syncs of one stock configuration."""
+    """Renders the syncs of one stock configuration.
 
-    def __init__(self, template: str, base: Path) -> None:
+    Args:
+        source: the source's name, other than the templates call it.
+    """
+
+    def __init__(self, template: str, base: Path, source: str = "values") -> None:
         hasher = Hasher(b"k" * 32)
         self._renderer = Renderer(TemplateFiles([], hasher), base, hasher, SystemClock())
         self._base = f"{base}/"
         config = yaml.safe_load(stock_file(template, "confsync.yaml"))
-        self._syncs = {name: Sync.model_validate(sync) for name, sync in config["syncs"].items()}
+        self._source = source
+        self._syncs = {
+            name: Sync.model_validate(sync if source == "values" else _renamed(sync, source))
+            for name, sync in config["syncs"].items()
+        }
         self.choices: dict[str, list[str]] = {
             key: said["one_of"] for key, said in config["keys"].items() if "one_of" in said
         }
@@ -145,10 +153,19 @@ class Kitchen:
     def _rendered(self, values: Mapping[str, str]) -> list[Rendering]:
         tree = {path: Entry(value.encode(), 1) for path, value in values.items()}
         view = Snapshot("values", 1, {"": tree}, 0.0).view([""])
-        sources = {"values": SourceView("values", view, lambda _: False)}
+        sources = {self._source: SourceView(self._source, view, lambda _: False)}
         try:
             return [
                 self._renderer.render(name, sync, Limits(), sources, {}) for name, sync in self._syncs.items()
             ]
         except RenderFailed as failed:
             raise failed.error from None
+
+
+def _renamed(sync: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The sync with its source under another name, as docs/stock-templates.md says it."""
+    inline = f"{{% set values = {source} %}}{{% include '{sync['template']}' %}}"
+    renamed = {**sync, "template": {"inline": inline}}
+    if "for_each" in sync:
+        renamed["for_each"] = sync["for_each"].replace("values", source)
+    return renamed

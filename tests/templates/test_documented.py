@@ -51,6 +51,13 @@ def test_every_key_has_its_line_in_the_template(template: str) -> None:
         assert re.search(pattern, heads), key
 
 
+@pytest.mark.parametrize("template", STOCK)
+def test_the_source_may_have_another_name(template: str, tmp_path: Path) -> None:
+    values = example(template)
+
+    assert Kitchen(template, tmp_path, source="etcd").made(values) == Kitchen(template, tmp_path).made(values)
+
+
 def defaults() -> list[Any]:
     """(template, key, default) wherever a default is said to be one word."""
     found = [
