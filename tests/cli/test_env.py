@@ -196,7 +196,9 @@ def test_the_report_for_programs(shop):
     assert report["variables"]["DB_HOST"]["substituted_by"] == 'local.prod.substitute "db/host"'
     assert report["variables"]["DB_PASSWORD"]["value"] is None
     assert len(report["held_back"]) == 13
-    assert {"key": "values:db/user", "why": 'local.prod.deny "db/user"'} in report["held_back"]
+    where = f"{shop.root}/confsync.yaml:9:12"
+    user = {"key": "values:db/user", "why": 'local.prod.deny "db/user"', "place": where}
+    assert user in report["held_back"]
     assert (report["denied"], report["not_fetched"], report["file"]) == ([], [], None)
     revealed = shop.ok("env", "prod", "--output", "json", "--reveal").json
     assert revealed["variables"]["DB_PASSWORD"]["value"] == PASSWORD

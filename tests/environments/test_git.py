@@ -105,6 +105,13 @@ def test_a_tracked_file_is_refused_even_where_it_is_ignored(repository, environ,
         check_unseen(str(repository / name), environ)
 
 
+def test_a_name_is_no_pattern(repository, environ, git):
+    (repository / ".gitignore").write_text("*\n")
+    (repository / "axb").touch()
+    git(repository, "add", "-f", "axb")
+    check_unseen(str(repository / "a*b"), environ)
+
+
 def test_what_only_this_clone_or_this_user_ignores_is_ignored(repository, environ, git, tmp_path):
     (repository / ".git/info/exclude").write_text(".env\n")
     check_unseen(str(repository / ".env"), environ)

@@ -85,6 +85,7 @@ def test_the_blocks_lines_end_as_those_around_where_their_reader_takes_that():
         b"MINE=1\r\n# >>> confsync env prod >>>\r\n# made\r\nA='x\ny'\r\n# <<< confsync env prod <<<\r\n"
     )
     assert b"A=1\n" in merge(content, grammar="shell").content
+    assert merge(b"A=1\r\nB=2").content.startswith(b"A=1\r\nB=2\r\n# >>>")
     assert b"\r" not in merge(b"MINE=1\nOTHER=1\r\n").content.partition(b"# >>>")[2]
 
 
