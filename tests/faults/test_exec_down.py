@@ -76,17 +76,36 @@ def test_etcd_that_is_down_at_the_start_keeps_the_command_of_an_exec_from_being_
     assert not (stored.root / "ran").exists()
 
 
+def small_files(size):
+    """How to start a process that can write no larger files: as on a full disk, some bytes are written."""
+    limit = (resource.RLIMIT_FSIZE, (size, size))
+    # Else Python would keep half of some bytecode, and find it the next time.
+    return {"preexec_fn": lambda: resource.setrlimit(*limit), "env": {"PYTHONDONTWRITEBYTECODE": "1"}}
+
+
 def test_files_that_cannot_be_written_keep_the_command_of_an_exec_from_being_started(execs):
     execs.config(syncs={"app": {"template": {"inline": "more than a byte"}, "to": "app"}})
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
-
-    done = execs.run("dev", "--sync", "app", "--", "touch", "ran", preexec_fn=limited)
+    done = execs.run("dev", "--sync", "app", "--", "touch", "ran", **small_files(1))
 
     assert done.returncode == 1
     assert f"the command's files cannot be written in {execs.runtime}: File too large" in done.stderr
     assert not (execs.root / "ran").exists()
+
+
+def test_new_files_that_cannot_be_written_leave_the_command_of_an_exec_with_the_old_ones(execs):
+    execs.config(syncs={"app": {"template": {"inline": "{{ values('db/host') }}"}, "to": "app"}})
+    script = "echo ready; read line; cat {files}/app/app"
+    with execs.start(
+        "dev", "--watch", "--sync", "app", "--", "sh", "-c", script, stdin=-1, **small_files(100)
+    ) as running:
+        assert running.line() == "ready"
+        execs.values({"dev": {"db": {"host": "x" * 200}}})
+        running.wait_error("File too large")
+        running.process.stdin.close()
+
+        assert running.end() == 0
+        assert running.process.stdout.read() == b"localhost"
 
 
 def test_a_place_that_vanishes_under_an_exec_does_not_keep_it_from_ending(execs):

@@ -239,3 +239,15 @@ def test_a_command_that_is_killed_leaves_nothing(with_files):
         assert running.end() == 128 + signal.SIGKILL
         assert with_files.left() == []
         assert gone(with_files)
+
+
+def test_a_guardian_that_somebody_wants_to_end_stays(with_files):
+    with begun(with_files) as running:
+        eventually(lambda: command(with_files))
+        [guardian] = with_files.helpers()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            os.kill(guardian, number)
+        running.signal(signal.SIGKILL)
+        running.end()
+
+        assert gone(with_files)
