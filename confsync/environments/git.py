@@ -127,7 +127,8 @@ def _check_tracked(path: str, git: _Git) -> None:
 
 
 def _is_ignored(path: str, git: _Git) -> bool:
-    answer = git.ask("check-ignore", "-q", "--", path)
+    # Without the index, whose tracked files would be matched by a path with a "*" in it.
+    answer = git.ask("check-ignore", "--no-index", "-q", "--", path)
     if answer.status not in (0, 1):
         raise _untold(path, answer.complaint)
     return answer.status == 0
