@@ -21,12 +21,12 @@ from confsync.render.paths import final_path
 from confsync.render.recorder import SourceView
 from confsync.sinks import Sinks
 from confsync.source.changes import Event
-from confsync.source.documentation import Documentation
 from confsync.source.hub import SourceHub
 from confsync.target import target_id
 
 if TYPE_CHECKING:
     from confsync.render.renderer import Renderer
+    from confsync.source.documentation import Documentation
     from confsync.source.keeping import Keeper
 
 _LEASES = "leases:"  # what a ledger's notes of kept leases begin with
@@ -147,19 +147,21 @@ class Core:
         Args:
             looking: whether nothing may be fetched that fetching makes.
         """
-        documentation = self.documentation(environment)
+        documentation = self.documentation(environment) if self.loaded.config.keys else None
         return {
             name: SourceView(
                 name,
                 self.hub.view(name, environment, looking=looking),
                 self.hub.is_sensitive(name),
-                documentation.rules(name),
+                documentation.rules(name) if documentation else None,
             )
             for name in self.hub.sources
         }
 
     def documentation(self, environment: str | None) -> Documentation:
         """What is said of keys under `keys`, as it applies to `environment`."""
+        from confsync.source.documentation import Documentation  # a start without any is quicker
+
         if environment not in self._documentation:
             self._documentation[environment] = Documentation(self.loaded, self.hub, environment)
         return self._documentation[environment]
@@ -172,7 +174,7 @@ class Core:
                 f"{name}={self.hub.prefixes(name, environment)}{self.loaded.config.sources[name].sensitive}"
                 for name in self.hub.sources
             ]
-            rules = self.documentation(environment).digested
+            rules = self.documentation(environment).digested if self.loaded.config.keys else ()
             self._environments[environment] = "|".join((__version__, str(self.loaded.base), *sources, *rules))
         return self.hasher.parts("spec", self._environments[environment], sync.model_dump_json())
 

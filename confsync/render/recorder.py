@@ -86,7 +86,8 @@ class Recorder:
         self.found[read] = found
         if source.is_sensitive(path):
             self._note_secret(found.entry.value)
-        self.bad_keys.check(source, path, found, where)
+        if source.rules is not None:
+            self.bad_keys.check(source, path, found, where)
         return found.entry
 
     def look_up(self, source: SourceView, path: str, where: str = "") -> tuple[Any, bool] | None:
