@@ -35,7 +35,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from confsync.cli.diff_renders import folded, one_below_the_other
+from confsync.cli.diff_lines import folded, one_below_the_other
 from confsync.environments.comparison import Cell, ComparedKey, ComparedSource, Comparison, Difference
 from confsync.environments.looks import State
 from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from confsync.cli.diff_renders import folded, one_below_the_other, render_doubts, rendered_at
+from confsync.cli.diff_lines import folded, one_below_the_other
+from confsync.cli.diff_renders import render_doubts, rendered_at
 from confsync.cli.diff_text import cells_of, count_of, doubts, read_at, sign_of
 from confsync.cli.markdown import code, escaped
 from confsync.environments.comparison import ComparedKey, Comparison, Difference

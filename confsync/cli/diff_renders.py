@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 
 import click
 
-from confsync.cli.diff_text import at_revisions, coloured
+from confsync.cli.diff_lines import coloured, folded, one_below_the_other
+from confsync.cli.diff_text import at_revisions
 from confsync.cli.diff_values import cut, padded, wrapped
 from confsync.cli.printing import path_of
 from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget, Line
 
-_CONTEXT = 3
 _MOST_LINES = 2000
 
 
@@ -68,37 +67,6 @@ def _heading(pair: ComparedPair, target: ComparedTarget) -> str:
     if target.same:
         return f"= {text}"
     return coloured("~", f"~ {text}") + ("" if target.lines else "  (the content is the same)")
-
-
-def folded(lines: Sequence[Line]) -> Iterator[Line]:
-    """The lines that differ with a few around them, `⋮` for the others."""
-    near: set[int] = set()
-    for at, line in enumerate(lines):
-        if line.sign != " ":
-            near.update(range(at - _CONTEXT, at + _CONTEXT + 1))
-    kept = [at for at in range(len(lines)) if at in near]
-    for before, at in pairwise([-1, *kept]):
-        if at > before + 1:
-            yield Line("@", "⋮")
-        yield lines[at]
-    if kept and kept[-1] < len(lines) - 1:
-        yield Line("@", "⋮")
-
-
-def one_below_the_other(lines: Iterable[Line]) -> Iterator[str]:
-    """A unified diff: of lines that replace others first the old ones, then the new ones."""
-    new: list[str] = []
-    for line in lines:
-        if line.sign in " @":
-            yield from new
-            new = []
-            yield f"@ {line.left}" if line.sign == "@" else f"  {line.left}".rstrip()
-            continue
-        if line.sign in "~-":
-            yield f"- {line.left}"
-        if line.sign in "~+":
-            new.append(f"+ {line.right}")
-    yield from new
 
 
 def _coloured_line(line: str) -> str:

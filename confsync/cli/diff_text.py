@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
+from confsync.cli.diff_lines import coloured, folded, one_below_the_other
 from confsync.cli.diff_values import cut, padded, spelled, width
 from confsync.environments.comparison import Cell, ComparedKey, Comparison, Difference
 from confsync.environments.looks import State
-from confsync.plan.diff import unified
+from confsync.environments.renders import compare_texts
 from confsync.redact import DOTS
 from confsync.text import plural, printable, revision_text
 
-_COLOURS = {"~": "yellow", "-": "red", "+": "green", "±": "cyan", "?": "magenta"}
 _NARROWEST = 10
 """Columns that a value needs; in a table with less for each, every environment gets a line of its own."""
 _DIFFERS = f"{DOTS} differs"
@@ -105,11 +105,6 @@ def sign_of(key: ComparedKey) -> str:
     return "-" if key.cells[0].state is State.PRESENT else "+"
 
 
-def coloured(sign: str, text: str = "") -> str:
-    """`text`, by default the sign itself, in the colour of a sign."""
-    return click.style(text or sign, fg=_COLOURS[sign]) if sign in _COLOURS else text or sign
-
-
 def _pairs(keys: Sequence[ComparedKey], environments: Sequence[str], columns: int) -> Iterator[str]:
     names = [printable(key.name) for key in keys]
     widest = min(max(map(width, names)), columns * 2 // 5)
@@ -190,17 +185,25 @@ def _in_lines(key: ComparedKey, environments: Sequence[str], columns: int) -> It
     """Two values below their key: their lines where they have several, else one below the other."""
     texts = [_text(cell) for cell in key.cells]
     if _has_lines(key.cells) and None not in texts:
-        before, after = ((text or "").encode("utf-8", "surrogatepass") for text in texts)
-        lines = unified(before, after, sensitive=False, literals=())
-        for line in lines[:_MOST_OF_A_VALUE]:
-            yield "    " + coloured(line[:1], cut([line], columns - 4)[0])
-        if len(lines) > _MOST_OF_A_VALUE:
-            yield f"    (and {plural(len(lines) - _MOST_OF_A_VALUE, 'more line')})"
+        yield from _differing_lines(texts, columns - 4)
         return
     widest = max(map(width, environments))
     values = cut(spelled([cell.value for cell in key.cells]), max(columns - 6 - widest, _NARROWEST))
     for sign, environment, value in zip("-+", environments, values, strict=False):
         yield f"    {padded(environment, widest)}  {coloured(sign, value)}"
+
+
+def _differing_lines(texts: Iterable[str | None], columns: int) -> Iterator[str]:
+    before, after = ((text or "").encode("utf-8", "surrogatepass") for text in texts)
+    lines = [
+        line._replace(left=left, right=right)
+        for line in folded(compare_texts(before, after))
+        for left, right in [cut([line.left, line.right], columns - 2)]
+    ]
+    shown = list(one_below_the_other(lines))
+    yield from (f"    {coloured(line[:1], line)}" for line in shown[:_MOST_OF_A_VALUE])
+    if len(shown) > _MOST_OF_A_VALUE:
+        yield f"    (and {plural(len(shown) - _MOST_OF_A_VALUE, 'more line')})"
 
 
 # Three and more

@@ -229,10 +229,19 @@ def test_of_long_values_the_place_where_they_differ_is_seen(shop):
 
 
 def test_of_values_of_several_lines_the_lines_that_differ_are_shown(shop):
-    shop.values({"dev": {"motd": "one\ntwo\nthree\n"}, "prod": {"motd": "one\n2\x1b[2J\nthree\n"}})
-    assert lines(shop.run("diff", "dev", "prod", "motd"))[2:-1] == [
-        "     one", "    -two", r"    +2\x1b[2J", "     three",
+    many = "".join(f"line {number}\n" for number in range(100))
+    shop.values({"dev": {"motd": f"one\ntwo\n{many}"}, "prod": {"motd": f"one\n2\x1b[2J\n{many}"}})
+    assert lines(shop.run("diff", "dev", "prod", "motd"))[:-1] == [
+        "~ values:motd", "      one", "    - two", r"    + 2\x1b[2J", "      line 0", "      line 1", "      line 2",
+        "    @ ⋮",
     ]  # fmt: skip
+
+
+def test_of_long_lines_in_long_values_the_place_where_they_differ_is_seen(shop):
+    shop.values({name: {"motd": "a\n" + "x" * 1000 + f"{name}\n"} for name in ("dev", "prod")})
+    out = shop.run("diff", "dev", "prod", "motd").out
+    assert "xxxdev\n" in out
+    assert "xxxprod\n" in out
 
 
 # Calls
