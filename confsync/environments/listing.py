@@ -1,17 +1,10 @@
-"""Every key of a source, as an environment shows it."""
+"""The keys that a secret stands for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from confsync.snapshot import View
-
-
-def keys_of(view: View) -> list[str]:
-    """Every key of a view: of secrets, each field. Raises `SourceError`."""
-    if not view.by_request:
-        return view.paths()
-    return [field for path in view.paths() for field in fields(view, path)]
 
 
 def fields(view: View, path: str) -> list[str]:
