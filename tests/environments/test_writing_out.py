@@ -113,7 +113,7 @@ def test_a_value_somebody_put_back_by_hand_is_an_edit(files, path):
 @pytest.mark.parametrize("dialect", ["common", "python-dotenv", "node", "compose", "shell"])
 def test_every_dialects_block_is_known_again(files, path, dialect):
     values = {
-        "A": "a\nb", "B": "it's", "C": 'both \' and "', "D": "", "E": "x\n'\n\"y", "Z": "a 'b\\", "G": "$H `i` # j",
+        "A": "a\nb", "B": "it's", "C": 'both \' and "', "D": "", "E": "x\n'\n\"y", "Z": "a\nb\\", "G": "$H `i` # j",
     }  # fmt: skip
     if dialect == "common":
         values = {name: values[name] for name in "ABDG"}
