@@ -57,6 +57,7 @@ INVALID = "sources: {values: {backend: file, path: values.yaml}}\nsynks: {}\n"
         "ls",
         "diff dev prod",
         "check",
+        "docs",
     ],
 )
 def test_an_invalid_configuration_ends_every_command_with_3(project, command):

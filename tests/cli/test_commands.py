@@ -277,6 +277,9 @@ JSON_COMMANDS = (
     ("ls", "--values"),
     ("diff", "dev", "prod"),
     ("check",),
+    ("check", "--online"),
+    ("docs",),
+    ("docs", "--online"),
     ("schema",),
 )
 

@@ -7,10 +7,13 @@ import json
 import os
 import stat
 import sys
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
 import yaml
+
+from confsync.config.keys import KeyType
 
 SECRET = "p/ss+w0rd" + os.urandom(12).hex() + '"&é'
 OLD = "old+" + os.urandom(12).hex()
@@ -267,3 +270,27 @@ def test_a_check_shows_neither_what_was_decoded_from_a_secret_nor_a_line_it_is_i
     )
     assert password not in shown
     assert password[::-1] not in shown
+
+
+def test_what_is_wrong_with_documented_secrets_says_nothing_of_them(secret):
+    config = yaml.safe_load(secret.read("confsync.yaml"))
+    config["keys"] = {f"vault:typed/{kind}": {"type": kind, "owner": "team-db"} for kind in get_args(KeyType)}
+    config["keys"]["vault:db/password"] = {"one_of": ["a", "b"]}
+    config["syncs"]["typed"] = {
+        "data": {kind.upper(): f"vault:typed/{kind}" for kind in get_args(KeyType)}, "to": "typed.env",
+    }  # fmt: skip
+    secret.config(yaml.safe_dump(config, sort_keys=False))
+    typed = dict.fromkeys(get_args(KeyType), f"{SECRET}\n: [{SECRET}")
+    secret.write(
+        "vault.yaml", yaml.safe_dump({"dev": {"db": {"password": SECRET}, "typed": typed}, "prod": {}})
+    )
+
+    commands = (
+        ("apply",), ("check", "--online"), ("explain", "vault:typed/json"), ("ls", "--values"), ("docs", "--online"),
+    )  # fmt: skip
+    results = [secret.run("--log-level", "debug", *command) for command in commands]
+
+    assert_clean(secret, *results)
+    assert results[0].err.count("(ask team-db)") == len(typed) - 1  # any text is a string
+    assert "the value of vault:dev/db/password is none of 'a', 'b'" in results[0].err
+    assert not secret.exists("typed.env")
