@@ -45,8 +45,9 @@ bench: $(VENV)/.test etcd  ## measure; see docs/figures.md
 	  case $$script in bench/common.py) continue;; esac; \
 	  echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
-docs: $(VENV)/.confsync  ## write docs/reference from the code
+docs: $(VENV)/.confsync  ## write docs/reference and docs/assets from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/record.py
 
 wheel: $(VENV)/.pip  ## build dist/confsync-*.whl
 	rm -f dist/confsync-*.whl
