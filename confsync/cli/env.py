@@ -326,8 +326,10 @@ def _append_for_github(context: click.Context, wanted: _Wanted, variables: Seque
         )
     written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
     _print_masks(written.masks)  # before the values are anywhere
-    with open(path, "ab") as file:
-        file.write(written.text.encode())
+    with open(path, "ab+") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+        begun = file.read() not in (b"", b"\n")  # a line of somebody else's that has no end yet
+        file.write(b"\n" * begun + written.text.encode())
     _say(written.notes)
 
 

@@ -300,12 +300,12 @@ def test_a_terminal_gets_no_masks(shop):
 
 
 def test_for_a_job_of_github_secrets_are_masked_before_they_are_anywhere(shop):
-    target = shop.write("github", "EARLIER=1\n")
+    target = shop.write("github", "EARLIER=1")
     result = shop.run("env", "prod", "--format", "github", env={"GITHUB_ENV": str(target)})
     assert result.status == 0
     assert result.out == f"::add-mask::{PASSWORD}\n"
     text = target.read_text()
-    assert text.startswith("EARLIER=1\n")
+    assert text.startswith("EARLIER=1\nBACKEND<<")
     assert f"\n{PASSWORD}\n" in text
     missing = shop.run(
         "env", "prod", "--format", "github", env={"GITHUB_ENV": str(shop.root / "no" / "file")}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +122,44 @@ def test_only_its_own_leavings_are_swept(tmp_path):
         "..env.confsync-ffffffffffff", "..env.confsync-x", "..envx.confsync-0123456789ab", ".env",
     ]  # fmt: skip
     sweep(str(tmp_path / "nowhere" / ".env"))
+
+
+def test_a_directory_one_may_not_write_in(tmp_path):
+    """As somebody who is not root, to whom nothing is forbidden."""
+    place = Path(tempfile.mkdtemp(prefix="confsync-test-"))
+    try:
+        (place / ".env").write_text("old")
+        place.chmod(0o555)
+        assert "not permitted as " in as_nobody(
+            lambda: replace(look(str(place / ".env")), b"new", private=True)
+        )
+        assert (place / ".env").read_text() == "old"
+        assert os.listdir(place) == [".env"]
+        place.chmod(0o000)
+        assert "not permitted as " in as_nobody(lambda: look(str(place / ".env")))
+    finally:
+        place.chmod(0o700)
+        shutil.rmtree(place)
+
+
+def as_nobody(act):
+    """What is said when somebody else than root does this, in a process of their own."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setuid(65534)
+            act()
+        except ConfsyncError as exc:
+            os.write(theirs, str(exc).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    os.waitpid(child, 0)
+    with os.fdopen(ours) as pipe:
+        return pipe.read()
 
 
 def test_no_content_is_in_what_is_shown_of_it(tmp_path):
