@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from confsync.address import parse
 from confsync.environments.naming import suggested_name, variable_name
 from confsync.environments.policy import Kind, Policy
 from confsync.environments.selection import Selection, Selector
-from confsync.environments.shown import is_whole
+from confsync.environments.shown import as_shown, is_whole
 from confsync.environments.variables import Collected, Variable, Withheld
 from confsync.errors import ConfsyncError
 from confsync.reconcile.core import Core
@@ -131,11 +130,16 @@ class Gathering:
             if all(self.selector.wants(*place) for place in one.places) and self.seen.isdisjoint(one.places):
                 self.take(*one.places[0], b"")
 
+    def shown(self, source: str, path: str) -> str:
+        """A path as the environment shows it; from the root of the store where it does not."""
+        return as_shown(path, source, self.core.hub, self.environment)
+
     def require(self, is_wanted: Callable[[str, str], bool]) -> None:
         """Note the required keys, of those wanted, that are neither there nor held back."""
         denied = {one.key: one.why for one in self.denied}
         for required in self.documentation.required():
-            places = [place for place in required.places if is_wanted(*place)]
+            shown = [(source, self.shown(source, path)) for source, path in required.places]
+            places = [place for place in shown if is_wanted(*place)]
             if not places or any(self._is_settled(*place) for place in places):
                 continue
             why = next(filter(None, (denied.get(key) for key in _keys_of(places))), "it does not exist")
@@ -183,9 +187,9 @@ def _leaving_out(source: str, path: str) -> str:
 
 
 def _as_pattern(source: str, path: str) -> str:
-    """A key as a pattern for it alone, quoted for YAML."""
+    """A key as a pattern for it alone, quoted for YAML, which knows the escapes that `printable` writes."""
     text = f"{source}:{_escaped(path)}"
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return '"{}"'.format(printable(text.replace("\\", "\\\\").replace('"', '\\"')))
 
 
 def _escaped(text: str) -> str:

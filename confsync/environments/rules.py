@@ -238,7 +238,7 @@ class Reader:
 
 
 def _generously(text: str, pattern: str) -> Iterator[str]:
-    """What a denial, written as `text`, may mean: itself letter by letter, `**/` for nothing, all below it, a secret."""
+    """What a denial, written as `text`, may mean: its letters, `**/` for nothing, all below it, a whole secret."""
     for one in dict.fromkeys((pattern, glob.escape(pattern), pattern.replace("**/", ""))):
         yield from (one, f"{one}/*")
     if text.endswith("/"):

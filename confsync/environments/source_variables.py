@@ -25,7 +25,7 @@ def gather_sources(gathering: Gathering) -> None:
         if gathering.selector.prefixes(source):
             _gather_source(gathering, source)
     gathering.add_stand_ins()
-    gathering.require(gathering.selector.wants)
+    gathering.require(lambda *key: _is_in_environment(key[1]) and gathering.selector.wants(*key))
     if not (gathering.seen or gathering.denied or gathering.unfetched or gathering.problems):
         gathering.problems.append(_nothing(gathering))
 
@@ -81,14 +81,16 @@ class _Secrets:
             self.gathering.deny(f"{self.source}:{one.key or ''}", one.message)
 
     def _named(self) -> Iterator[str]:
-        for prefix in self.gathering.selector.prefixes(self.source):
+        prefixes = self.gathering.selector.prefixes(self.source)
+        for prefix in prefixes:
             secret, field_sign, _ = prefix.partition("#")
             if secret:
                 yield secret
             if not field_sign:
                 yield from self._listed(secret)
-        for path, _ in self.gathering.documentation.written_out(self.source):
-            if any(is_below(path, prefix) for prefix in self.gathering.selector.prefixes(self.source)):
+        for written, _ in self.gathering.documentation.written_out(self.source):
+            path = self.gathering.shown(self.source, written)
+            if _is_in_environment(path) and any(is_below(path, prefix) for prefix in prefixes):
                 yield path.partition("#")[0]
 
     def _listed(self, place: str) -> Iterator[str]:
@@ -163,6 +165,11 @@ class _Secrets:
 
 def _below(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
+
+
+def _is_in_environment(path: str) -> bool:
+    """Whether an environment shows a path: not what is elsewhere in a store, and asked for from its root."""
+    return not path.startswith("/")
 
 
 def fields_of(secret: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

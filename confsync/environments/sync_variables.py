@@ -13,7 +13,6 @@ from confsync.environments.gathering import Gathering
 from confsync.environments.noting_views import DiscoveringView, NotingView
 from confsync.environments.policy import Kind
 from confsync.environments.refused_field import RefusedField
-from confsync.environments.shown import as_shown
 from confsync.environments.source_variables import fields_of
 from confsync.errors import ConfigError, ConfsyncError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
@@ -169,7 +168,10 @@ def _gather_reads(gathering: Gathering, name: str, sync: Sync) -> None:
         for path in sorted(view.noted):
             _Read(gathering, source, secret=_is_secret(sync)).take(path, view.noted[path])
     missed = {
-        (source, path) for source, view in views.items() for path, one in view.noted.items() if one is None
+        (source, gathering.shown(source, path))
+        for source, view in views.items()
+        for path, one in view.noted.items()
+        if one is None
     }
     gathering.require(lambda *key: key in missed and gathering.selector.wants(*key))
 
@@ -200,7 +202,7 @@ class _Read:
     def take(self, path: str, answer: tuple[Found, Any] | SourceError | None) -> None:
         """One key or secret, and what came of it."""
         gathering = self.gathering
-        path = as_shown(path, self.source, gathering.core.hub, gathering.environment)
+        path = gathering.shown(self.source, path)
         key = f"{self.source}:{path}"
         if answer is None or not gathering.selector.wants(self.source, path):
             return

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confsync.source.matching import by_address, by_key, surely_by_address
+from confsync.address import spelled
+from confsync.source.matching import by_address, by_key, maybe_by_key, surely_by_address
 
 PREFIXES = ("secret/prod/shop", "/secret/common/", "")
 
@@ -129,3 +130,48 @@ def test_what_may_be_shown_is_only_what_is_meant_for_certain(glob, path, meant):
 
 def test_from_the_root_every_layer_has_to_be_meant():
     assert not surely_by_address(["/secret/prod/*"], ["secret/prod/shop", "secret/common"])("db")
+
+
+@pytest.mark.parametrize(
+    ("glob", "meant"), [("a#b", False), ("a%23b", True), ("a*", True), ("a%23*", True), ("a", False)]
+)
+def test_a_name_with_a_hash_is_meant_for_certain_only_as_an_address_spells_it(glob, meant):
+    assert surely_by_address([glob], ["p"])("a%23b#user") is meant
+    assert surely_by_address(["a#b"], ["p"])("a#b"), "the field"
+
+
+@pytest.mark.parametrize("path", ["db#x", "/db#x"])
+@pytest.mark.parametrize("glob", ["db", "/db", "db#*", "/db#x"])
+def test_without_a_prefix_an_environment_shows_the_store_itself(glob, path):
+    assert surely_by_address([glob], [""])(path)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "meant"),
+    [
+        ("db/*", "db/host", True),
+        ("/db/*", "db/host", True),
+        ("/prod/db/*", "db/host", True),
+        ("/prod/*/host", "db/host", True),
+        ("/common/db/host", "db/host", True),
+        ("prod/db/*", "db/host", False),
+        ("/dev/db/*", "db/host", False),
+        ("/prod/db", "db/host", False),
+    ],
+)
+def test_a_full_key_may_be_meant_where_a_glob_begins_with_a_slash(glob, path, meant):
+    assert maybe_by_key([glob], ["/prod", "common/"])(path) is meant
+    assert maybe_by_key(["/db/*"], [""])("db/host")
+
+
+@given(
+    signs,
+    st.text(st.sampled_from("ab#"), min_size=1, max_size=3),
+    st.text(st.sampled_from("ab#!"), min_size=1),
+)
+def test_what_is_meant_for_certain_may_be_meant(glob, secret, field):
+    path = f"{spelled(secret)}#{field}"
+
+    for spelling in (path, f"/p/{path}", path.partition("#")[0]):
+        assert not surely_by_address([glob], ["p"])(spelling) or by_address([glob], ["p", "q"])(spelling)
+        assert not by_key([glob])(spelling) or maybe_by_key([glob], ["p"])(spelling)
