@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import click
@@ -210,14 +208,7 @@ def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
     from confsync.environments.written import WrittenFiles, directory_for
 
     files = WrittenFiles(directory_for(options.state_dir))
-    if wanted.lifetime is not None and files.directory is None:
-        raise click.UsageError(
-            "--ttl has to be kept somewhere, and --state-dir memory keeps nothing", context
-        )
-    if options.as_json and wanted.form == "github" and wanted.out != _STDOUT:
-        raise click.UsageError(
-            "--format github prints what masks the secrets: leave out --output json", context
-        )
+    _check_call(context, options, wanted, files)
     with reading(options, ledger_needed=False) as session:
         _check_environment(context, session, wanted.environment)
         collected, places = _collected(session, wanted)
@@ -226,13 +217,24 @@ def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
         report.print_json()
         tell(report)
         return _strictly_refused(collected)
-    report = replace(
-        report, outcome=_given_out(context, session, files, wanted, collected, quiet=options.as_json)
-    )
+    report = replace(report, outcome=_given_out(session, files, wanted, collected, quiet=options.as_json))
     report.print_json()
     tell(report)
     remind(files)
     return 0
+
+
+def _check_call(context: click.Context, options: Options, wanted: _Wanted, files: WrittenFiles) -> None:
+    """Refuse what does not go together, before any store is asked."""
+    problem = None
+    if wanted.lifetime is not None and files.directory is None:
+        problem = "--ttl has to be kept somewhere, and --state-dir memory keeps nothing"
+    elif wanted.form == "github" and wanted.out != _STDOUT and options.as_json:
+        problem = "--format github prints what masks the secrets: leave out --output json"
+    elif wanted.form == "github" and wanted.out is None and not os.environ.get("GITHUB_ENV"):
+        problem = "$GITHUB_ENV is not set, as it is in a job of GitHub Actions: name a file with --out"
+    if problem:
+        raise click.UsageError(problem, context)
 
 
 def _check_environment(context: click.Context, session: Session, name: str) -> None:
@@ -276,27 +278,24 @@ def _strictly_refused(collected: Collected) -> int:
 
 
 def _given_out(
-    context: click.Context,
-    session: Session,
-    files: WrittenFiles,
-    wanted: _Wanted,
-    collected: Collected,
-    *,
-    quiet: bool,
+    session: Session, files: WrittenFiles, wanted: _Wanted, collected: Collected, *, quiet: bool
 ) -> Outcome | None:
     """Write or print the variables; `quiet` where stdout is for something else."""
     if wanted.out is not None and wanted.out != _STDOUT:
         return _written_out(session, files, wanted, wanted.out, collected.variables)
+    from confsync.cli.env_print import append_for_github, print_variables
+
     if wanted.form == "github" and wanted.out is None:
-        _append_for_github(context, wanted, collected.variables)
+        append_for_github(os.environ["GITHUB_ENV"], collected.variables)
     elif not quiet:
-        _print(wanted, collected.variables)
+        print_variables(wanted.form, wanted.dialect, collected.variables, reveal=wanted.reveal)
     return None
 
 
 def _written_out(
     session: Session, files: WrittenFiles, wanted: _Wanted, path: str, variables: Sequence[Variable]
 ) -> Outcome:
+    from confsync.cli.env_print import print_masks
     from confsync.environments.output_file import place_of
     from confsync.environments.writing_out import Order, write_out
 
@@ -312,80 +311,5 @@ def _written_out(
         until=until,
     )
     outcome = write_out(files, variables, order, os.environ)
-    _print_masks(outcome.written.masks)
+    print_masks(outcome.written.masks)
     return outcome
-
-
-def _append_for_github(context: click.Context, wanted: _Wanted, variables: Sequence[Variable]) -> None:
-    from confsync.environments.dialects import write
-
-    path = os.environ.get("GITHUB_ENV")
-    if not path:
-        raise click.UsageError(
-            "$GITHUB_ENV is not set, as it is in a job of GitHub Actions: name a file with --out", context
-        )
-    written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
-    _print_masks(written.masks)  # before the values are anywhere
-    with open(path, "ab+") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
-        begun = file.read() not in (b"", b"\n")  # a line of somebody else's that has no end yet
-        file.write(b"\n" * begun + written.text.encode())
-    _say(written.notes)
-
-
-def _print_masks(masks: str) -> None:
-    if masks and not _is_terminal():
-        _put_out(masks)
-
-
-def _print(wanted: _Wanted, variables: Sequence[Variable]) -> None:
-    from confsync.environments.dialects import write
-
-    if _is_terminal():
-        _print_on_terminal(wanted, variables)
-        return
-    written = write(wanted.form, variables, dialect=wanted.dialect, reveal=wanted.reveal)
-    _put_out(written.text)
-    _say(written.notes)
-    if written.masks:
-        _say(["nothing masks these secrets in a job's log: without --out -, confsync env does"])
-
-
-def _print_on_terminal(wanted: _Wanted, variables: Sequence[Variable]) -> None:
-    """With dots for secrets; what stands for them until then is plain, so that each format writes it as it is."""
-    from confsync.cli.printing import printable_lines
-    from confsync.environments.dialects import write
-    from confsync.redact import DOTS
-
-    hides = not wanted.reveal and any(one.sensitive for one in variables)
-    dots = token_hex(16)
-    shown = [replace(one, value=dots) if hides and one.sensitive else one for one in variables]
-    written = write(wanted.form, shown, dialect=wanted.dialect, reveal=True)
-    click.echo(printable_lines(written.text).replace(dots, DOTS), nl=False)
-    _say(written.notes)
-    if hides:
-        _say(["secrets are dots on a terminal: --reveal shows them, a pipe or --out FILE gets them"])
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _put_out(text: str) -> None:
-    """All of it on stdout, as UTF-8 whatever the locale.
-
-    Not by `click.echo`: where Python does not buffer stdout, it loses what a full pipe does not take at once.
-    """
-    from confsync.sinks.disk import write_all
-
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "stdout is closed")
-    sys.stdout.flush()
-    write_all(sys.stdout.fileno(), text.encode())
-
-
-def _say(notes: Sequence[str]) -> None:
-    from confsync.text import printable
-
-    for note in notes:
-        click.echo(printable(note), err=True)

@@ -47,7 +47,10 @@ PROD = {
 
 
 @pytest.fixture
-def shop(bare):
+def shop(bare, monkeypatch):
+    """A project of somebody without credentials of their own."""
+    for name in [name for name in os.environ if name.startswith(("ETCD", "VAULT", "GITHUB"))]:
+        monkeypatch.delenv(name)
     bare.config(CONFIG)
     bare.values({"dev": {"api": {"url": "http://localhost"}}, "prod": PROD})
     bare.write("other.yaml", "prod: {flag: 'on'}\n")
@@ -265,7 +268,7 @@ def on_a_terminal(project, *arguments, **more):
     return b"".join(shown).decode().replace("\r\n", "\n"), err.decode()
 
 
-@pytest.mark.parametrize("form", sorted({*FORMATS} - {"github"}))
+@pytest.mark.parametrize("form", ["dotenv", "powershell", "json", "gitlab"])
 def test_a_terminal_gets_dots_and_how_to_get_more(shop, form):
     shown, err = on_a_terminal(shop, "env", "prod", "--format", form)
     assert PASSWORD not in shown + err

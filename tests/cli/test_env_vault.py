@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -18,6 +19,8 @@ path "{kv}/metadata/prod/*" {{ capabilities = ["list"] }}
 def shop(vaulted, monkeypatch):
     """One environment; whoever calls has no login of their own."""
     monkeypatch.setenv("HOME", str(vaulted.root))
+    for name in [name for name in os.environ if name.startswith("VAULT")]:
+        monkeypatch.delenv(name)
     for path in ("db", "mail", "pay", "team/key"):
         vaulted.put(f"prod/{path}", password=f"{path}-password")
     return vaulted

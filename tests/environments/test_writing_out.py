@@ -8,9 +8,11 @@ import pytest
 
 from confsync.environments import output_file
 from confsync.environments.cleaning import Fate, clean
+from confsync.environments.dialects import FORMATS, LINE_BASED
 from confsync.environments.variables import Variable
 from confsync.environments.writing_out import Order, write_out
 from confsync.environments.written import WrittenFiles
+from confsync.errors import ConfsyncError
 
 
 @pytest.fixture
@@ -108,6 +110,33 @@ def test_a_value_somebody_put_back_by_hand_is_an_edit(files, path):
     outcome = write_out(files, variables(A="new"), order(path), {})
     assert [one.names for one in outcome.edited] == [("A",)]
     assert path.read_text().endswith("<<<\nA=old\n")
+
+
+@pytest.mark.parametrize("form", sorted(LINE_BASED))
+def test_formats_of_lines_are_merged_and_taken_out_again(files, path, form):
+    path.write_text("# mine\n")
+    write_out(files, variables(A="it's", B="1"), order(path, form), {})
+    content = path.read_text()
+    assert content.startswith("# mine\n# >>> confsync env prod >>>\n")
+    path.write_text(content + "# below\n")
+    again = write_out(files, variables(A="it's", B="1"), order(path, form), {})
+    assert (again.changed, again.edited, again.overrides) == (False, (), ())
+    assert path.read_text() == content + "# below\n"
+    assert [one.fate for one in clean(files)] == [Fate.BLOCK_REMOVED]
+    assert path.read_text() == "# mine\n# below\n"
+
+
+@pytest.mark.parametrize("form", sorted({*FORMATS} - LINE_BASED))
+def test_other_formats_replace_their_own_file_and_no_other(files, path, form):
+    write_out(files, variables(A="1"), order(path, form), {})
+    assert write_out(files, variables(A="2"), order(path, form), {}).changed
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(ConfsyncError, match="was changed by hand since confsync env wrote it"):
+        write_out(files, variables(A="3"), order(path, form), {})
+    assert [one.fate for one in clean(files)] == [Fate.FAILED]
+    path.with_name("theirs").touch()
+    with pytest.raises(ConfsyncError, match="was not written by confsync env"):
+        write_out(files, variables(A="3"), order(path.with_name("theirs"), form), {})
 
 
 @pytest.mark.parametrize("dialect", ["common", "python-dotenv", "node", "compose", "shell"])
