@@ -186,7 +186,7 @@ def _nothing(gathering: Gathering) -> str:
     named = [*selection.prefixes, *selection.globs]
     if not named:
         return f"{start} that were not left out" if selection.without or selection.documented else start
-    near = nearest(named[0].rpartition(":")[2].strip("/"), _places(gathering))
+    near = nearest(named[0].rpartition(":")[2].strip("/*"), _places(gathering))
     hint = (
         f"did you mean {near!r}?" if near else f"list the keys with: confsync ls -e {gathering.environment}"
     )

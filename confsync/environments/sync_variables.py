@@ -13,6 +13,7 @@ from confsync.environments.gathering import Gathering
 from confsync.environments.noting_views import DiscoveringView, NotingView
 from confsync.environments.policy import Kind
 from confsync.environments.refused_field import RefusedField
+from confsync.environments.shown import is_whole
 from confsync.environments.source_variables import fields_of
 from confsync.errors import ConfigError, ConfsyncError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
@@ -204,7 +205,7 @@ class _Read:
         gathering = self.gathering
         path = gathering.shown(self.source, path)
         key = f"{self.source}:{path}"
-        if answer is None or not gathering.selector.wants(self.source, path):
+        if answer is None or not self._is_wanted(path):
             return
         if isinstance(answer, SourceError):
             self._refuse(path, answer)
@@ -214,6 +215,12 @@ class _Read:
             self._take_fields(path, answer[1])
         else:
             gathering.take(self.source, path, answer[0].entry.value, secret=self.secret)
+
+    def _is_wanted(self, path: str) -> bool:
+        selector, hub = self.gathering.selector, self.gathering.core.hub
+        if is_whole(self.source, hub) or "#" in path:
+            return selector.wants(self.source, path)
+        return selector.may_want(self.source, path)
 
     def _refuse(self, path: str, error: SourceError) -> None:
         key = f"{self.source}:{path}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from confsync.digest import Hasher
 from confsync.driver import Entry
@@ -198,11 +198,10 @@ class Recorder:
         Args:
             template: what `text` was made of; what stands there already is given away by nobody else.
         """
-        texts = {text, unquote(text, errors="surrogateescape")}
-        return any(secret not in template for one in texts for secret in self.secrets.within(one))
+        return any(secret not in template for one in _decoded(text) for secret in self.secrets.within(one))
 
     def _may_give_away(self, name: str) -> bool:
-        return self.gives_away(name) or self.suspects.are_in(name)
+        return self.gives_away(name) or any(map(self.suspects.are_in, _decoded(name)))
 
     def public(self, sources: Mapping[str, SourceView], *, values: bool) -> Iterator[str]:
         """The names of what was read, and where they are wanted the `values` that are no secrets."""
@@ -232,6 +231,11 @@ class Recorder:
             if self.derived > _MOST_DERIVED:
                 return  # a template that makes that much makes no names of it
             into.add(text)
+
+
+def _decoded(text: str) -> set[str]:
+    """`text`, and what it is where it is a part of a URL, in which a blank may be a plus."""
+    return {text, unquote(text, errors="surrogateescape"), unquote_plus(text, errors="surrogateescape")}
 
 
 def _key_read(found: Found, hasher: Hasher, now: float, before: KeyRead | None) -> KeyRead:
