@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
     """Remove, and say what was removed. Gives the exit status."""
-    from confsync.cli.printing import print_json
+    from confsync.cli.printing import complain, print_json
     from confsync.config.loading import find_config
     from confsync.environments.cleaning import Fate, clean
     from confsync.environments.output_file import place_of
     from confsync.environments.written import WrittenFiles, directory_for
 
     files = WrittenFiles(directory_for(options.state_dir))
+    complete = bool(names) or files.is_readable()
     if names:
         done = clean(files, paths=[place_of(name) for name in names], expired=expired)
     elif expired:
@@ -33,7 +34,12 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
         print_json([_document(one) for one in done])
     else:
         _print(done)
-    return 1 if any(one.fate is Fate.FAILED for one in done) else 0
+    if not complete:
+        complain(
+            f"{files.path}: is not, or not all, a list of written files, so that there may be more of them "
+            "(name them: confsync env --clean FILE; the next env --out begins the list anew)"
+        )
+    return 0 if complete and all(one.fate is not Fate.FAILED for one in done) else 1
 
 
 def _document(one: Cleaned) -> dict[str, str | None]:

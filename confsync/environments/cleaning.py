@@ -101,11 +101,11 @@ def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fat
     if not own.parts.environments:
         return Fate.NOTHING, "it has no block of confsync"
     rest = merging.without_block(own, noted.added if noted else "")
-    if not rest.strip():
+    if noted is not None and noted.created and not rest.strip():
         output_file.remove(before)
         return Fate.REMOVED, ""
     output_file.replace(before, rest, private=False)
-    return Fate.BLOCK_REMOVED, _kept(own.edited)
+    return Fate.BLOCK_REMOVED, _kept(own.edited) if rest.strip() else "the file was there before, and stays"
 
 
 def _take_whole(before: OutputFile, noted: WrittenFile, hasher: Hasher) -> tuple[Fate, str]:

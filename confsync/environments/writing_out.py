@@ -133,6 +133,7 @@ def _write_out(
         digests=(hasher.content(made.content),),
         statements=tuple((names, digest_of(hasher, text)) for names, text in made.statements),
         added=made.added,
+        created=before.content is None or (noted is not None and noted.created),
     )
     notes = _put(files, before, made.content, entry, noted, private=private) if changed else ()
     files.note(entry)

@@ -42,6 +42,7 @@ class WrittenFile:
         digests: of the whole file, as it is now and as it was before.
         statements: (variables, digest) of each statement of the block.
         added: the line end that the line above the block was given, or "".
+        created: whether there was no such file before.
     """
 
     path: str
@@ -53,6 +54,7 @@ class WrittenFile:
     digests: tuple[str, ...] = ()
     statements: tuple[tuple[str, str], ...] = ()
     added: str = ""
+    created: bool = False
 
     @property
     def known(self) -> Mapping[str, str]:
@@ -81,6 +83,7 @@ class WrittenFile:
                 (str(one[0]), str(one[1])) for one in statements if isinstance(one, list) and len(one) == 2
             ),
             added=added if added in ("\n", "\r\n") else "",
+            created=said.get("created") is True,
         )
 
 
@@ -116,6 +119,10 @@ class WrittenFiles:
     def all(self) -> tuple[WrittenFile, ...]:
         """What is on it; nothing where it is not there or not readable. Never raises."""
         return self._read()[0]
+
+    def is_readable(self) -> bool:
+        """Whether `all` gives all there is: not where something else is in the list's place."""
+        return self._read()[1]
 
     def of(self, path: str) -> WrittenFile | None:
         """What it says of the file at `path`."""

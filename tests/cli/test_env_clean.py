@@ -54,6 +54,14 @@ def test_own_lines_stay_and_so_does_what_was_written_in_the_block(shop):
     assert path.read_bytes() == b"# mine\r\nMINE=1\r\nHOST=localhost\r\nMORE=1\r\n"
 
 
+def test_an_empty_file_that_was_there_before_stays(shop):
+    shop.write(".env", "")
+    shop.ok("env", "prod", "--out", ".env")
+    shop.ok("env", "dev", "--out", ".env")
+    assert "block removed: the file was there before, and stays" in shop.ok("env", "--clean").out
+    assert shop.read(".env") == ""
+
+
 def test_no_value_is_on_the_list(shop):
     shop.write(".env", "MINE=my-own-value\n")
     shop.ok("env", "prod", "--out", ".env", "--ttl", "1h")
@@ -143,11 +151,13 @@ def test_a_time_to_live_is_told_in_the_file_and_ends_with_the_next_writing(shop)
 def test_the_list_may_be_garbage(shop):
     shop.ok("env", "prod", "--out", ".env")
     (shop.state / "environments" / "written.json").write_text("{")
-    assert shop.ok("env", "--clean").out == "nothing to remove\n"
+    result = shop.run("env", "--clean")
+    assert (result.status, result.out) == (1, "nothing to remove\n")
+    assert "name them: confsync env --clean FILE" in result.err
     assert "nobody can tell" in shop.ok("env", "prod", "--out", ".env").err
     assert (shop.state / "environments" / "written.json.unreadable").read_text() == "{"
     shop.ok("env", "--clean")
-    assert not shop.exists(".env")
+    assert shop.read(".env") == ""
 
 
 def test_for_programs(shop):

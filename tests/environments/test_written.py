@@ -24,6 +24,7 @@ ONE = WrittenFile(
     digests=("aa", "bb"),
     statements=(("A B", "cc"), ("", "dd")),
     added="\r\n",
+    created=True,
 )
 
 
