@@ -126,7 +126,7 @@ def follow(shell: Shell, blocks: Iterable[Block], home: Path) -> None:
 def essential(text: str, home: str) -> str:
     """`text` without what differs each time it is printed: places, times, ids, users, what is drawn at random."""
     text = text.replace(home, "HOME")
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)", "TIME", text)
     text = re.sub(r"(uid: |resourceVersion: )\S+", r"\1ID", text)
     text = re.sub(r"\b([0-9a-f]{32}\.)?[0-9a-f]{64}\b", "CHECKSUM", text)
     text = re.sub(r" {2,}\d+[smh](\d+[sm])?$", "  AGE", text, flags=re.MULTILINE)
