@@ -138,7 +138,7 @@ def test_each_secret_is_asked_for_once_and_a_closed_one_never(person):
     assert names(collected) == ["DB_PASSWORD", "DB_USER", "HOST", "MAIL_PASSWORD", "MAIL_USER"]
     assert keys(collected.held_back) == ["vault:pay", "vault:team/key"]
     if person.vaulted.server is not None:
-        assert sorted(one.rstrip('/') for one in person.asked()) == [
+        assert sorted(one.rstrip("/") for one in person.asked()) == [
             "data/prod/db", "data/prod/mail", "metadata/prod", "metadata/prod/team",
         ]  # fmt: skip
 
