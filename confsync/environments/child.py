@@ -145,21 +145,12 @@ class Start:
         return self._process.pid
 
     def become(self, words: Sequence[str], variables: Mapping[bytes, bytes]) -> Child:
-        """Have it become the command, looked for in the PATH of `variables`, which are all it gets.
-
-        Raises:
-            NotStarted: it cannot be.
-        """
+        """Have it become the command, looked for in the PATH of `variables`, which are all it gets."""
         told = marshal.dumps(([os.fsencode(word) for word in words], dict(variables), self._blocked))
         with suppress(BrokenPipeError):  # it was killed, which `look` will tell
             _write_all(self._orders, told)
         self._close_orders()
-        with open(self._trouble, "rb") as pipe:
-            error = pipe.read()
-        if not error:
-            return Child(self._process)
-        self._process.wait()
-        raise _not_started(int(error), self._process.returncode, words, variables)
+        return Child(self._process, self._trouble, words, variables)
 
     def forget(self) -> None:
         """Have it end, unless it has become something. Idempotent."""
@@ -175,10 +166,22 @@ class Start:
 
 
 class Child:
-    """The running command."""
+    """The running command, or what cannot become it.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    That it runs is not waited for: who presses Ctrl-Z at this moment stops it before it is anything.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        trouble: int,
+        words: Sequence[str],
+        variables: Mapping[bytes, bytes],
+    ) -> None:
         self._process = process
+        self._trouble = trouble
+        self._words = words
+        self._variables = variables
         self.pid = process.pid
 
     def signal(self, number: int) -> None:
@@ -187,7 +190,11 @@ class Child:
             os.kill(self.pid, number)
 
     def look(self) -> Exited | Stopped | None:
-        """What has become of it since last asked, without waiting. Not to be asked again once it has ended."""
+        """What has become of it since last asked, without waiting. Not to be asked again once it has ended.
+
+        Raises:
+            NotStarted: it has ended, and never was the command.
+        """
         found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WSTOPPED | os.WNOHANG)
         if found is None:
             return None
@@ -195,6 +202,10 @@ class Child:
             return Stopped(found.si_status)
         killed = found.si_code != os.CLD_EXITED
         self._process.returncode = -found.si_status if killed else found.si_status
+        with open(self._trouble, "rb") as pipe:
+            error = pipe.read()
+        if error:
+            raise _not_started(int(error), found.si_status, self._words, self._variables)
         return Exited(128 + found.si_status if killed else found.si_status)
 
     def is_stopped(self) -> bool:

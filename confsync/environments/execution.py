@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from confsync.clock import Clock, SystemClock
 from confsync.config.loading import LoadedConfig
+from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend
 from confsync.environments.child import Child, Guardian, Start, inherited
 from confsync.environments.following import Follower, follow_leases
@@ -27,7 +28,7 @@ from confsync.environments.signalling import Interrupted, Signals
 from confsync.environments.supervising import Supervisor
 from confsync.environments.surroundings import Surroundings, Wanted, surround
 from confsync.environments.variables import Collected
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfigError, ConfsyncError
 from confsync.reconcile.core import Core
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
@@ -148,6 +149,7 @@ class Execution:
     def _begin(self, provision: Provision) -> Child:
         start = self._start = self._start or self._new_start()
         surroundings = surround(os.environb, provision.variables, self._wanted, self._path)
+        self._guardian.look_after(start.pid)  # before it runs, and not before the directory is there
         child = start.become(self._words(), surroundings.variables)
         self._start = None
         if not self._has_begun:
@@ -178,9 +180,7 @@ class Execution:
         sweep(roots())
 
     def _new_start(self) -> Start:
-        start = Start(self._descriptors, self._signals.before)
-        self._guardian.look_after(start.pid)
-        return start
+        return Start(self._descriptors, self._signals.before)
 
     def _forget_start(self) -> None:
         if self._start is not None:
@@ -196,11 +196,18 @@ def for_one_command(loaded: LoadedConfig) -> LoadedConfig:
     """The configuration, with logins and leases that end with us: nobody has a use for them then."""
     sources = {
         name: source.model_copy(update={"revoke": "always", "keep_leases": None})
-        if issubclass(load_backend(source.backend), AddressedBackend) and source.revoke != "never"
+        if _logs_in(source) and source.revoke != "never"
         else source
         for name, source in loaded.config.sources.items()
     }
     return replace(loaded, config=loaded.config.model_copy(update={"sources": sources}))
+
+
+def _logs_in(source: SourceConfig) -> bool:
+    try:
+        return issubclass(load_backend(source.backend), AddressedBackend)
+    except ConfigError:
+        return False  # who opens it says what is wrong, and where
 
 
 def credentials_of(loaded: LoadedConfig) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Notices that what a command was given is another now, and makes it anew: in a thread of its own, so that a store that
 hangs holds up neither signals nor the end of the command.
 
-An event says only that something is different; what the command gets is made afresh and compared. Where that fails (a
-store is down, a key is gone) the command goes on with what it has, that is said once, and it is tried again.
+An event says only that something is different; what the command gets is made afresh, for others to compare. Where that
+fails (a store is down, a key is gone) the command goes on with what it has, that is said once, and it is tried again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ class Follower:
     """Follows the sources of a provision until it is closed.
 
     Args:
-        notices: set by `notice`, for whoever was told of an event before this was made.
-        changed: called with each provision that differs from the one before, from this thread.
+        tell: called with each provision that was made, from this thread; it may be as the one before.
     """
 
-    def __init__(self, clock: Clock, changed: Callable[[Provision], None]) -> None:
+    def __init__(self, clock: Clock, tell: Callable[[Provision], None]) -> None:
         self._clock = clock
-        self._changed = changed
+        self._tell = tell
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._failures = 0
@@ -81,9 +80,9 @@ class Follower:
             self._settle(defaults.wait)
             made = self._made(provider)
             retry = self._clock.monotonic() + backoff.delay(self._failures) if made is None else None
-            if made is not None and made != current and not self._closed.is_set():
+            if made is not None and not self._closed.is_set():
                 current = made
-                self._changed(made)
+                self._tell(made)
 
     def _settle(self, wait: Wait) -> None:
         """Wait for the end of a burst, but not for ever."""

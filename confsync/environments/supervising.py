@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from confsync.clock import Clock
-from confsync.environments.child import Child, Exited, Stopped
+from confsync.environments.child import Child, Exited, NotStarted, Stopped
 from confsync.environments.provision import Provision
 from confsync.environments.scratch import Scratch
 from confsync.environments.signalling import Signal, Signals, has_terminal, stop_like_a_job
@@ -125,7 +125,11 @@ class Supervisor:
         return None
 
     def _look(self) -> Exited | None:
-        found = self._child.look()
+        try:
+            found = self._child.look()
+        except NotStarted:
+            self._runs = False
+            raise
         if isinstance(found, Stopped) and self._is_job:
             stop_like_a_job()
         if not isinstance(found, Exited):
@@ -158,6 +162,7 @@ class Supervisor:
     def _changed(self, new: Provision) -> None:
         changes = Changes.between(self._next[0] if self._next else self._current, new)
         if self._is_to_end or not (changes.variables or changes.files):
+            log.debug("looked again: nothing that the command has is another")
             return
         if self._on_change is None:
             log.warning("values changed; the command goes on with the old ones", extra=changes.facts())
@@ -196,6 +201,7 @@ class Supervisor:
     def _restart(self, new: Provision, version: str | None, changes: Changes) -> None:
         if self._next is not None:  # it is ending already, for a change before this one
             self._drop(self._next[1])
+            log.debug("values changed again before the command has ended")
         else:
             log.warning("values changed; the command is restarted", extra=changes.facts())
             self._child.signal(signal.SIGTERM)

@@ -133,6 +133,16 @@ def test_what_cannot_be_run_is_not_begun(execs, arguments, status, said):
     assert not (execs.root / "ran").exists()
 
 
+def test_a_source_of_no_kind_is_told_with_its_line(execs):
+    execs.config(sources={"store": {"backend": "ectd"}}, environments={"dev": {}}, syncs={})
+
+    done = execs.run("dev", "--", "touch", "ran")
+
+    assert done.returncode == 3
+    assert "confsync.yaml:" in done.stderr
+    assert "did you mean 'etcd'?" in done.stderr
+
+
 def test_options_after_the_two_dashes_are_the_commands(execs):
     done = execs.run("dev", "--", "echo", "--pristine", "--", "--help")
 

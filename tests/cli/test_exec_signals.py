@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import sys
 from time import monotonic
 
@@ -226,6 +227,30 @@ def test_ctrl_z_stops_both_and_fg_wakes_both(execs, terminal):
     shell.wait("status 0")
 
 
+def test_ctrl_z_while_the_sources_are_read_stops_it_once_there_is_a_command(execs, terminal, etcd):
+    etcd.put("/dev/a", "b")
+    execs.config(
+        sources={"store": {"backend": "etcd", "endpoints": etcd.endpoints}},
+        environments={"dev": {"store": "/dev"}},
+        syncs={},
+    )
+    shell = terminal("bash", "--norc", "--noprofile", "-i")
+    shell.wait("> ")
+    command = " ".join(f"'{word}'" for word in execs.exec_command("dev", "--", "printenv", "A"))
+    etcd.members[0].pause()
+    try:
+        shell.type(f"{command}\n")
+        eventually(execs.helpers, PATIENCE)
+        shell.type("\x1a")
+        shell.wait("^Z")
+    finally:
+        etcd.members[0].resume()
+    shell.wait("Stopped")
+    shell.type("fg\n")
+
+    shell.wait("\nb\r\n")
+
+
 def test_a_terminal_that_goes_takes_all_along(execs, terminal):
     execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
     shown = terminal(
@@ -242,17 +267,40 @@ def test_a_terminal_that_goes_takes_all_along(execs, terminal):
     assert execs.left() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_sources_are_read_ends_it_before_anything_is_started(execs, number):
-    fifo = execs.root / "values.yaml"
-    fifo.unlink()
-    os.mkfifo(fifo)  # whoever reads it waits
-    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
-    with execs.start("dev", "--sync", "app", "--", "touch", "ran") as running:
-        eventually(lambda: len(execs.helpers()) == 2)
+@pytest.fixture
+def silent():
+    """A store that takes connections and answers nothing; and how to wait until somebody has asked it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", server.accept
+
+
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [("etcd", signal.SIGINT), ("etcd", signal.SIGTERM), ("vault", signal.SIGINT), ("vault", signal.SIGHUP)],
+)
+def test_a_signal_while_the_sources_are_read_ends_it_before_anything_is_started(
+    execs, silent, backend, number
+):
+    address, asked = silent
+    more = (
+        {"endpoints": [address]}
+        if backend == "etcd"
+        else {"address": address, "auth": {"method": "token", "env": "T"}}
+    )
+    execs.config(
+        sources={"store": {"backend": backend, **more}},
+        environments={"dev": {"store": "a"}},
+        syncs={"app": {"template": {"inline": "x"}, "to": "app"}},
+    )
+    with execs.start("dev", "--sync", "app", "--", "touch", "ran", env={"T": "t"}) as running:
+        connection, _ = asked()
+        began = monotonic()
         running.signal(number)
 
         assert running.end() == 128 + number
+        assert monotonic() - began < 5
         assert "interrupted before the command was started" in running.errors()
+        connection.close()
     assert not (execs.root / "ran").exists()
     execs.wait_clean()

@@ -66,9 +66,10 @@ def test_one_that_was_killed_before_it_was_told_is_an_ended_command(start):
 
 
 def test_what_cannot_be_started_is_told_and_leaves_no_process(start):
-    with pytest.raises(NotStarted) as told:
-        start.become(["no-such-program"], variables())
+    child = start.become(["no-such-program"], variables())
 
+    with pytest.raises(NotStarted, match="no-such-program is not in PATH") as told:
+        eventually(child.look)
     assert told.value.status == 127
     assert not os.path.exists(f"/proc/{start.pid}")
 

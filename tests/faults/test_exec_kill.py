@@ -38,12 +38,12 @@ def with_files(execs):
 SLEEPS = "echo $$ > pid; exec sleep 60"
 
 
-def arguments(script=SLEEPS):
-    return ["dev", "--kill-after", "200ms", "--sync", "app", "--sync", "map", "--", "sh", "-c", script]
+def arguments(script=SLEEPS, patience="200ms"):
+    return ["dev", "--kill-after", patience, "--sync", "app", "--sync", "map", "--", "sh", "-c", script]
 
 
-def begun(execs, script=SLEEPS):
-    return execs.start(*arguments(script))
+def begun(execs, *said):
+    return execs.start(*arguments(*said))
 
 
 @pytest.fixture
@@ -180,25 +180,36 @@ def test_killed_with_a_command_that_ignores_sigterm_the_guardian_kills_it_and_th
         assert gone(with_files)
 
 
+TIDIES = (
+    "trap 'until test -e go; do sleep 0.02; done; cat \"$CONFSYNC_FILES/app/app\" > tidied; exit' TERM;"
+    "echo $$ > pid; while :; do sleep 0.02; done"
+)
+"""Told to end, it waits for a file, and then needs its own."""
+
+
 def test_a_command_whose_exec_is_killed_is_told_to_end_and_may_tidy_up(with_files):
-    script = "trap 'cat \"$CONFSYNC_FILES/app/app\" > tidied; exit' TERM; echo $$ > pid; while :; do sleep 0.05; done"
-    with begun(with_files, script) as running:
+    with begun(with_files, TIDIES, "20s") as running:
         eventually(lambda: command(with_files))
         running.signal(signal.SIGKILL)
         running.end()
+        with with_files.start("dev", "--", "true") as other:  # which sweeps
+            assert other.end() == 0
+        (with_files.root / "go").write_text("")
 
         assert gone(with_files)
     assert (with_files.root / "tidied").read_text() == "localhost"
 
 
-def test_a_stopped_command_whose_exec_is_killed_ends_too(with_files):
-    with begun(with_files) as running:
+def test_a_stopped_command_whose_exec_is_killed_is_woken_to_end(with_files):
+    (with_files.root / "go").write_text("")
+    with begun(with_files, TIDIES, "20s") as running:
         eventually(lambda: command(with_files))
         os.kill(command(with_files), signal.SIGSTOP)
         running.signal(signal.SIGKILL)
         running.end()
 
         assert gone(with_files)
+    assert (with_files.root / "tidied").read_text() == "localhost"
 
 
 def test_killed_with_its_guardian_its_files_are_removed_by_the_next_exec_and_its_command_ends(with_files):
