@@ -144,9 +144,11 @@ class Shop:
         drivers.mkdir(parents=True)
         (drivers / "METADATA").write_text("Metadata-Version: 2.1\nName: drivers\nVersion: 1\n")
         (drivers / "entry_points.txt").write_text(DRIVERS)
+        path = os.pathsep.join(filter(None, (str(root / "site"), os.environ.get("PYTHONPATH"))))
         self._environment = {
+            **{name: value for name, value in os.environ.items() if name.startswith("PYTHON")},
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(root / "site"), os.environ.get("PYTHONPATH")))),
+            "PYTHONPATH": path,
             "HOME": str(root),
             "TERM": "xterm-256color",
             "LC_ALL": "C.UTF-8",

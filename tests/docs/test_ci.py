@@ -84,7 +84,8 @@ class Shop:
         _program(bin_ / "pipx", "#!/bin/sh\n")
         _program(bin_ / "gh", '#!/bin/sh\necho "$@" >gh.arguments\ncp "$5" gh.body\n')
         path = os.pathsep.join([str(bin_), str(Path(sys.executable).parent), os.environ["PATH"]])
-        self._environment = {"PATH": path, "HOME": str(root / "home"), "LC_ALL": "C.UTF-8"}
+        python = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+        self._environment = {**python, "PATH": path, "HOME": str(root / "home"), "LC_ALL": "C.UTF-8"}
         (root / "home").mkdir()
         context = {
             "secrets.ETCD_PASSWORD": "pw-of-etcd", "github.token": "gh-token", "github.repository": "example/shop",
@@ -461,6 +462,17 @@ def test_strictly_nothing_is_run_with_half_an_environment(shop: Shop) -> None:
 
     assert job.status == 1
     assert "denied" in job.log
+    assert not (shop.checkout / "seen").exists()
+
+
+def test_the_rules_for_laptops_bind_a_job_whose_file_has_them(shop: Shop) -> None:
+    file = shop.checkout / "ci.yaml"
+    file.write_text(file.read_text() + 'local: {staging: {deny: ["vault:*"]}}\n')
+
+    job = shop.stage("test")
+
+    assert job.status == 1
+    assert 'local.staging.deny "vault:*"' in job.log
     assert not (shop.checkout / "seen").exists()
 
 
