@@ -86,6 +86,12 @@ def _remove(path: str) -> None:
         return
 
 
+def name_in_the_making(directory: str) -> str:
+    """What a directory is called before it is locked."""
+    parent, name = os.path.split(directory)
+    return os.path.join(parent, f".{name}")
+
+
 def hold(directory: str) -> int | None:
     """Lock a directory against whoever sweeps leftovers, as long as what is returned is open. None: it cannot be."""
     try:
@@ -115,6 +121,7 @@ def main(directory: str, patience: float) -> None:
             running.signal(signal.SIGKILL)
             running.ends_within(_TO_DIE)
     if directory:
+        remove_tree(name_in_the_making(directory))
         remove_tree(directory)
 
 

@@ -22,14 +22,13 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from tempfile import gettempdir
 
-from confsync.environments.guardian import hold, remove_tree
+from confsync.environments.guardian import hold, name_in_the_making, remove_tree
 from confsync.errors import ConfsyncError
 
 log = logging.getLogger(__name__)
 
 _HEAD = "confsync-exec-"
 _DATA = "..data"
-_TRIES = 100
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
@@ -97,14 +96,14 @@ class Scratch:
         _tell_place(path)
 
     def _made(self) -> int:
-        for _ in range(_TRIES):
-            _make_private(self.path)
-            lock = hold(self.path)
-            if lock is not None and _is_at(self.path, lock):
-                return lock
-            if lock is not None:  # somebody who sweeps was quicker than the lock, and removes it
-                os.close(lock)
-        raise OSError(errno.EBUSY, "it is removed again and again")
+        """Make it under another name, which nobody sweeps before it is locked."""
+        making = name_in_the_making(self.path)
+        _make_private(making)
+        lock = hold(making)
+        if lock is None:
+            raise OSError(errno.ENOLCK, "it cannot be locked")
+        os.rename(making, self.path)
+        return lock
 
     def stage(self, files: Iterable[File]) -> str:
         """Write a version of all files, which nobody sees yet; gives its name.
@@ -222,16 +221,14 @@ def sweep(places: Sequence[str]) -> None:
 def _leftovers(places: Sequence[str]) -> Iterator[str]:
     for root in places:
         with suppress(OSError), os.scandir(root) as entries:
-            for entry in entries:
-                if entry.name.startswith(_HEAD) and entry.stat(follow_symlinks=False).st_uid == os.geteuid():
-                    yield entry.path
+            yield from (entry.path for entry in entries if entry.name.startswith(_HEAD))
 
 
 def _sweep(path: str) -> None:
     opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(path, opened):
+        if os.fstat(opened).st_uid == os.geteuid() and _is_at(path, opened):
             log.info("removed what a killed exec has left", extra={"directory": path})
             remove_tree(path)
     except BlockingIOError:

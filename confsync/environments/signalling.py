@@ -67,8 +67,9 @@ class Signals(Generic[T]):
         self._events: queue.SimpleQueue[Signal | T] = queue.SimpleQueue()
         self._main = threading.get_ident()
         self._leads = os.getsid(0) == os.getpid()
-        self._working: int | None = None
+        self._wanted: int | None = None
         self._is_working = False
+        self._interrupted: int | None = None
         signal.signal(_INTERRUPT, self._interrupt)
         threading.Thread(target=self._take, name="signals", daemon=True).start()
 
@@ -85,13 +86,23 @@ class Signals(Generic[T]):
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Raise `Interrupted` in this block when a signal comes that is to end us; at once if one came before."""
+        """Raise `Interrupted` in this block when a signal comes that is to end us; at once if one came before.
+
+        Raises:
+            Interrupted: also where the block has made something else of it, as C code does that calls Python.
+        """
         self._is_working = True
         try:
             self._interrupt(_INTERRUPT, None)
             yield
+        except Exception as exc:
+            if self._interrupted is not None:
+                raise Interrupted(self._interrupted) from exc
+            raise
         finally:
             self._is_working = False
+        if self._interrupted is not None:
+            raise Interrupted(self._interrupted)
 
     def _take(self) -> None:
         while True:
@@ -99,7 +110,7 @@ class Signals(Generic[T]):
             sender = told.si_pid if told.si_code <= 0 else 0
             self._events.put(Signal(told.si_signo, self._is_for_all(told), sender))
             if told.si_signo in _ENDING:
-                self._working = told.si_signo
+                self._wanted = told.si_signo
                 if self._is_working:
                     signal.pthread_kill(self._main, _INTERRUPT)
 
@@ -108,9 +119,10 @@ class Signals(Generic[T]):
         return told.si_code == _SI_KERNEL and not (told.si_signo == signal.SIGHUP and self._leads)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if self._is_working and self._working is not None:
+        if self._is_working and self._wanted is not None:
             self._is_working = False  # once: what is undone now is not to be interrupted
-            raise Interrupted(self._working)
+            self._interrupted = self._wanted
+            raise Interrupted(self._wanted)
 
 
 def stop_like_a_job() -> None:

@@ -20,7 +20,7 @@ import confsync
 from confsync.config.models import Config, Sync
 from confsync.testing.waiting import eventually
 
-KILLS = 40
+KILLS = 30
 SETTLED = 0.05  # seconds after the command was seen to run, within which moments are still of interest
 
 
