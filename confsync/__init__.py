@@ -1,9 +1,10 @@
-"""confsync keeps files in agreement with the values in etcd, Vault and their like.
+"""confsync keeps files, Secrets and environments in agreement with the values in etcd, Vault and their like.
 
 A tour of the house, from the outside in; each package may import only what stands below it (`lint-imports` checks):
 
     cli          the commands: parse arguments, print results, choose the exit status
     daemon       `confsync run`: signals, timers, hot reload, one life cycle for everything with a thread
+    environments what an environment comes down to on a laptop, and how environments differ
     reconcile    read all -> render -> plan -> apply -> record; the work queue and its workers
     sinks        write targets whole or not at all (a file, a directory)
     actions      run a `check:` or a `reload:` (a command, a signal, a systemd unit, an HTTP request)
