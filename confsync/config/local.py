@@ -19,7 +19,7 @@ def _not_null(value: object) -> object:
 class LocalPolicy(Model):
     """What `confsync env` and `confsync exec` may bring down of one environment.
 
-    A pattern is `[SOURCE:]GLOB` of keys as the environment shows them.
+    A pattern is `[SOURCE:]GLOB` of keys as the environment shows them. `db/` is all below db, `SOURCE:` a whole source.
     """
 
     allow: Annotated[
@@ -28,7 +28,8 @@ class LocalPolicy(Model):
         Field(description="Nothing but these keys comes down. Without it, all that is not denied."),
     ] = None
     deny: Annotated[
-        list[str], Field(description="These keys never come down, whatever `allow` says of them.")
+        list[str],
+        Field(description="These keys, and all below them, never come down, whatever `allow` says of them."),
     ] = Field(default_factory=list)
     substitute: Annotated[
         dict[str, str | int | float | bool],

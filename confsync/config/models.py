@@ -396,8 +396,8 @@ class Config(Model):
     keys: Annotated[
         dict[Annotated[str, Field(min_length=1)], Key],
         Field(
-            description="[SOURCE:]KEY or glob -> what its value is. What is written out goes before globs, "
-            "and a glob before those after it."
+            description="[SOURCE:]KEY or glob -> what its value is. What is written out goes before globs, with its "
+            "source before without, and a glob before those after it."
         ),
     ] = Field(default_factory=dict)
     defaults: Annotated[Defaults, Field(description="What syncs use that do not say otherwise.")] = Defaults()

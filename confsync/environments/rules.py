@@ -191,13 +191,13 @@ class Reader:
         for text, value in self.said.substitute.items():
             place = partial(self.loaded.where, ("local", self.environment, "substitute", text), of_key=True)
             pattern = self._pattern(text, source, place)
-            sources = self._sources_of(pattern) if pattern is not None else []
-            if pattern is None or source not in sources:
+            if pattern is None or not self.hub.may_have(source, pattern):
                 continue
             path, shown, field = self._key(pattern, source, place)
             names = self._matcher(source, [glob.escape(path)], in_doubt=False)
             rule = Rule(f'local.{self.environment}.substitute "{text}"', cache(place), names)
-            yield Substitute(rule, path, shown, len(sources) == 1, field, as_text(value))
+            alone = sum(self.hub.may_have(one, pattern) for one in self.hub.sources) == 1
+            yield Substitute(rule, path, shown, alone, field, as_text(value))
 
     def _key(self, pattern: Pattern, source: str, place: Callable[[], str]) -> tuple[str, bool, str | None]:
         """The one key a pattern names, as the environment shows it; whether it does; its field."""
@@ -224,14 +224,6 @@ class Reader:
         if not is_whole(source, self.hub):
             _refuse_nothing(text, pattern, source, place)
         return pattern
-
-    def _sources_of(self, pattern: Pattern) -> Sequence[str]:
-        """The sources that may have the one key a pattern names: with a field those whose secrets have fields."""
-        if pattern.source is not None:
-            return [pattern.source]
-        whole = [name for name in self.hub.sources if is_whole(name, self.hub)]
-        secrets = [name for name in self.hub.sources if name not in whole]
-        return (secrets or whole) if "#" in pattern.glob else (whole or secrets)
 
     def _matcher(self, source: str, globs: Sequence[str], *, in_doubt: bool) -> Callable[[str], bool]:
         return self.hub.matcher(source, globs, self.environment, in_doubt=in_doubt)

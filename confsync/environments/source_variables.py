@@ -36,7 +36,7 @@ def _gather_source(gathering: Gathering, source: str) -> None:
         gathering.seen.add((source, "*"))
         gathering.hold_back(f"{source}:*", closed)
         return
-    gathering.core.hub.sources[source].refresh()
+    _refresh(gathering, source)
     view = gathering.core.hub.view(source, gathering.environment, looking=True)
     if view.by_request:
         _Secrets(gathering, source, view).gather()
@@ -46,6 +46,18 @@ def _gather_source(gathering: Gathering, source: str) -> None:
             found = view.find(path)
             if found is not None and gathering.selector.wants(source, path):
                 gathering.take(source, path, found.entry.value)
+
+
+def _refresh(gathering: Gathering, source: str) -> None:
+    try:
+        gathering.core.hub.sources[source].refresh()
+    except Denied as exc:
+        hint = f"{exc.hint or 'log in'}; or {_reading_others(gathering)}"
+        raise ConfsyncError(f"{source}: it may not be read: {exc.message}", hint=hint) from exc
+
+
+def _reading_others(gathering: Gathering) -> str:
+    return f"read only the other sources: confsync env {gathering.environment} OTHER:"
 
 
 @dataclass(slots=True)
@@ -74,8 +86,7 @@ class _Secrets:
             first = self.refused[0]
             raise ConfsyncError(
                 f"{self.source}: nothing of it may be read: {first.message}",
-                hint=f"{first.hint or 'log in'}; or name its keys under `keys`; or read only the other sources: "
-                f"confsync env {self.gathering.environment} OTHER:",
+                hint=f"{first.hint or 'log in'}; or name its keys under `keys`; or {_reading_others(self.gathering)}",
             )
         for one in self.refused:
             self.gathering.deny(f"{self.source}:{one.key or ''}", one.message)

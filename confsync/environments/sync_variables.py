@@ -15,7 +15,7 @@ from confsync.environments.policy import Kind
 from confsync.environments.refused_field import RefusedField
 from confsync.environments.shown import is_whole
 from confsync.environments.source_variables import fields_of
-from confsync.errors import ConfigError, ConfsyncError, Denied, HeldBack, RenderError, SourceError
+from confsync.errors import ConfigError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
@@ -71,9 +71,10 @@ class _Maps:
     def gather(self, name: str, sync: Sync) -> None:
         """The entries of one sync's data map, if it has one."""
         if sync.data is not None and sync.for_each is not None:
-            raise ConfsyncError(
-                f"sync {name!r} has a data map for each item: its variables would have one name"
+            self.gathering.problems.append(
+                f"sync {name} has a data map for each item: its variables would have one name"
             )
+            return
         for entry, said in (sync.data or {}).items():
             if not VARIABLE.fullmatch(entry):
                 hint = f" ({suggestion(entry)})" if suggestion(entry) else ""

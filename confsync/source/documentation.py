@@ -40,6 +40,7 @@ class Documentation:
 
     def __init__(self, loaded: LoadedConfig, hub: SourceHub, environment: str | None) -> None:
         self.environment = environment
+        self._hub = hub
         said = self._said = [
             Said(text, parse_pattern(text, loaded.config.sources), key)
             for text, key in loaded.config.keys.items()
@@ -53,6 +54,8 @@ class Documentation:
 
     def _rules_of(self, source: str, said: Sequence[Said], hub: SourceHub) -> SourceRules:
         entries = [one for one in said if one.pattern.source in (None, source)]
+        # Of two for one key, what is said of it in this source goes before what is said of it in any.
+        entries.sort(key=lambda one: not one.pattern.wild and one.pattern.source is None)
         index: KeyIndex | SecretIndex = (
             KeyIndex(entries)
             if source in self._whole
@@ -109,11 +112,7 @@ class Documentation:
 
     def may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether what is named, with no source perhaps, may be a key of `source`: with `#`, of sources of secrets."""
-        if pattern.source is not None:
-            return pattern.source == source
-        if _FIELD in pattern.key:
-            return source not in self._whole
-        return source in self._whole or not self._whole
+        return self._hub.may_have(source, pattern)
 
     @property
     def digested(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from confsync.clock import Clock
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
+from confsync.config.patterns import Pattern
 from confsync.driver import AddressedBackend, Backend, Driver
 from confsync.errors import ConfigError, SourceError
 from confsync.snapshot import UnreadableView, View
@@ -139,6 +140,18 @@ class SourceHub:
             return matching.surely_by_address(globs, prefixes)
         every = (prefix for one in self._config.environments.values() for prefix in one.get(source, ROOT))
         return matching.by_address(globs, every)
+
+    def may_have(self, source: str, pattern: Pattern) -> bool:
+        """Whether the one key that a pattern names may be a key of `source`.
+
+        A pattern without a source is for those where it can be one: with `#field` for sources that are asked for one
+        secret at a time, else for the others, where there are any.
+        """
+        if pattern.source is not None:
+            return pattern.source == source
+        kinds = {name: isinstance(one, Source) for name, one in self.sources.items()}
+        whole = "#" not in pattern.key
+        return kinds[source] is whole or whole not in kinds.values()
 
     def has(self, name: str, config: SourceConfig, prefixes: tuple[str, ...]) -> bool:
         """Whether it has a source that is configured just so."""

@@ -30,13 +30,14 @@ def maybe_by_key(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str
     """Tells whether a key may be meant.
 
     Args:
-        globs: of keys as an environment shows them; those that begin with a slash may as well be of full keys, as the
-            store has them.
+        globs: of keys as an environment shows them; those that begin with a slash, or with a prefix of the environment,
+            may as well be of full keys, as the store has them.
         prefixes: those of the environment.
     """
-    shown = by_key(globs)
-    full = _any_of(glob.strip("/") for glob in globs if glob.startswith("/"))
     every_prefix = [prefix.strip("/") for prefix in prefixes]
+    shown = by_key(globs)
+    begins = ("/", *(f"{prefix}/" for prefix in every_prefix if prefix))
+    full = _any_of(glob.strip("/") for glob in globs if glob.startswith(begins))
 
     def is_meant(path: str) -> bool:
         key = path.strip("/")

@@ -148,6 +148,14 @@ def test_a_wrong_call_says_what_to_write(shop, call):
     assert {name: one for name, one in shop.tree().items() if name not in before} == {}
 
 
+def test_with_a_configuration_that_cannot_be_read_nothing_comes_down(shop):
+    (shop.root / "conf.d").symlink_to("conf.d")  # to itself: not even root can read it
+    result = shop.run("env", "prod", "--out", ".env")
+    assert (result.status, result.out) == (3, "")
+    assert "conf.d: cannot be read" in result.err
+    assert not shop.exists(".env")
+
+
 def test_without_environments_there_is_none_to_have(shop):
     shop.config("sources: {values: {backend: file, path: values.yaml}}\nsyncs: {}\n")
     result = shop.run("env", "prod")

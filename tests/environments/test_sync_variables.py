@@ -210,7 +210,7 @@ def test_a_data_map_for_each_item_has_no_variables(shop):
     sync = data({"HOST": "values:db/host"}, for_each="['a', 'b']", to="/{{ each.key }}.env")
 
     assert problems(shop, sync) == [
-        "sync 'app' has a data map for each item: its variables would have one name"
+        "sync app has a data map for each item: its variables would have one name"
     ]
 
 

@@ -385,6 +385,18 @@ def test_two_keys_with_one_name_are_told_with_what_to_do(laptop):
     assert laptop.variables() == {"A": "x", "API_URL": "2", "B": "1"}
 
 
+def test_what_is_said_of_a_key_in_one_source_goes_before_what_is_said_of_it_in_any(laptop):
+    laptop.document["sources"]["more"] = {"backend": "file", "path": "values.yaml"}
+    laptop.document["environments"]["prod"]["more"] = "dev"
+    laptop.configure(keys={"db/host": {"variable": "HOST"}})
+    (line,) = problems(laptop)
+    assert line.endswith('both called HOST; call one otherwise: keys: {"more:db/host": {variable: …}}')
+
+    laptop.configure(keys={"db/host": {"variable": "HOST"}, "more:db/host": {"variable": "OTHER"}})
+
+    assert laptop.variables() == {"API_URL": "http://api", "HOST": "db.prod", "OTHER": "db.dev"}
+
+
 def test_a_key_may_be_called_what_no_rule_would_give_it(laptop):
     laptop.configure(keys={"api/url": {"variable": "PATH"}, "db/*": {"about": "x"}})
 

@@ -45,8 +45,8 @@ def about(documentation, source, path):
 
 def test_what_is_written_out_goes_before_globs_and_a_glob_before_those_after_it(documented):
     keys = {
-        "db/*": {"about": "first glob"}, "*": {"about": "any"}, "db/host": {"about": "itself"},
-        "*/port": {"about": "never: db/* and * go before"}, "etcd:db/host": {"about": "never: db/host goes before"},
+        "db/*": {"about": "first glob"}, "*": {"about": "any"}, "db/host": {"about": "never here"},
+        "*/port": {"about": "never: db/* and * go before"}, "etcd:db/host": {"about": "itself"},
     }  # fmt: skip
     with documented(keys) as documentation:
         assert about(documentation, "etcd", "db/host") == "itself"

@@ -154,12 +154,14 @@ def test_without_a_prefix_an_environment_shows_the_store_itself(glob, path):
         ("/prod/db/*", "db/host", True),
         ("/prod/*/host", "db/host", True),
         ("/common/db/host", "db/host", True),
-        ("prod/db/*", "db/host", False),
+        ("prod/db/*", "db/host", True),
+        ("prod*", "db/host", False),
+        ("dev/db/*", "db/host", False),
         ("/dev/db/*", "db/host", False),
         ("/prod/db", "db/host", False),
     ],
 )
-def test_a_full_key_may_be_meant_where_a_glob_begins_with_a_slash(glob, path, meant):
+def test_a_full_key_may_be_meant_where_a_glob_begins_like_one(glob, path, meant):
     assert maybe_by_key([glob], ["/prod", "common/"])(path) is meant
     assert maybe_by_key(["/db/*"], [""])("db/host")
 
