@@ -178,18 +178,35 @@ def _merge_section(
 
 def locate(files: Iterable[File], path: Sequence[str | int], *, of_key: bool) -> str:
     """`file:line:column` of what `path` leads to, in the first file that has its beginning."""
-    known = list(files)
-    file = known[0] if len(known) == 1 else next((file for file in known if _has(file, path)), known[0])
-    line, column = yaml_file.position(file.text, path, of_key=of_key)
-    return f"{file.path}:{line}:{column}"
+    return Places(files).of(path, of_key=of_key)
 
 
-def _has(file: File, path: Sequence[str | int]) -> bool:
-    section = path[0] if path else None
-    content = yaml_file.parse(file.text, str(file.path)).get(section) if isinstance(section, str) else None
-    if section in _MERGED and len(path) > 1:
-        return isinstance(content, dict) and path[1] in content
-    return content is not None
+class Places:
+    """Where things are written in configuration files, each of which is read once more. Belongs to one thread."""
+
+    def __init__(self, files: Iterable[File]) -> None:
+        self._files = list(files)
+        self._documents: dict[Path, Any] = {}
+        self._contents: dict[Path, Any] = {}
+
+    def of(self, path: Sequence[str | int], *, of_key: bool) -> str:
+        """`file:line:column` of what `path` leads to, in the first file that has its beginning."""
+        file = self._files[0]
+        if len(self._files) > 1:
+            file = next((one for one in self._files if self._has(one, path)), file)
+        if file.path not in self._documents:
+            self._documents[file.path] = yaml_file.composed(file.text)
+        line, column = yaml_file.position(self._documents[file.path], path, of_key=of_key)
+        return f"{file.path}:{line}:{column}"
+
+    def _has(self, file: File, path: Sequence[str | int]) -> bool:
+        section = path[0] if path else None
+        if file.path not in self._contents:
+            self._contents[file.path] = yaml_file.parse(file.text, str(file.path))
+        content = self._contents[file.path].get(section) if isinstance(section, str) else None
+        if section in _MERGED and len(path) > 1:
+            return isinstance(content, dict) and path[1] in content
+        return content is not None
 
 
 def _lines(error: ValidationError, files: Sequence[File]) -> list[str]:

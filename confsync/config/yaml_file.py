@@ -115,7 +115,12 @@ def parse(text: str, name: str) -> Any:
         raise ConfigError(f"not valid YAML: {str(exc).splitlines()[0]}", where=name) from exc
 
 
-def position(text: str, path: Sequence[str | int], *, of_key: bool) -> tuple[int, int]:
+def composed(text: str) -> yaml.Node | None:
+    """The document, in which `position` looks; None where there is none."""
+    return yaml.compose(text, _SafeLoader)
+
+
+def position(document: yaml.Node | None, path: Sequence[str | int], *, of_key: bool) -> tuple[int, int]:
     """Line and column, from 1, of what `path` leads to in the document, or of its nearest ancestor that exists.
 
     Steps the document does not have (a validator's own labels, the index 0 of a list written as one item) are skipped.
@@ -124,9 +129,9 @@ def position(text: str, path: Sequence[str | int], *, of_key: bool) -> tuple[int
         path: keys and indexes from the root.
         of_key: point at the last key itself instead of its value.
     """
-    node = yaml.compose(text, _SafeLoader)
-    if node is None:
+    if document is None:
         return 1, 1
+    node = document
     mark = node.start_mark
     for step in path:
         found = _child(node, step)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from confsync.config.loading import LoadedConfig
-from confsync.environments.rules import Kind, Reader, Ruling
+from confsync.environments.rules import Kind, Reader, RulePlaces, Ruling
 from confsync.errors import ConfigError
 from confsync.render.recorder import SourceView
 from confsync.snapshot import View
@@ -51,10 +51,10 @@ class Policy:
         self._environment = environment
         said = loaded.config.local.get(environment) if environment is not None else None
         self._rules = {}
+        self._places = RulePlaces(loaded)
         if environment is not None and said is not None:
-            reader = Reader(loaded, hub, environment, said)
+            reader = Reader(loaded, hub, environment, said, self._places)
             self._rules = {name: reader.rules(name) for name in hub.sources}
-        self._by_name = {rule.name: rule for rules in self._rules.values() for rule in rules.each()}
 
     def ruling(self, source: str, path: str) -> Ruling:
         """What becomes of the key at `path`, as an environment shows it, of `source`."""
@@ -74,8 +74,7 @@ class Policy:
 
     def place(self, rule: str) -> str:
         """Where a rule, by its name, is written: `confsync.yaml:12:5`."""
-        known = self._by_name.get(rule)
-        return known.find_place() if known is not None else ""
+        return self._places.of(rule)
 
     def stand_ins(self) -> Sequence[StandIn]:
         """The substitutes for keys that the environment shows, or would show if they existed."""

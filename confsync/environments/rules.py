@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 from confsync.address import Wanted, parse
-from confsync.config.loading import LoadedConfig
+from confsync.config.loading import LoadedConfig, Places
 from confsync.config.local import LocalPolicy
 from confsync.config.patterns import Pattern, parse_pattern
 from confsync.environments.shown import as_shown, is_whole
@@ -50,6 +50,27 @@ class Ruling(NamedTuple):
     rule: str = ""
     value: str = ""
     place: str = ""
+
+
+class RulePlaces:
+    """Where rules are written: all are looked for when the first is asked for, which reads the configuration again."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._loaded = loaded
+        self._paths: dict[str, tuple[Sequence[str | int], bool]] = {}
+        self._found: dict[str, str] = {}
+
+    def note(self, rule: str, path: Sequence[str | int], *, of_key: bool) -> Callable[[], str]:
+        """Take up a rule; gives what finds its place."""
+        self._paths[rule] = path, of_key
+        return partial(self.of, rule)
+
+    def of(self, rule: str) -> str:
+        """`confsync.yaml:12:5`; "" where there is no such rule."""
+        if len(self._found) < len(self._paths):
+            places = Places(self._loaded.files)
+            self._found = {name: places.of(path, of_key=key) for name, (path, key) in self._paths.items()}
+        return self._found.get(rule, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,7 @@ class Reader:
     hub: SourceHub
     environment: str
     said: LocalPolicy
+    places: RulePlaces
 
     def rules(self, source: str) -> Rules:
         """The rules as they apply to `source`."""
@@ -166,12 +188,13 @@ class Reader:
 
     def _denials(self, source: str) -> Iterator[tuple[Rule, Pattern]]:
         for index, text in enumerate(self.said.deny):
-            place = partial(self.loaded.where, ("local", self.environment, "deny", index))
+            name = f'local.{self.environment}.deny "{text}"'
+            place = self.places.note(name, ("local", self.environment, "deny", index), of_key=False)
             pattern = self._pattern(text, source, place)
             if pattern is not None:
                 globs = list(_generously(text, pattern.glob))
                 names, surely = (self._matcher(source, globs, in_doubt=doubt) for doubt in (True, False))
-                yield Rule(f'local.{self.environment}.deny "{text}"', cache(place), names, surely), pattern
+                yield Rule(name, place, names, surely), pattern
 
     def _allowed(self, source: str) -> tuple[Rule | None, bool]:
         """The rule of what is allowed, if there is one, and whether it names anything of the source."""
@@ -179,23 +202,24 @@ class Reader:
             return None, True
         globs = []
         for index, text in enumerate(self.said.allow):
-            place = partial(self.loaded.where, ("local", self.environment, "allow", index))
-            pattern = self._pattern(text, source, place)
+            written = partial(self.loaded.where, ("local", self.environment, "allow", index))
+            pattern = self._pattern(text, source, written)
             globs += [pattern.glob] if pattern is not None else []
         names, maybe = (self._matcher(source, globs, in_doubt=doubt) for doubt in (False, True))
-        place = partial(self.loaded.where, ("local", self.environment, "allow"), of_key=True)
-        rule = Rule(f"local.{self.environment}.allow", cache(place), names, lambda path: not maybe(path))
-        return rule, bool(globs)
+        name = f"local.{self.environment}.allow"
+        place = self.places.note(name, ("local", self.environment, "allow"), of_key=True)
+        return Rule(name, place, names, lambda path: not maybe(path)), bool(globs)
 
     def _substitutes(self, source: str) -> Iterator[Substitute]:
         for text, value in self.said.substitute.items():
-            place = partial(self.loaded.where, ("local", self.environment, "substitute", text), of_key=True)
+            name = f'local.{self.environment}.substitute "{text}"'
+            place = self.places.note(name, ("local", self.environment, "substitute", text), of_key=True)
             pattern = self._pattern(text, source, place)
             if pattern is None or not self.hub.may_have(source, pattern):
                 continue
             path, shown, field = self._key(pattern, source, place)
             names = self._matcher(source, [glob.escape(path)], in_doubt=False)
-            rule = Rule(f'local.{self.environment}.substitute "{text}"', cache(place), names)
+            rule = Rule(name, place, names)
             alone = sum(self.hub.may_have(one, pattern) for one in self.hub.sources) == 1
             yield Substitute(rule, path, shown, alone, field, as_text(value))
 

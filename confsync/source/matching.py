@@ -37,7 +37,10 @@ def maybe_by_key(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str
     every_prefix = [prefix.strip("/") for prefix in prefixes]
     shown = by_key(globs)
     begins = ("/", *(f"{prefix}/" for prefix in every_prefix if prefix))
-    full = _any_of(glob.strip("/") for glob in globs if glob.startswith(begins))
+    full_globs = [glob.strip("/") for glob in globs if glob.startswith(begins)]
+    if not full_globs:
+        return shown
+    full = _any_of(full_globs)
 
     def is_meant(path: str) -> bool:
         key = path.strip("/")
