@@ -1,8 +1,9 @@
 """Unified diffs for people, masked where a sensitive value may show.
 
-A line of a sensitive file is shown only where it is certainly no secret: where it stands, whole or up to its first
-expression, in the text of a template. Everything else is replaced by dots, whatever it looks like: a value that went
-through a filter is a secret too, and the old file's values are not known to anybody any more.
+A line of a sensitive file is shown only where a template's text has it: whole, or up to its first expression.
+Everything else is replaced by dots, whatever it looks like: a value that went through a filter is a secret too, and the
+old file's values are not known to anybody any more. A line that may come from either of two template lines, `user=root`
+and `user={{ u }}`, is taken to come from the one with the expression.
 """
 
 from __future__ import annotations
@@ -112,7 +113,6 @@ class Mask:
 
     def line(self, text: str) -> str:
         """A line of a sensitive file as it may be shown."""
-        if text in self._whole:
-            return text
-        beginning = max((start for start in self._beginnings if text.startswith(start)), key=len, default="")
-        return beginning + DOTS
+        # Of several beginnings the shortest: what follows it may be a value already.
+        beginning = min((start for start in self._beginnings if text.startswith(start)), key=len, default="")
+        return text if not beginning and text in self._whole else beginning + DOTS

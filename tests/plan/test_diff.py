@@ -109,6 +109,22 @@ def test_a_line_with_several_values_shows_only_its_beginning(spread):
     assert "SECRET" not in "".join(lines)
 
 
+def test_a_value_is_masked_though_its_line_is_one_that_the_template_has():
+    template = "pw=\npw={{ s('pw') }}\nuser={{ s('u') }}\nuser=root\nport = 80\n"
+    lines = diff(
+        b"pw=\npw=\nuser=root\nuser=root\nport = 80\n", b"pw=\nuser=root\n", template, sensitive=True
+    )
+    shown = "\n".join(lines)
+    assert "root" not in shown
+    assert f"-pw={DOTS}" in lines
+    assert "-port = 80" in lines
+
+
+def test_where_two_expressions_may_have_made_a_line_the_shorter_beginning_is_shown():
+    lines = diff(None, b"ab=c\n", "a{{ s('x') }}\nab={{ s('y') }}\n", sensitive=True)
+    assert lines[1:] == (f"+a{DOTS}",)
+
+
 def test_values_of_several_lines_are_masked_in_each():
     key = b"-----BEGIN-----\nabcdef\n-----END-----\n"
     lines = diff(None, b"key:\n" + key, "key:\n{{ vault('key') }}\n", sensitive=True)
