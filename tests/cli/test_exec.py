@@ -28,12 +28,12 @@ def given(done):
 # Exit status
 
 
-@pytest.mark.parametrize("status", [0, 1, 7, 255])
+@pytest.mark.parametrize("status", [0, 7, 255])
 def test_the_exit_status_is_the_commands(execs, status):
     assert execs.run("dev", "--", "sh", "-c", f"exit {status}").returncode == status
 
 
-@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("KILL", 137), ("INT", 130)])
+@pytest.mark.parametrize(("name", "status"), [("KILL", 137), ("INT", 130)])
 def test_a_command_that_a_signal_killed_gives_128_and_its_number(execs, name, status):
     assert execs.run("dev", "--", "sh", "-c", f"kill -{name} $$").returncode == status
 

@@ -12,7 +12,7 @@ from stand_ins.vaulted import text
 
 from confsync.testing.waiting import eventually
 
-WAITS = "cat {files}/db/db; echo; trap 'exit 0' TERM; while :; do sleep 0.02; done"
+WAITS = "trap 'exit 0' TERM; cat {files}/db/db; echo; while :; do sleep 0.02; done"
 TOLD = (
     "import os, signal\n"
     "path = os.environ['CONFSYNC_FILES'] + '/db/db'\n"

@@ -9,7 +9,7 @@ import sys
 import pytest
 from stand_ins.executed import execs as execs
 
-SAYS = 'echo "$DB_HOST $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+SAYS = 'trap "exit 0" TERM; echo "$DB_HOST $$"; while :; do sleep 0.02; done'
 """Says its value and who it is, and ends when it is told to."""
 
 TOLD = (
@@ -100,7 +100,7 @@ def test_a_change_in_etcd_restarts_it(stored, etcd):
 
 
 def test_a_new_key_is_a_new_variable_and_one_that_goes_is_gone(stored, etcd):
-    script = 'echo "${NEW-none} $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+    script = 'trap "exit 0" TERM; echo "${NEW-none} $$"; while :; do sleep 0.02; done'
     with stored.start("dev", "--watch", "--", "sh", "-c", script) as running:
         assert said(running)[0] == "none"
         etcd.put("/dev/new", "here")

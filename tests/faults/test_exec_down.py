@@ -12,7 +12,7 @@ from stand_ins.executed import execs as execs
 from confsync.testing.etcd import EtcdCluster
 from confsync.testing.waiting import eventually
 
-SAYS = 'echo "$DB_HOST $$"; trap "exit 0" TERM; while :; do sleep 0.02; done'
+SAYS = 'trap "exit 0" TERM; echo "$DB_HOST $$"; while :; do sleep 0.02; done'
 
 
 @pytest.fixture
