@@ -81,13 +81,15 @@ class Rule:
         name: such as `local.prod.deny "db/*"`.
         find_place: where it is written; asked for only when the rule is told of, since that reads the file again.
         names: whether it names what is at a path; of a denial, whether it may.
-        closes: whether what it names, or does not name, leaves nothing of the secret at a path to come down.
+        closes: whether it leaves nothing of the secret at a path to come down.
+        closes_all: whether it leaves nothing of the source.
     """
 
     name: str
     find_place: Callable[[], str]
     names: Callable[[str], bool]
     closes: Callable[[str], bool] = lambda _: False
+    closes_all: bool = False
 
     def ruling(self, kind: Kind, value: str = "") -> Ruling:
         """The ruling by this rule."""
@@ -119,13 +121,11 @@ class Rules:
 
     Attributes:
         allowed: None where all comes down that is not denied.
-        closing: the rule by which nothing of the source comes down but substitutes, or None.
     """
 
     substitutes: Sequence[Substitute]
     denials: Sequence[Rule]
     allowed: Rule | None
-    closing: Rule | None
 
     def ruling(self, path: str) -> Ruling | None:
         """What becomes of the key at `path`; None: it comes down."""
@@ -139,11 +139,14 @@ class Rules:
             return self.allowed.ruling(Kind.HELD_BACK)
         return None
 
+    @property
+    def closing(self) -> Rule | None:
+        """The rule by which nothing of the source comes down but substitutes, or None."""
+        return next((rule for rule in self.each() if rule.closes_all), None)
+
     def closes(self, secret: str) -> Rule | None:
         """The rule by which nothing of a secret comes down but substitutes, or None."""
-        if self.closing is not None:
-            return self.closing
-        return next((rule for rule in self.each() if rule.closes(secret)), None)
+        return self.closing or next((rule for rule in self.each() if rule.closes(secret)), None)
 
     def each(self) -> Iterator[Rule]:
         """Every rule, in the order in which they decide."""
@@ -179,14 +182,9 @@ class Reader:
 
     def rules(self, source: str) -> Rules:
         """The rules as they apply to `source`."""
-        denials = list(self._denials(source))
-        allowed, names_any = self._allowed(source)
-        closing = next((rule for rule, pattern in denials if pattern.glob.strip("/") in _EVERYTHING), None)
-        if closing is None and not names_any:
-            closing = allowed
-        return Rules(list(self._substitutes(source)), [rule for rule, _ in denials], allowed, closing)
+        return Rules(list(self._substitutes(source)), list(self._denials(source)), self._allowed(source))
 
-    def _denials(self, source: str) -> Iterator[tuple[Rule, Pattern]]:
+    def _denials(self, source: str) -> Iterator[Rule]:
         for index, text in enumerate(self.said.deny):
             name = f'local.{self.environment}.deny "{text}"'
             place = self.places.note(name, ("local", self.environment, "deny", index), of_key=False)
@@ -194,12 +192,11 @@ class Reader:
             if pattern is not None:
                 globs = list(_generously(text, pattern.glob))
                 names, surely = (self._matcher(source, globs, in_doubt=doubt) for doubt in (True, False))
-                yield Rule(name, place, names, surely), pattern
+                yield Rule(name, place, names, surely, closes_all=pattern.glob.strip("/") in _EVERYTHING)
 
-    def _allowed(self, source: str) -> tuple[Rule | None, bool]:
-        """The rule of what is allowed, if there is one, and whether it names anything of the source."""
+    def _allowed(self, source: str) -> Rule | None:
         if self.said.allow is None:
-            return None, True
+            return None
         globs = []
         for index, text in enumerate(self.said.allow):
             written = partial(self.loaded.where, ("local", self.environment, "allow", index))
@@ -208,7 +205,7 @@ class Reader:
         names, maybe = (self._matcher(source, globs, in_doubt=doubt) for doubt in (False, True))
         name = f"local.{self.environment}.allow"
         place = self.places.note(name, ("local", self.environment, "allow"), of_key=True)
-        return Rule(name, place, names, lambda path: not maybe(path)), bool(globs)
+        return Rule(name, place, names, lambda path: not maybe(path), closes_all=not globs)
 
     def _substitutes(self, source: str) -> Iterator[Substitute]:
         for text, value in self.said.substitute.items():

@@ -9,6 +9,7 @@ from stand_ins.laptop import REAL, policy_of, rendered, view_of
 
 from confsync.environments.policy import Kind, Policy
 from confsync.errors import ConfigError, Denied, HeldBack, SourceError
+from confsync.snapshot import View
 
 LOCAL = "localhost"
 
@@ -291,6 +292,25 @@ def test_what_metadata_tells_of_a_secret_is_not_mixed_with_its_fields(opened):
     policy = policy_of(opened, substitute={"vault:db#password": LOCAL})
 
     assert "password" not in view_of(opened, policy, "vault").look_up("db?metadata=")[1]
+
+
+def test_of_a_secret_read_as_a_whole_what_may_come_down_is_there(opened):
+    found, fields = view_of(
+        opened, policy_of(opened, deny=["*#password"], substitute={"vault:db#new": "x"}), "vault"
+    ).look_up("db")
+
+    real = {name: f"{REAL}prod-db-{name}" for name in ("user", "card#no")}
+    assert json.loads(found.entry.value) == {**real, "new": "x"}
+    assert {name: fields[name] for name in real} == real
+    assert set(fields) == {"password", "user", "card#no", "new"}
+
+
+@pytest.mark.parametrize("source", ["vault", "values"])
+def test_a_guarded_view_keeps_nothing_of_what_it_guards(opened, source):
+    view = view_of(opened, policy_of(opened, deny=["*"]), source)
+
+    assert view.snapshot.trees == {}
+    assert View.find(view, "db/host") is None
 
 
 # Nothing is asked for in vain

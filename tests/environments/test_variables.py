@@ -268,6 +268,14 @@ def test_where_nothing_is_listed_documented_keys_are_found(laptop):
     ]
 
 
+def test_a_documented_secret_elsewhere_in_the_store_is_none_of_the_environment(laptop):
+    laptop.store.put("elsewhere/smtp", {"password": PASSWORD})
+    laptop.configure(keys={"vault:/elsewhere/smtp#password": {"about": "x", "required": True}})
+
+    assert laptop.variables() == {"API_URL": "http://api", "DB_HOST": "db.prod"}
+    assert laptop.store.count("fetch") == 0
+
+
 def test_a_secret_that_was_named_and_read_is_not_denied_though_nothing_below_it_is_listed(laptop):
     laptop.put("db", password=PASSWORD)
     laptop.store.fail_with(denied("kv/prod/db"), "kv/prod/db", "names")
