@@ -27,6 +27,7 @@ LEGAL = re.compile(r"[A-Z_][A-Z0-9_]*")
         ("pathname", "PATHNAME"),
         ("ldap", "LDAP"),
         ("app/env", "APP_ENV"),
+        ("node/env", "NODE_ENV"),
         ("environment", "ENVIRONMENT"),
         ("digit", "DIGIT"),
         ("git", "GIT"),

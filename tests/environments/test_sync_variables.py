@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from confsync.environments.policy import Policy
+from confsync.environments.selection import Selection
+from confsync.environments.variables import collect
 from confsync.errors import ConfsyncError, Denied, Unavailable
 
 PASSWORD = "correct horse"
@@ -242,6 +245,21 @@ def test_sources_that_a_sync_does_not_read_need_not_be_there(shop):
         assert "missing.yaml" in problems(shop, sync)[0]
     for sync in (data({"X": "vault:db#user"}), template("{{ vault('db').user }}")):
         assert problems(shop, sync) == ["it is down"]
+
+
+def test_a_closed_source_is_not_read(shop):
+    shop.configure(
+        syncs={"app": data({"HOST": "values:db/host", "MODE": {"value": "x"}})},
+        local={"prod": {"deny": ["values:"]}},
+    )
+    with shop.core() as core:
+        selection = Selection(syncs=["app"])
+        collected = collect(core, "prod", Policy(core.loaded, core.hub, "prod"), selection)
+
+        assert not core.hub.sources["values"].answered
+    assert (values_of(collected), set(withheld(collected.held_back))) == (
+        {"MODE": "x"}, {"app.HOST (values:db/host)"}
+    )  # fmt: skip
 
 
 def test_references_may_be_left_out(shop):
