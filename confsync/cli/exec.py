@@ -128,6 +128,8 @@ def exec(  # noqa: A001 - the command's name
     if not command:
         hint = f"confsync exec {wanted} -- {' '.join(prefixes) or 'COMMAND'}"
         raise click.UsageError(f"there is no command: write it after --, as in: {hint}", context)
+    if options.environment not in (None, wanted):
+        raise click.UsageError(f"two environments: {wanted} and -e {options.environment}", context)
     if on_change is not None and not watch:
         raise click.UsageError("--on-change goes with --watch", context)
     try:

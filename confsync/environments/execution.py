@@ -8,7 +8,6 @@ Where nothing is watched or on lease the sources are closed again, and the login
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -18,15 +17,16 @@ from confsync.clock import Clock, SystemClock
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend
-from confsync.environments.child import Child, Guardian, Start, inherited
+from confsync.environments.child import Child, Guardian, NotStarted, Start, inherited
 from confsync.environments.following import Follower, follow_leases
 from confsync.environments.policy import Policy
 from confsync.environments.provision import Provider, Provision
 from confsync.environments.scratch import Scratch, new_path, roots, sweep
 from confsync.environments.selection import Selection
 from confsync.environments.signalling import Interrupted, Signals
+from confsync.environments.starter import NOT_FOUND
 from confsync.environments.supervising import Supervisor
-from confsync.environments.surroundings import Surroundings, Wanted, surround
+from confsync.environments.surroundings import Surroundings, Wanted, our_variables, surround
 from confsync.environments.variables import Collected
 from confsync.errors import ConfigError, ConfsyncError
 from confsync.reconcile.core import Core
@@ -84,6 +84,8 @@ def execute(order: Order, opened: Opened) -> int:
         NotStarted: the command cannot be started.
         ConfsyncError: what it is to get cannot be had.
     """
+    if not order.command[0]:
+        raise NotStarted("the command is an empty word", NOT_FOUND, hint="is a variable of a script empty?")
     descriptors = inherited()
     signals: Signals[Provision] = Signals()
     with ExitStack() as stack:
@@ -148,7 +150,7 @@ class Execution:
 
     def _begin(self, provision: Provision) -> Child:
         start = self._start = self._start or self._new_start()
-        surroundings = surround(os.environb, provision.variables, self._wanted, self._path)
+        surroundings = surround(our_variables(), provision.variables, self._wanted, self._path)
         self._guardian.look_after(start.pid)  # before it runs, and not before the directory is there
         child = start.become(self._words(), surroundings.variables)
         self._start = None

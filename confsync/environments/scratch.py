@@ -46,9 +46,10 @@ class File:
 
 
 def roots() -> list[str]:
-    """Where such a directory may be, the best place first: memory only this user has, memory, anywhere."""
+    """Where such a directory may be, the best place first: memory before any disk, our own before everybody's."""
     named = os.environ.get("XDG_RUNTIME_DIR", "")
-    return [root for root in (named, "/dev/shm", gettempdir()) if os.path.isabs(root) and _is_safe(root)]  # noqa: S108
+    safe = [root for root in (named, "/dev/shm", gettempdir()) if os.path.isabs(root) and _is_safe(root)]  # noqa: S108
+    return sorted(safe, key=lambda root: filesystem(root) not in _IN_MEMORY)
 
 
 def _is_safe(root: str) -> bool:

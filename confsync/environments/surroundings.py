@@ -10,13 +10,17 @@ Names and values are bytes: ours go along whatever they are, the environment's a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 USUAL = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PWD",
 )  # fmt: skip
 """What a program gets of ours with `--pristine`; and all that begin with LC_."""
+
+_COERCED = b"LC_CTYPE"
 
 FILES = "CONFSYNC_FILES"
 """The variable that says where the files of the syncs are."""
@@ -57,6 +61,19 @@ class Surroundings:
     variables: Mapping[bytes, bytes] = field(repr=False)
     overridden: tuple[str, ...]
     withheld: tuple[str, ...]
+
+
+def our_variables() -> dict[bytes, bytes]:
+    """Those we were started with: in the C locale Python sets LC_CTYPE, for itself and not for the command (PEP 538)."""
+    ours = dict(os.environb)
+    try:
+        began = dict(
+            line.partition(b"=")[::2] for line in Path("/proc/self/environ").read_bytes().split(b"\0")
+        )
+    except OSError:
+        return ours
+    ours.pop(_COERCED, None)
+    return ours | {name: value for name, value in began.items() if name == _COERCED}
 
 
 def surround(

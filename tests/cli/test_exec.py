@@ -45,6 +45,13 @@ def test_a_command_that_is_not_found_is_127_with_a_line(execs):
     assert done.stderr.startswith("confsync: no-such-program is not in PATH (")
 
 
+def test_an_empty_word_is_no_command_and_127(execs):
+    done = execs.run("dev", "--", "", "x")
+
+    assert done.returncode == 127
+    assert done.stderr == "confsync: the command is an empty word (is a variable of a script empty?)\n"
+
+
 def test_a_path_that_is_not_there_is_127_and_one_that_may_not_be_run_126(execs):
     (execs.root / "data").write_text("")
 
@@ -114,6 +121,7 @@ def test_the_path_of_the_environment_is_where_the_command_is_looked_for(execs):
         (["dev", "--"], 3, "there is no command"),
         (["dve", "--", "touch", "ran"], 3, "there is no environment 'dve'; did you mean 'dev'?"),
         (["dev", "--sync", "ap", "--", "touch", "ran"], 3, "there is no sync 'ap'; did you mean 'app'?"),
+        (["dev", "-e", "prod", "--", "touch", "ran"], 3, "two environments: dev and -e prod"),
         (["dev", "--on-change", "HUP", "--", "touch", "ran"], 3, "--on-change goes with --watch"),
         (["dev", "--watch", "--on-change", "NOPE", "--", "touch", "ran"], 3, "'NOPE' is neither restart nor"),
         (["dev", "--only-syncs", "--", "touch", "ran"], 3, "--only-syncs goes with --sync"),
@@ -190,6 +198,21 @@ def test_our_variables_go_along(execs):
     assert "CONFSYNC_FILES" not in variables
 
 
+@pytest.mark.parametrize(
+    "ours", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": "C.UTF-8"}, {"LC_ALL": "C"}, {"LANG": "C", "LC_CTYPE": ""}]
+)
+def test_what_python_makes_of_the_c_locale_is_not_the_commands(execs, ours):
+    given_ours = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(execs.runtime), **ours}
+    done = subprocess.run(
+        execs.exec_command("dev", "--", "env"), cwd=execs.root, env=given_ours, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert sorted(done.stdout.splitlines()) == sorted(
+        ["DB_HOST=localhost", *(f"{name}={value}" for name, value in given_ours.items())]
+    )
+
+
 def test_pristine_leaves_what_programs_need_and_what_is_kept(execs):
     ours = {"OTHER": "mine", "KEPT": "mine too", "LC_TIME": "C", "TZ": "UTC"}
 
@@ -211,7 +234,7 @@ def test_pristine_leaves_what_programs_need_and_what_is_kept(execs):
         "PWD",
     }
     assert {"DB_HOST", "KEPT", "LC_TIME", "TZ", "PATH", "HOME"} <= variables.keys()
-    assert variables.keys() <= usual | {"DB_HOST", "KEPT", "LC_TIME", "LC_CTYPE", "TZ"}
+    assert variables.keys() <= usual | {"DB_HOST", "KEPT", "LC_TIME", "TZ"}
 
 
 CREDENTIALS = {

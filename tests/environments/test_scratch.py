@@ -47,10 +47,30 @@ def mode(path):
 # Where
 
 
-def test_the_runtime_directory_goes_first_then_memory_then_the_temporary_directory(root):
-    others = [place for place in ("/dev/shm", tempfile.gettempdir()) if place in roots()]
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [("tmpfs", ["runtime", "/dev/shm", "tmp"]), ("ext4", ["/dev/shm", "runtime", "tmp"])],
+)
+def test_memory_goes_before_any_disk_and_the_runtime_directory_before_places_of_all(
+    root, tmp_path, monkeypatch, kind, order
+):
+    """What is on which filesystem is told here: no test can mount one."""
+    disk = tmp_path / "tmp"
+    disk.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    kinds = {str(root): kind, "/dev/shm": "tmpfs", str(disk): "ext4"}
+    monkeypatch.setattr(scratch, "filesystem", kinds.__getitem__)
+    named = {"runtime": str(root), "tmp": str(disk)}
 
-    assert roots() == [str(root), *others]
+    assert roots() == [named.get(place, place) for place in order]
+
+
+def test_a_runtime_directory_on_a_disk_does_not_go_before_memory(tmp_path, monkeypatch):
+    if filesystem("/dev/shm") != "tmpfs" or filesystem(str(tmp_path)) == "tmpfs":
+        pytest.skip("there is no disk, or no memory")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    assert roots()[:2] == ["/dev/shm", str(tmp_path)]
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o770, 0o500])

@@ -113,7 +113,7 @@ def test_a_place_that_vanishes_under_an_exec_does_not_keep_it_from_ending(execs)
     script = "echo ready; read line"
     with execs.start("dev", "--sync", "app", "--", "sh", "-c", script, stdin=-1) as running:
         assert running.line() == "ready"
-        moved = execs.runtime.rename(execs.root / "moved")
+        moved = execs.runtime.rename(execs.runtime.with_name(f"{execs.runtime.name}-moved"))
         running.process.stdin.close()
 
         assert running.end() in (0, 1)

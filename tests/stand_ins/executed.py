@@ -16,6 +16,8 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -29,19 +31,23 @@ from stand_ins.vaulted import VaultWorkspace
 
 __all__ = ["ExecWorkspace", "Running", "execs", "vault", "vault_execs", "vault_server"]
 
+MEMORY = "/dev/shm"
 GUARDIAN = b"guardian.py"
 STARTER = b"starter.py"
 
 
 class Executing(Workspace):
-    """A workspace with `runtime` for the files of commands."""
+    """A workspace with `runtime` for the files of commands: in memory where there is any, as that is preferred."""
 
-    @property
-    def runtime(self) -> Path:
-        """Where they are."""
-        directory = self.root / "runtime"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        return directory
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        memory = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else self.root
+        self.runtime = Path(mkdtemp(prefix="confsync-test-", dir=memory))
+
+    def close(self) -> None:
+        """Kill what still runs; nothing is left in memory."""
+        super().close()
+        rmtree(self.runtime, ignore_errors=True)
 
     def environ(self, **more: str) -> dict[str, str]:
         """The variables of whoever calls: none of confsync's, nor of the clients of stores."""
