@@ -64,7 +64,7 @@ class Surroundings:
 
 
 def our_variables() -> dict[bytes, bytes]:
-    """Those we were started with: in the C locale Python sets LC_CTYPE, for itself and not for the command (PEP 538)."""
+    """Those we were started with: in the C locale Python sets LC_CTYPE, for itself, not for the command (PEP 538)."""
     ours = dict(os.environb)
     try:
         began = dict(
