@@ -9,6 +9,8 @@ import click
 from confsync.cli.options import given, global_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from confsync.cli.session import Session
     from confsync.reconcile.core import Core
 
@@ -51,6 +53,7 @@ def check(context: click.Context, *, online: bool) -> int:
                 problems += str(exc).splitlines()
         if not problems:
             with session.core() as core:
+                problems += _wrong_rules(core)
                 for name, sync in config.syncs.items():
                     where = session.loaded.where(("syncs", name), of_key=True)
                     problems += [
@@ -71,6 +74,18 @@ def check(context: click.Context, *, online: bool) -> int:
     for told in problems + outside + notes:
         complain(told)
     return 3 if problems else 1 if outside else 0
+
+
+def _wrong_rules(core: Core) -> Iterator[str]:
+    """The rules of `local` that name nothing there can be."""
+    from confsync.environments.policy import Policy
+    from confsync.errors import ConfigError
+
+    for environment in core.loaded.config.local:
+        try:
+            Policy(core.loaded, core.hub, environment)
+        except ConfigError as exc:
+            yield str(exc)
 
 
 def _rehearsed(core: Core) -> tuple[list[str], list[str]]:
