@@ -75,7 +75,7 @@ class SourceHub:
                 opened.callback(backend.close)
                 self.sources[name] = self._made(name, config, backend, wanted, known)
             opened.pop_all()
-        self._is_sensitive = {name: self._sensitivity(name) for name in self.sources}
+        self._is_sensitive = {name: self._sensitivity(name, in_use) for name in self.sources}
 
     def _made(
         self,
@@ -116,13 +116,15 @@ class SourceHub:
             notify=self._notify,
         )
 
-    def _sensitivity(self, name: str) -> Callable[[str], bool]:
+    def _sensitivity(self, name: str, in_use: Iterable[str | None]) -> Callable[[str], bool]:
+        """What is a secret by one of its names is one by all, whichever environment shows it."""
         config = self._config.sources[name]
         said = load_backend(config.backend).sensitive if config.sensitive is None else config.sensitive
-        if isinstance(self.sources[name], Source):
-            return matching.by_key(said)
-        environments = self._config.environments.values()
-        return matching.by_address(said, (prefix for one in environments for prefix in one.get(name, ROOT)))
+        return matching.in_any_spelling(
+            said,
+            {prefix for one in (*self._config.environments, *in_use) for prefix in self.prefixes(name, one)},
+            of_secrets=not isinstance(self.sources[name], Source),
+        )
 
     def matcher(
         self, source: str, globs: Sequence[str], environment: str | None, *, in_doubt: bool
@@ -133,13 +135,13 @@ class SourceHub:
             in_doubt: what to say of a path that can be spelled otherwise, of a secret one of whose fields is named,
                 of what is no path: True finds whatever may be meant, False only what is meant for certain.
         """
-        prefixes = self.prefixes(source, environment)
-        if isinstance(self.sources[source], Source):
-            return matching.maybe_by_key(globs, prefixes) if in_doubt else matching.by_key(globs)
+        of_secrets = not isinstance(self.sources[source], Source)
         if not in_doubt:
-            return matching.surely_by_address(globs, prefixes)
-        every = (prefix for one in self._config.environments.values() for prefix in one.get(source, ROOT))
-        return matching.by_address(globs, every)
+            return matching.for_certain(globs, self.prefixes(source, environment), of_secrets=of_secrets)
+        # A secret may be asked for from the root, and is then whichever environment's.
+        environments = (*self._config.environments, environment) if of_secrets else (environment,)
+        every = {prefix for one in environments for prefix in self.prefixes(source, one)}
+        return matching.in_any_spelling(globs, every, of_secrets=of_secrets)
 
     def may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether the one key that a pattern names may be a key of `source`.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from confsync.address import Wanted, parse
 from confsync.config.keys import Key
 from confsync.config.patterns import Pattern
-from confsync.source.matching import names_in, surely_by_address
+from confsync.source.matching import for_certain, names_in
 
 _METADATA = (
     "metadata"  # the parameter that asks for what a store knows about a secret, and for none of its fields
@@ -71,7 +71,7 @@ class SecretIndex:
         self._globs = []
         for said in entries:
             if said.pattern.wild:
-                self._globs.append((surely_by_address([said.pattern.glob], self._prefixes), said))
+                self._globs.append((for_certain([said.pattern.glob], self._prefixes, of_secrets=True), said))
             elif (wanted := _parsed(said.pattern.key)) is not None:
                 self._one.setdefault(wanted, said)
         self.of = lru_cache(_REMEMBERED)(self._of)

@@ -1,8 +1,9 @@
 """Which keys of a source are meant: all, none, or those whose names match a list of globs.
 
-One secret of an addressed source has many spellings: below a prefix or from the root, with or without parameters,
-whole or one field. Where globs say what to hide they are matched against all of them, so that no spelling shows what
-another hides, and in doubt a value is meant. Where they say what may be shown it is the other way round.
+One key has many spellings: below each prefix that it lies under, and from the root. A secret of an addressed source has
+more: with or without parameters, whole or one field, and a field is `secret#field` or, in a glob, `secret/field` too.
+Where globs say what to hide they are matched against every spelling, so that none shows what another hides, and in doubt
+a key is meant. Where they say what may be shown it is the other way round.
 """
 
 from __future__ import annotations
@@ -13,57 +14,102 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from confsync.address import Wanted, parse, spelled
 
+_OF_FIELDS = "#/"
+"""What parts a secret from its field in a glob."""
 
-def by_key(said: bool | Sequence[str]) -> Callable[[str], bool]:
-    """Tells whether a key is meant.
+
+def in_any_spelling(
+    said: bool | Sequence[str], prefixes: Iterable[str], *, of_secrets: bool
+) -> Callable[[str], bool]:
+    """Tells whether what a source gives at a path may be meant.
 
     Args:
-        said: whether all are, or globs of keys as an environment shows them.
+        said: whether all are, or globs of keys as an environment shows them, or of full keys.
+        prefixes: those of each environment that may show the key.
+        of_secrets: whether the source is an addressed one.
     """
     if isinstance(said, bool):
         return lambda _: said
-    keys = _any_of(glob.strip("/") for glob in said)
+    places = {prefix.strip("/") for prefix in prefixes}
+    return _any_secret(said, places | {""}) if of_secrets else _any_key(said, places)
+
+
+def for_certain(globs: Sequence[str], prefixes: Iterable[str], *, of_secrets: bool) -> Callable[[str], bool]:
+    """Tells whether all that a source gives at a path is meant for certain.
+
+    Args:
+        globs: of keys as the environment shows them; of an addressed source those that begin with a slash are from its
+            root.
+        prefixes: those of the environment, and of no other.
+        of_secrets: whether the source is an addressed one.
+    """
+    if of_secrets:
+        return _certain_secret(globs, {prefix.strip("/") for prefix in prefixes})
+    keys = _any_of(glob.strip("/") for glob in globs)
     return lambda path: keys.match(path.strip("/")) is not None
 
 
-def maybe_by_key(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
-    """Tells whether a key may be meant.
+def shown_as(key: str, prefixes: Iterable[str]) -> set[str]:
+    """Each name that a key of an enumerable source has, or may have, below an environment's prefixes.
 
     Args:
-        globs: of keys as an environment shows them; those that begin with a slash, or with a prefix of the environment,
-            may as well be of full keys, as the store has them.
-        prefixes: those of the environment.
+        key: as the environment shows it.
+        prefixes: those of the environment. Where one lies below another it shows one stored key by two names.
     """
-    every_prefix = [prefix.strip("/") for prefix in prefixes]
-    shown = by_key(globs)
-    begins = ("/", *(f"{prefix}/" for prefix in every_prefix if prefix))
-    full_globs = [glob.strip("/") for glob in globs if glob.startswith(begins)]
-    if not full_globs:
-        return shown
-    full = _any_of(full_globs)
+    places = {prefix.strip("/") for prefix in prefixes}
+    return {key} | {
+        name for full in _full(Wanted(key, absolute=False), places) for name in _below(full, places)
+    }
+
+
+def names_in(wanted: Wanted, prefixes: Collection[str]) -> tuple[set[str], set[str]]:
+    """The names a secret has for certain below an environment's prefixes, and those it has, or may have, from the root.
+
+    Args:
+        prefixes: those of the environment, without slashes at their ends.
+    """
+    full = _full(wanted, prefixes)
+    return (_below(wanted.path, prefixes) if wanted.absolute else {wanted.path}), full
+
+
+def _full(wanted: Wanted, prefixes: Iterable[str]) -> set[str]:
+    return {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in prefixes}
+
+
+def _below(full: str, prefixes: Iterable[str]) -> set[str]:
+    """The names of a full key below each prefix that it lies under."""
+    return {
+        full.removeprefix(f"{prefix}/") if prefix else full
+        for prefix in prefixes
+        if not prefix or full.startswith(f"{prefix}/")
+    }
+
+
+def _any_key(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
+    """Of an enumerable source. A full key is meant by what begins like one: with a slash, or a prefix."""
+    begins = ("/", *(f"{prefix}/" for prefix in prefixes if prefix))
+    from_root = [glob.strip("/") for glob in globs if glob.startswith(begins)]
+    shown, full = _any_of(glob.strip("/") for glob in globs), _any_of(from_root)
+    is_nested = any(len(_below(f"{prefix}/", prefixes)) > 1 for prefix in prefixes)
 
     def is_meant(path: str) -> bool:
         key = path.strip("/")
-        return shown(key) or any(full.match(f"{prefix}/{key}".lstrip("/")) for prefix in every_prefix)
+        if shown.match(key) is not None:
+            return True
+        # A file may have the keys of a store of secrets, for its part in a test.
+        if "#" in key and shown.match(key.replace("#", "/")) is not None:
+            return True
+        if from_root and any(map(full.match, _full(Wanted(key, absolute=False), prefixes))):
+            return True
+        return is_nested and any(map(shown.match, shown_as(key, prefixes)))
 
     return is_meant
 
 
-def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
-    """Tells whether what an addressed source gives at a path may be meant.
-
-    A glob of a secret, without `#`, covers each of its fields. A secret read as a whole shows each field, so that it
-    is meant if any field might be.
-
-    Args:
-        said: whether all are, or globs of `secret` or `secret#field`, below any environment's prefix or from the root.
-        prefixes: those of all environments.
-    """
-    if isinstance(said, bool):
-        return lambda _: said
-    every_prefix = {prefix.strip("/") for prefix in prefixes} | {""}
-    globs = [glob.strip("/") for glob in said]
-    full = _any_of(globs)
+def _any_secret(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
+    """Of an addressed source. A glob of a secret covers each of its fields; a whole secret is meant if a field may be."""
+    globs = [glob.strip("/") for glob in globs]
+    named = _any_of(globs)
     begun = _any_of(start for glob in globs for start in _starts(glob))
 
     def is_meant(path: str) -> bool:
@@ -71,26 +117,20 @@ def by_address(said: bool | Sequence[str], prefixes: Iterable[str]) -> Callable[
             wanted = parse(path)
         except ValueError:
             return True
+        full = _full(wanted, prefixes)
+        names = full.union(*(_below(one, prefixes) for one in full))
         # Matched as the store names it and as an address spells it, since a glob may be written as either.
-        secrets = {text for name in _names(wanted, every_prefix) for text in (name, spelled(name))}
-        if any(map(full.match, secrets)):
+        secrets = {text for name in names for text in (name, spelled(name))}
+        if any(map(named.match, secrets)):
             return True
-        if wanted.field is None:
-            return any(begun.match(f"{secret}#") for secret in secrets)
-        return any(full.match(f"{secret}#{wanted.field}") for secret in secrets)
+        fields = [f"{secret}{sign}{wanted.field or ''}" for secret in secrets for sign in _OF_FIELDS]
+        return any(map(begun.match if wanted.field is None else named.match, fields))
 
     return is_meant
 
 
-def surely_by_address(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
-    """Tells whether all that an addressed source gives at a path is meant for certain.
-
-    Args:
-        globs: of `secret`, for all its fields, or of `secret#field`, below the environment's prefixes; those that
-            begin with a slash are from the root.
-        prefixes: those of the environment, and of no other.
-    """
-    own_prefixes = {prefix.strip("/") for prefix in prefixes}
+def _certain_secret(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
+    """Of an addressed source: named below the prefixes, or by each name that it may have from the root."""
     below = _any_of(glob.rstrip("/") for glob in globs if not glob.startswith("/"))
     from_root = _any_of(glob.strip("/") for glob in globs if glob.startswith("/"))
 
@@ -99,53 +139,26 @@ def surely_by_address(globs: Sequence[str], prefixes: Iterable[str]) -> Callable
             wanted = parse(path)
         except ValueError:
             return False
-        relative, full = names_in(wanted, own_prefixes)
-        return _matches(below, relative, wanted.field) or (
-            bool(full) and all(_matches(from_root, {name}, wanted.field) for name in full)
+        relative, full = names_in(wanted, prefixes)
+        return _names(below, relative, wanted.field) or (
+            bool(full) and all(_names(from_root, {name}, wanted.field) for name in full)
         )
 
     return is_meant
 
 
-def names_in(wanted: Wanted, prefixes: Collection[str]) -> tuple[set[str], set[str]]:
-    """The names a secret has below an environment's prefixes, and those it has, or may have, from the root.
-
-    Args:
-        prefixes: those of the environment, without slashes at their ends.
-    """
-    full = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in prefixes}
-    if not wanted.absolute:
-        return {wanted.path}, full
-    below = {
-        name.removeprefix(f"{prefix}/") if prefix else name
-        for name in full
-        for prefix in prefixes
-        if not prefix or _lies_under(name, prefix)
-    }
-    return below, full
-
-
-def _matches(globs: re.Pattern[str], secrets: Iterable[str], field: str | None) -> bool:
+def _names(globs: re.Pattern[str], secrets: Iterable[str], field: str | None) -> bool:
     """Whether some spelling of a secret, or of the field that is asked for, is one of those named.
 
     A name with a `#` in it has one spelling only: as it is, it would be a field's.
     """
     texts = {text for secret in secrets for text in (secret, spelled(secret)) if "#" not in text}
-    whole = any(map(globs.match, texts))
-    return whole or (field is not None and any(globs.match(f"{text}#{field}") for text in texts))
-
-
-def _names(wanted: Wanted, prefixes: set[str]) -> set[str]:
-    """Each name a secret has: from the root, and below every prefix it lies under."""
-    from_root = {wanted.path} if wanted.absolute else {wanted.under(prefix).path for prefix in prefixes}
-    below = {
-        name[len(prefix) + 1 :] for name in from_root for prefix in prefixes if _lies_under(name, prefix)
-    }
-    return from_root | below
-
-
-def _lies_under(name: str, prefix: str) -> bool:
-    return prefix != "" and name.startswith(f"{prefix}/")
+    if any(map(globs.match, texts)):
+        return True
+    if field is None:
+        return False
+    signs = _OF_FIELDS if "#" not in field else "#"
+    return any(globs.match(f"{text}{sign}{field}") for text in texts for sign in signs)
 
 
 def _starts(glob: str) -> list[str]:

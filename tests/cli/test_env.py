@@ -158,11 +158,16 @@ def test_with_a_configuration_that_cannot_be_read_nothing_comes_down(shop):
 
 def test_a_rule_that_names_nothing_there_can_be_is_found_by_check(shop):
     vault = 'sources:\n  vault: {backend: vault, address: "http://127.0.0.1:1"}'
-    shop.config(CONFIG.replace("sources:", vault, 1).replace("db/host: localhost", '"vault:db": localhost', 1))
+    shop.config(
+        CONFIG.replace("sources:", vault, 1).replace("db/host: localhost", '"vault:db": localhost', 1)
+    )
     for command in (("check",), ("env", "prod")):
         result = shop.run(*command)
         assert result.status == 3, result
-        assert "'db' is a whole secret of vault, and a substitute is for one field (vault:db#FIELD)" in result.err
+        assert (
+            "'db' is a whole secret of vault, and a substitute is for one field (vault:db#FIELD)"
+            in result.err
+        )
         assert "confsync.yaml:" in result.err
 
 
