@@ -2,8 +2,8 @@
 
 One key has many spellings: below each prefix that it lies under, and from the root. A secret of an addressed source has
 more: with or without parameters, whole or one field, and a field is `secret#field` or, in a glob, `secret/field` too.
-Where globs say what to hide they are matched against every spelling, so that none shows what another hides, and in doubt
-a key is meant. Where they say what may be shown it is the other way round.
+Where globs say what to hide they are matched against every spelling, so that none shows what another hides, and in
+doubt a key is meant. Where they say what may be shown it is the other way round.
 """
 
 from __future__ import annotations
@@ -94,20 +94,17 @@ def _any_key(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
 
     def is_meant(path: str) -> bool:
         key = path.strip("/")
-        if shown.match(key) is not None:
+        names = shown_as(key, prefixes) if is_nested else {key}
+        # A file may stand in for a store of secrets, and have its fields for keys.
+        if any(map(shown.match, names | {name.replace("#", "/") for name in names if "#" in name})):
             return True
-        # A file may have the keys of a store of secrets, for its part in a test.
-        if "#" in key and shown.match(key.replace("#", "/")) is not None:
-            return True
-        if from_root and any(map(full.match, _full(Wanted(key, absolute=False), prefixes))):
-            return True
-        return is_nested and any(map(shown.match, shown_as(key, prefixes)))
+        return bool(from_root) and any(map(full.match, _full(Wanted(key, absolute=False), prefixes)))
 
     return is_meant
 
 
 def _any_secret(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
-    """Of an addressed source. A glob of a secret covers each of its fields; a whole secret is meant if a field may be."""
+    """Of an addressed source. A glob of a secret covers its fields; a whole secret is meant if one of them may be."""
     globs = [glob.strip("/") for glob in globs]
     named = _any_of(globs)
     begun = _any_of(start for glob in globs for start in _starts(glob))

@@ -63,7 +63,7 @@ def test_prefixes(shop, prefixes, keys):
         (["*url"], {"values:api/url", "values:api/v2/url"}),
         (["values:db/*", "vault:*#card"], {"values:db/host", "values:db/port", "vault:payment#card"}),
         (["vault:db"], {"vault:db#password", "vault:db#user"}),
-        (["vault:db/"], {"vault:db/replica#password"}),
+        (["vault:db/"], {"vault:db#password", "vault:db#user", "vault:db/replica#password"}),
         (["more:"], {"more:db/timeout"}),
     ],
 )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from confsync.address import spelled
-from confsync.source.matching import by_address, by_key, maybe_by_key, surely_by_address
+from confsync.source.matching import for_certain, in_any_spelling, shown_as
+
+maybe_by_key = partial(in_any_spelling, of_secrets=False)
+by_address = partial(in_any_spelling, of_secrets=True)
+surely_by_address = partial(for_certain, of_secrets=True)
+
 
 PREFIXES = ("secret/prod/shop", "/secret/common/", "")
 
@@ -59,7 +66,7 @@ def test_a_glob_from_the_root_covers_what_is_read_below_a_prefix(glob, path):
         ("db", "dbs"),
         ("db", "dbs#db"),
         ("web#*", "db"),
-        ("db[!#]x", "db"),
+        ("db[!#/]x", "db"),
         ("/secret/prod/shop/db", "web"),
         ("db#password", "/secret/production/shop/db#password"),
         ("db#password", "app/db#password"),
@@ -96,12 +103,12 @@ def test_a_secret_is_sensitive_if_one_of_its_fields_is(glob, secret, field):
 
 @pytest.mark.parametrize("said", [True, False])
 def test_all_or_none(said):
-    assert by_key(said)("a") is said
+    assert maybe_by_key(said, PREFIXES)("a") is said
     assert by_address(said, PREFIXES)("a#") is said
 
 
 def test_keys_are_matched_as_a_whole():
-    is_sensitive = by_key(["*password*", "tls/*", "/a#b"])
+    is_sensitive = for_certain(["*password*", "tls/*", "/a#b"], PREFIXES, of_secrets=False)
 
     assert [is_sensitive(key) for key in ("db/password", "tls/key", "a#b")] == [True] * 3
     assert [is_sensitive(key) for key in ("db/user", "tls", "a", "a?b")] == [False] * 4
@@ -126,6 +133,21 @@ def test_keys_are_matched_as_a_whole():
 )
 def test_what_may_be_shown_is_only_what_is_meant_for_certain(glob, path, meant):
     assert surely_by_address([glob], ["secret/prod/shop"])(path) is meant
+
+
+@pytest.mark.parametrize("path", ["db#password", "/secret/prod/shop/db#password", "db?version=1#password"])
+@pytest.mark.parametrize("glob", ["db/*", "db/password", "*/password", "db/**"])
+def test_a_field_is_below_its_secret(glob, path):
+    assert by_address([glob], PREFIXES)(path)
+    assert by_address([glob], PREFIXES)("db"), "some field of it may be"
+    assert surely_by_address([glob], ["secret/prod/shop"])(path)
+    assert not surely_by_address([glob], ["secret/prod/shop"])("db")
+
+
+@pytest.mark.parametrize("path", ["dbs#password", "app#db", "db2#db/password"])
+def test_below_a_secret_is_no_other_secret(path):
+    assert not by_address(["db/*"], PREFIXES)(path)
+    assert not surely_by_address(["db/*"], ["secret/prod/shop"])(path)
 
 
 def test_from_the_root_every_layer_has_to_be_meant():
@@ -166,6 +188,28 @@ def test_a_full_key_may_be_meant_where_a_glob_begins_like_one(glob, path, meant)
     assert maybe_by_key(["/db/*"], [""])("db/host")
 
 
+NESTED = ["/prod/shop", "/prod", "/common"]
+
+
+@pytest.mark.parametrize("path", ["db/password", "shop/db/password"])
+@pytest.mark.parametrize("glob", ["db/*", "db/password", "shop/db/*", "/prod/shop/db/*", "prod/shop/db/*"])
+def test_where_one_prefix_lies_below_another_a_key_has_two_names(glob, path):
+    assert maybe_by_key([glob], NESTED)(path)
+    assert shown_as(path, NESTED) >= {"db/password", "shop/db/password"}
+
+
+def test_other_prefixes_give_a_key_no_other_name():
+    assert shown_as("db/password", ["/prod", "/common", "/produce"]) == {"db/password"}
+    assert not maybe_by_key(["db/*"], NESTED)("web/db/password")
+    assert not maybe_by_key(["password"], NESTED)("db/password")
+
+
+@pytest.mark.parametrize("glob", ["pay/*", "pay/token", "pay#*"])
+def test_a_key_called_like_a_field_is_below_its_secret_too(glob):
+    assert maybe_by_key([glob], ["prod"])("pay#token")
+    assert not maybe_by_key([glob], ["prod"])("payment#token")
+
+
 @given(
     signs,
     st.text(st.sampled_from("ab#"), min_size=1, max_size=3),
@@ -176,4 +220,6 @@ def test_what_is_meant_for_certain_may_be_meant(glob, secret, field):
 
     for spelling in (path, f"/p/{path}", path.partition("#")[0]):
         assert not surely_by_address([glob], ["p"])(spelling) or by_address([glob], ["p", "q"])(spelling)
-        assert not by_key([glob])(spelling) or maybe_by_key([glob], ["p"])(spelling)
+        assert not for_certain([glob], ["p"], of_secrets=False)(spelling) or maybe_by_key([glob], ["p"])(
+            spelling
+        )
