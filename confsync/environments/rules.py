@@ -23,6 +23,7 @@ from confsync.environments.shown import as_shown, is_whole
 from confsync.errors import ConfigError
 from confsync.render.formats.scalars import as_text
 from confsync.source.hub import SourceHub
+from confsync.source.matching import shown_as
 
 _PARAMETERS = re.compile(r"\?[^/#]*=")
 _EVERYTHING = ("*", "**")
@@ -190,7 +191,7 @@ class Reader:
             place = self.places.note(name, ("local", self.environment, "deny", index), of_key=False)
             pattern = self._pattern(text, source, place)
             if pattern is not None:
-                globs = list(_generously(text, pattern.glob))
+                globs = list(_generously(text, pattern.glob, of_secrets=not is_whole(source, self.hub)))
                 names, surely = (self._matcher(source, globs, in_doubt=doubt) for doubt in (True, False))
                 yield Rule(name, place, names, surely, closes_all=pattern.glob.strip("/") in _EVERYTHING)
 
@@ -215,10 +216,17 @@ class Reader:
             if pattern is None or not self.hub.may_have(source, pattern):
                 continue
             path, shown, field = self._key(pattern, source, place)
-            names = self._matcher(source, [glob.escape(path)], in_doubt=False)
+            names = self._naming(path, source)
             rule = Rule(name, place, names)
             alone = sum(self.hub.may_have(one, pattern) for one in self.hub.sources) == 1
             yield Substitute(rule, path, shown, alone, field, as_text(value))
+
+    def _naming(self, path: str, source: str) -> Callable[[str], bool]:
+        """Tells whether a key is the one at `path`, by whichever of its names."""
+        if not is_whole(source, self.hub):
+            return self._matcher(source, [glob.escape(path)], in_doubt=False)
+        names = shown_as(path, self.hub.prefixes(source, self.environment))
+        return lambda shown: shown.strip("/") in names
 
     def _key(self, pattern: Pattern, source: str, place: Callable[[], str]) -> tuple[str, bool, str | None]:
         """The one key a pattern names, as the environment shows it; whether it does; its field."""
@@ -250,11 +258,11 @@ class Reader:
         return self.hub.matcher(source, globs, self.environment, in_doubt=in_doubt)
 
 
-def _generously(text: str, pattern: str) -> Iterator[str]:
+def _generously(text: str, pattern: str, *, of_secrets: bool) -> Iterator[str]:
     """What a denial, written as `text`, may mean: its letters, `**/` for nothing, all below it, a whole secret."""
     for one in dict.fromkeys((pattern, glob.escape(pattern), pattern.replace("**/", ""))):
-        yield from (one, f"{one}/*")
-    if text.endswith("/"):
+        yield from (one, f"{one}/*", f"{one}#*")
+    if text.endswith("/") or (of_secrets and pattern.endswith("/*")):
         yield pattern.removesuffix("/*")
     if pattern.endswith("#*"):
         yield pattern.removesuffix("#*")

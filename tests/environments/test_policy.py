@@ -89,6 +89,7 @@ SPELLINGS = [
 DENIALS = [
     "db#password", "vault:db#password", "vault:db", "db", "vault:", "*", "/kv/prod/db", "*#password", "**/db", "db/",
     "vault:/kv/prod/db#password", "d?#pass*", "vault:db#*", "/kv/prod/", "kv/*",
+    "db/*", "db/password", "*/password", "vault:db/**", "/kv/prod/db/*",
 ]  # fmt: skip
 
 
@@ -153,6 +154,62 @@ def test_a_denial_does_not_hold_for_what_it_does_not_name(opened, rule, source, 
     assert policy_of(opened, deny=[rule]).ruling(source, path).kind is Kind.ALLOWED
 
 
+@pytest.mark.parametrize("rule", ["pay", "values:pay", "pay/*", "pay#token", "pay/token", "/prod/pay"])
+def test_a_file_that_stands_in_for_a_store_of_secrets_is_denied_alike(laptop, rule):
+    laptop.values(prod={"pay#token": REAL, "payment": "public"})
+    laptop.configure(local={"prod": {"deny": [rule]}})
+
+    collected = laptop.collect("prod", "values:")
+
+    assert [one.key for one in collected.held_back] == ["values:pay#token"]
+    assert [one.name for one in collected.variables] == ["PAYMENT"]
+
+
+# One stored key that an environment shows by two names, since one of its prefixes lies below another
+
+
+@pytest.fixture
+def nested(laptop):
+    laptop.document["environments"] = {
+        "prod": {"values": ["prod/shop", "prod"], "vault": "kv/prod"},
+        "all": {"vault": "kv/prod"},
+    }
+    laptop.values(prod={"shop/db/password": REAL, "shop/api": "a", "web": "w"})
+    return laptop
+
+
+@pytest.mark.parametrize(
+    "rule", ["db/*", "shop/db/*", "db/password", "/prod/shop/db/*", "prod/shop/db/*", "db"]
+)
+def test_a_denied_key_is_denied_by_both_its_names(nested, rule):
+    nested.configure(local={"prod": {"deny": [rule]}})
+
+    collected = nested.collect("prod", "values:")
+
+    assert {one.key for one in collected.held_back} == {"values:db/password", "values:shop/db/password"}
+    assert {one.name for one in collected.variables} == {"API", "SHOP_API", "WEB"}
+
+
+@pytest.mark.parametrize("key", ["db/password", "shop/db/password"])
+def test_a_substitute_stands_in_for_a_key_by_both_its_names(nested, key):
+    nested.configure(local={"prod": {"substitute": {key: LOCAL}}})
+
+    assert nested.variables("prod", "values:") == {
+        "API": "a", "SHOP_API": "a", "WEB": "w", "DB_PASSWORD": LOCAL, "SHOP_DB_PASSWORD": LOCAL,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("glob", ["db/password", "shop/db/*", "/prod/shop/db/password"])
+def test_a_secret_by_one_name_is_one_by_all_in_every_environment(nested, glob):
+    nested.document["sources"]["values"]["sensitive"] = [glob]
+    nested.configure()
+
+    for environment in ("prod", "all"):
+        collected = nested.collect(environment, "values:")
+        assert {one.sensitive for one in collected.variables if one.value == REAL} == {True}
+        assert not any(one.sensitive for one in collected.variables if one.name.endswith("WEB"))
+
+
 @pytest.mark.parametrize("path", ["..", "db//x#y", "db#", "", "a?x#y"])
 def test_what_is_no_path_is_held_back(opened, path):
     assert policy_of(opened, deny=["nothing"]).ruling("vault", path).kind is Kind.HELD_BACK
@@ -183,6 +240,10 @@ def test_what_is_no_path_is_held_back(opened, path):
         ("vault:north#pw", "vault", "north%23pw#user", False),
         ("vault:north%23pw", "vault", "north%23pw#user", True),
         ("vault:a b", "vault", "a b#user", True),
+        ("db/", "vault", "db#user", True),
+        ("vault:db/*", "vault", "/kv/prod/db#user", True),
+        ("vault:db/user", "vault", "db#user", True),
+        ("vault:db/user", "vault", "db#password", False),
     ],
 )
 def test_with_allow_only_what_it_names_for_certain_comes_down(opened, rule, source, path, comes):

@@ -1,7 +1,7 @@
 """Whatever the rules, no value that they hold back comes out of a view or of a render.
 
 What a rule names is told here as anybody would read it: fnmatch of the key, or of its secret, below the environment's
-prefix or from the root.
+prefix or from the root; a field is below its secret too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ def names(text, key):
     every = [
         name
         for full in key.names
-        for name in (full, full.partition("#")[0] if key.source == "vault" else full)
+        for name in (
+            full,
+            *([full.partition("#")[0], full.replace("#", "/", 1)] if key.source == "vault" else ()),
+        )
     ]
     return any(fnmatch.fnmatchcase(name, glob) for name in every)
 
