@@ -8,18 +8,23 @@ _MOST_COMPARED = 2000
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like `name`, or None when nothing comes close.
+    """The candidate most like `name` in any case of its letters, or None when nothing comes close.
 
     Where there are very many, those in the same folder or with the same last segment are compared first.
     """
     from difflib import get_close_matches
 
-    pool: Collection[str] = list(candidates)
+    wanted = name.casefold()
+    pool: dict[str, str] = {}
+    for one in candidates:
+        pool.setdefault(one.casefold(), one)
+    compared: Collection[str] = pool
     if len(pool) > _MOST_COMPARED:
-        folder, _, last = name.rpartition("/")
-        pool = [one for one in pool if one.startswith(folder + "/") or one.endswith(last)][:_MOST_COMPARED]
-    found = get_close_matches(name, pool, n=1, cutoff=0.6)
-    return found[0] if found else None
+        folder, _, last = wanted.rpartition("/")
+        similar = [one for one in pool if one.startswith(folder + "/") or one.endswith(last)]
+        compared = similar[:_MOST_COMPARED]
+    found = get_close_matches(wanted, compared, n=1, cutoff=0.6)
+    return pool[found[0]] if found else None
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -27,6 +27,12 @@ def test_the_nearest_name_is_found_among_very_many():
     assert nearest("db/pasword", names) == "db/password"
 
 
+def test_the_case_of_letters_is_no_matter_to_what_is_nearest():
+    assert nearest("STAGING", ["prod", "staging"]) == "staging"
+    assert nearest("db/host", ["DB/HOST", "de/hose"]) == "DB/HOST"
+    assert nearest("DB/PASWORD", [*(f"folder/key{n}" for n in range(3000)), "db/Password"]) == "db/Password"
+
+
 def test_nothing_comes_close():
     assert nearest("zzz", ["abc", "def"]) is None
     assert did_you_mean("zzz", []) == ""
