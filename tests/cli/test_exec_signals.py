@@ -290,17 +290,15 @@ def test_a_signal_while_the_sources_are_read_ends_it_before_anything_is_started(
         else {"address": address, "auth": {"method": "token", "env": "T"}}
     )
     execs.config(
-        sources={"store": {"backend": backend, **more}},
+        sources={"store": {"backend": backend, "timeout": "1m", **more}},
         environments={"dev": {"store": "a"}},
         syncs={"app": {"template": {"inline": "x"}, "to": "app"}},
     )
     with execs.start("dev", "--sync", "app", "--", "touch", "ran", env={"T": "t"}) as running:
         connection, _ = asked()
-        began = monotonic()
         running.signal(number)
 
         assert running.end() == 128 + number
-        assert monotonic() - began < 5
         assert "interrupted before the command was started" in running.errors()
         connection.close()
     assert not (execs.root / "ran").exists()
