@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from confsync.environments.written import WrittenFiles
 
 _STDOUT = "-"
-_BY_NAME = {
-    ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "shell", ".bash": "shell",
-    ".zsh": "shell", ".fish": "fish", ".ps1": "powershell", ".envrc": "direnv",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +116,9 @@ def env(
 
     \b
     --out FILE   Formats of lines are merged: our block stands between two marks, all other lines are yours and stay
-                 byte for byte. A variable you set in them wins, and so does a line you change in the block. json,
-                 yaml, toml, vscode, github and gitlab are written to a new file, or one that confsync env wrote.
+                 byte for byte. A variable you set in them wins, and so does a line you change in the block. In a
+                 script the block comes first, and what is below it wins. json, yaml, toml, vscode, github and
+                 gitlab are written to a new file, or one that confsync env wrote. A --ttl stays until the next one.
                  FILE is 0600. With secrets it has to be one that git ignores.
     --clean      `confsync env --clean [FILE]...` removes what this configuration wrote; with --expired, from
                  whichever configuration, what is past its --ttl. Your own lines stay.
@@ -167,13 +164,12 @@ def env(
 
 def _form(said: str | None, out: str | None) -> str:
     """The format: as it was said, or by the file's name."""
-    from confsync.environments.dialects import FORMATS
+    from confsync.environments.dialects import FORMATS, form_by_name
     from confsync.errors import ConfigError
     from confsync.text import did_you_mean
 
     if said is None:
-        name = os.path.basename(out or "")
-        return _BY_NAME.get(os.path.splitext(name)[1] or name, "dotenv")
+        return form_by_name(out or "")
     if said not in FORMATS:
         raise ConfigError(
             f"there is no format {said!r}{did_you_mean(said, FORMATS)}", hint=", ".join(FORMATS)

@@ -5,16 +5,17 @@ A value is never looked at, only where it ends. What was read of it:
 - dotenv: a quote is one only where the value begins with it, and may span lines (python-dotenv's `parser.py`); node
   knows no escapes in it (`src/node_dotenv.cc`);
 - docker: a line is a line, and a name alone takes its value from outside (docker/cli's `pkg/kvfile`);
-- systemd: quotes and final backslashes span lines, comments begin with `#` or `;` (systemd.exec(5), EnvironmentFile=);
-- shell and direnv: POSIX quoting, `$'…'`, comments, here-documents (POSIX.1-2017, 2.2 and 2.7.4);
-- fish: https://fishshell.com/docs/current/language.html#quotes;
-- powershell: about_Quoting_Rules, about_Environment_Variables.
+- systemd: quotes and final backslashes span lines, comments begin with `#` or `;` (systemd.exec(5), EnvironmentFile=).
+
+A script is read by its shell alone: what it sets, and where a here-document or a substitution ends, is known to whoever
+runs it. So only the block in one is read, where nothing is expected but comments and plain settings (POSIX.1-2017,
+2.2; fish's manual, "Quotes"; about_Quoting_Rules of PowerShell).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -132,112 +133,30 @@ def _systemd(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
     return found.end(), ((found["name"],) if found["name"] else ())
 
 
-_POSIX_TOKEN = re.compile(
-    r"""
-    (?P<escaped> \\. )
-    | (?P<quoted> \$'(?: \\. | [^'\\] )*+' | '[^']*+' | "(?: \\. | [^"\\] )*+" )
-    | (?<!<) <<-? [^\S\n]*+ (?P<mark>['"\\]?) (?P<heredoc>[A-Za-z_]\w*+) (?P=mark)?
-    | (?P<comment> (?<![^\s;&|()]) \#[^\n]*+ )
-    | (?P<plain> [^'"\\\n\#$<]++ | [\#$<] )
-    """,
-    _FLAGS,
-)
-_FISH_TOKEN = re.compile(
-    r"""
-    (?P<escaped> \\. )
-    | (?P<quoted> '(?: \\. | [^'\\] )*+' | "(?: \\. | [^"\\] )*+" )
-    | (?P<comment> (?<![^\s;&|()]) \#[^\n]*+ )
-    | (?P<plain> [^'"\\\n\#]++ | \# )
-    """,
-    _FLAGS,
-)
-_POWERSHELL_TOKEN = re.compile(
-    r"""
-    (?P<escaped> `. )
-    | (?P<quoted>
-        @(?P<sign>['"])[^\S\n]*+\n .*? (?: (?<=\n)(?P=sign)@ | (?P<document> \Z ) )
-      | '(?: '' | [^'] )*+' | "(?: `. | "" | [^"`] )*+"
-      )
-    | (?P<comment> <\# .*? (?: \#> | (?P<remark> \Z ) ) | (?<![^\s;&|(){}]) \#[^\n]*+ )
-    | (?P<plain> [^'"`\n\#<@]++ | [\#<@] )
-    """,
-    _FLAGS,
-)
+_SCRIPT_LINE = r"""
+    [^\S\n]*+ (?: \#[^\n]*+ )?+ (?: \n | \Z )
+  | [^\S\n]*+ {setting}
+    [^\S\n]*+ (?: (?<=\s) \#[^\n]*+ )?+ (?: \n | \Z )
+"""
 
 
-def _script(token: re.Pattern[str], names: Callable[[str], Iterator[str]]) -> _Reader:
-    """The reader of a shell's language: tokens to the end of the line, quoted parts hidden from `names`."""
+def _script(setting: str) -> _Reader:
+    """The reader of a block in a script: comments and plain settings; of whatever else, it cannot tell the end."""
+    pattern = re.compile(_SCRIPT_LINE.format(setting=setting), _FLAGS | re.IGNORECASE)
 
     def read(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
-        seen: list[str] = []
-        documents: list[str] = []
-        while at < len(text) and text[at] != "\n":
-            found = token.match(text, at)
-            if found is None:
-                return None, ()
-            groups = found.groupdict()
-            if groups.get("document") is not None or groups.get("remark") is not None:
-                return None, ()
-            if groups.get("heredoc"):
-                documents.append(groups["heredoc"])
-            seen.append(_without_values(groups))
-            at = found.end()
-            if at == len(text) and groups["escaped"] and found[0].endswith("\n"):
-                return None, ()
-        end: int | None = min(at + 1, len(text))
-        for mark in documents:
-            end = _end_of_document(text, end, mark)
-        return end, tuple(dict.fromkeys(names("".join(seen))))
+        found = pattern.match(text, at)
+        if found is None:
+            return None, ()
+        return found.end(), ((found["name"],) if found["name"] else ())
 
     return read
 
 
-def _without_values(groups: dict[str, str | None]) -> str:
-    """What is left of a token where only the names of what is set matter."""
-    if groups["comment"]:
-        return " "
-    if groups["escaped"] and groups["escaped"].endswith("\n"):
-        return ""  # the line goes on
-    return groups["plain"] or "Q"
-
-
-def _end_of_document(text: str, at: int | None, mark: str) -> int | None:
-    found = re.compile(rf"^\t*{re.escape(mark)}\r?(?:\n|\Z)", re.MULTILINE).search(text, at) if at else None
-    return found.end() if found else None
-
-
-_COMMANDS = re.compile(r"[;&|(){}\n]|\b(?:if|then|elif|else|do)\b")
-_ASSIGNED = re.compile(rf"({_NAME})\+?=.*", re.DOTALL)
-_DECLARES = frozenset({"export", "declare", "typeset", "readonly", "local"})
-
-
-def _set_in_posix(text: str) -> Iterator[str]:
-    for command in _COMMANDS.split(text.lstrip("\ufeff")):
-        words = command.split()
-        declares = bool(words) and words[0] in _DECLARES
-        found = [_ASSIGNED.fullmatch(word) for word in words[declares:] if not (declares and word[0] == "-")]
-        if declares or all(found):  # `NAME=value command` sets it for that command only
-            yield from (one[1] for one in found if one)
-
-
-_FISH_SET = re.compile(
-    rf"set(?P<flags>(?:\s+-[-\w]+)*)\s+(?P<name>{_NAME})(?:\s|\Z)|export\s+(?P<exported>{_NAME})="
+_posix = _script(
+    rf"""(?: export [^\S\n]++ )?+ (?P<name> {_NAME} ) =
+    (?: '[^']*+' | "(?: \\. | \$(?![({{]) | [^"\\$`] )*+" | \\[^\n] | [^\s'"\\$`;&|()<>] )*+"""
 )
-_FISH_LOOKS = re.compile(r"\s(?:-\w*[eqnS]|--(?:erase|query|names|show)\b)")
-
-
-def _set_in_fish(text: str) -> Iterator[str]:
-    for command in re.split(r"[;&|()\n]", text.lstrip("\ufeff")):
-        found = _FISH_SET.match(command.strip())
-        if found and not _FISH_LOOKS.search(found["flags"] or ""):
-            yield found["name"] or found["exported"]
-
-
-def _set_in_powershell(text: str) -> Iterator[str]:
-    yield from re.findall(rf"\$\{{?env:({_NAME})\}}?\s*=", text, flags=re.IGNORECASE)
-
-
-_posix = _script(_POSIX_TOKEN, _set_in_posix)
 _READERS: dict[str, _Reader] = {
     "dotenv": _dotenv(_WITH_ESCAPES),
     "dotenv:node": _dotenv(_WITHOUT_ESCAPES),
@@ -246,6 +165,15 @@ _READERS: dict[str, _Reader] = {
     "systemd": _systemd,
     "shell": _posix,
     "direnv": _posix,
-    "fish": _script(_FISH_TOKEN, _set_in_fish),
-    "powershell": _script(_POWERSHELL_TOKEN, _set_in_powershell),
+    "fish": _script(
+        rf"""set [^\S\n]++ (?: -(?: [gxlUuf]++ | -global | -export | -local | -universal ) [^\S\n]++ )*+
+        (?P<name> {_NAME} ) [^\S\n]++
+        (?: '(?: \\. | [^'\\] )*+' | "(?: \\. | \$(?!\() | [^"\\$] )*+" | \\[^\n] | [^\s'"\\;&|()<>] )*+"""
+    ),
+    "powershell": _script(
+        rf"""\$env: (?P<name> {_NAME} ) [^\S\n]*+ = [^\S\n]*+
+        (?: '(?: '' | [^'] )*+' | "(?: `. | "" | \$(?!\() | [^"`$] )*+" | [^\n'"`\#<@$;&|] )*+"""
+    ),
 }
+SCRIPTS = frozenset({"dotenv:shell", "shell", "direnv", "fish", "powershell"})
+"""What a shell runs. Only running it tells what it sets, so that of these nothing but a block is read."""

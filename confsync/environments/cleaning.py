@@ -9,6 +9,8 @@ from enum import Enum
 
 from confsync.digest import Hasher
 from confsync.environments import merging, output_file
+from confsync.environments.assignments import grammar_of
+from confsync.environments.dialects import form_by_name
 from confsync.environments.output_file import OutputFile
 from confsync.environments.writing_out import own_part
 from confsync.environments.written import WrittenFile, WrittenFiles
@@ -97,7 +99,7 @@ def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fat
         return _take_whole(before, noted, hasher)
     shown = printable(path)
     content = before.content or b""
-    own = own_part(content, noted, hasher, shown)
+    own = own_part(content, noted, hasher, shown, grammar_of(form_by_name(path)))
     if not own.parts.environments:
         return Fate.NOTHING, "it has no block of confsync"
     rest = merging.without_block(own, noted.added if noted else "")
@@ -105,6 +107,11 @@ def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fat
         output_file.remove(before)
         return Fate.REMOVED, ""
     output_file.replace(before, rest, private=False)
+    if noted is None:
+        return (
+            Fate.BLOCK_REMOVED,
+            "it was not on the list of written files, so that all of the block was taken out",
+        )
     return Fate.BLOCK_REMOVED, _kept(own.edited) if rest.strip() else "the file was there before, and stays"
 
 

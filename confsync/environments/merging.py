@@ -1,26 +1,34 @@
 """Puts a block of variables among somebody's own lines, and takes it out again, and touches nothing else.
 
 The block stands between two marks, `# >>> confsync env prod >>>` and `# <<< confsync env prod <<<`. What is outside
-of them is kept byte for byte; a variable that is set there wins. A file has one block: that of another environment is
-replaced, and several whole ones, as a merge of branches may leave them, become one. Where a mark is missing nobody can
-tell where the block ends, so that nothing is done.
+of them is kept byte for byte. A file has one block: that of another environment is replaced, and several whole ones, as
+a merge of branches may leave them, become one. Where a mark is missing nobody can tell where the block ends, so that
+nothing is done.
 
-What somebody wrote or changed between the marks is not lost: it is known by the digests of what was written there,
-and moved below the block, where it wins as any other line of theirs.
+A variable that is set outside wins: it is left out of the block. What a script sets, only its shell can tell: there the
+block comes first, so that whatever the script does below it wins. Somebody may move it: it is replaced where it stands.
+
+What somebody wrote or changed between the marks is not lost: what was written there is known by its digests, and the
+rest is moved below the block, where it wins as any other line of theirs. Of a block that nothing is known of, as one
+that came with its directory from elsewhere, the lines are taken for ours that set what is written now.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from confsync.environments.assignments import Statement, Unclosed, statements
+from confsync.environments.assignments import SCRIPTS, Statement, Unclosed, statements
 from confsync.errors import ConfsyncError
 from confsync.text import printable
 
 _BEGIN = re.compile(r"# >>> confsync env (.*) >>>\s*")
 _END = re.compile(r"# <<< confsync env (.*) <<<\s*")
+_MADE_BY = "Made by: "
+_HEADER = re.compile(r"# (?:Made by: confsync |Your own lines go |Good until |direnv watches ).*\s*")
 _ANY_MARK = re.compile(r"# (?:>>>|<<<) confsync env ")
 _TAKES_CRLF = frozenset({"dotenv", "dotenv:node", "docker", "powershell", "systemd"})
 """Formats whose readers take CRLF for a line end; to the others the CR is part of the value."""
@@ -154,34 +162,93 @@ class Own:
 
 
 def own_of(
-    parts: Parts, grammar: str, known: Mapping[str, str] | None, digest: Callable[[str], str], path: str
+    parts: Parts,
+    grammar: str,
+    known: Mapping[str, str] | frozenset[str] | None,
+    digest: Callable[[str], str],
+    path: str,
 ) -> Own:
     """Tell apart, in the block, what was written there from what somebody made of it.
 
     Args:
         grammar: of the format the block was written in, as `assignments.grammar_of` gives it.
-        known: digest -> names of each statement that was written; None where that is not known, and all of
-            the block counts as written.
+        known: digest -> names of each statement that was written; where that is not known, the variables whose
+            statements count as written, or None for all.
         digest: of a statement's text, as `put_together` gives it.
 
     Raises:
-        ConfsyncError: the block was edited so that nobody can tell where a value ends.
+        ConfsyncError: the block was edited so that nobody can tell where a value ends; or nothing is known of it,
+            and it does not begin as those that confsync writes do.
     """
-    if known is None or not parts.environments:
+    if not parts.environments:
         return Own(parts)
+    if not isinstance(known, Mapping):
+        _check_made(parts, path)
+    if known is None:
+        return Own(parts)
+    found = _in_block(parts, grammar, path)
+    if not isinstance(known, Mapping):
+        return _own(parts, [one for one in found if not _is_header(one) and known.isdisjoint(one.names)])
+    changed = [one for one in found if known.keys().isdisjoint(map(digest, _readings(one)))]
+    still = {name for one in found for name in one.names}
+    removed = {name for names in known.values() for name in names.split()} - still
+    return replace(_own(parts, changed), removed=tuple(sorted(removed)))
+
+
+def _in_block(parts: Parts, grammar: str, path: str) -> list[Statement]:
     try:
-        found = statements(grammar, parts.block)
+        return statements(grammar, parts.block)
     except Unclosed as exc:
         raise ConfsyncError(
-            f"{path}:{parts.numbers[exc.line - 1]}: opens a quote in the block of confsync that nothing ends",
-            hint="it was edited by hand: mend the line, or remove the block",
+            f"{path}:{parts.numbers[exc.line - 1]}: was edited by hand in the block of confsync, and nobody can tell "
+            "where its value ends",
+            hint="move your own lines out of the block, or remove the block",
         ) from None
-    seen = {digest(compared(one)): one for one in found}
-    changed = [one for key, one in seen.items() if key not in known and compared(one).strip()]
-    edited = tuple(Edited(parts.numbers[one.first - 1], one.names) for one in changed)
-    still = {name for one in found for name in one.names}
-    removed = tuple(sorted({name for names in known.values() for name in names.split()} - still))
-    return Own(parts, edited, removed, tuple(_ended(line) for one in changed for line in one.lines))
+
+
+def _check_made(parts: Parts, path: str) -> None:
+    if parts.block and not parts.block[0].startswith(f"# {_MADE_BY}confsync "):
+        raise ConfsyncError(
+            f"{path}:{parts.numbers[0] - 1}: has the mark of a block that confsync env did not write: no `# {_MADE_BY}"
+            "confsync …` follows it, and the file is not on the list of written files",
+            hint="remove the marks; nothing was changed",
+        )
+
+
+def _is_header(statement: Statement) -> bool:
+    return not statement.names and _HEADER.fullmatch(_text(statement)) is not None
+
+
+def _own(parts: Parts, changed: Iterable[Statement]) -> Own:
+    kept = [one for one in changed if compared(one).strip()]
+    edited = tuple(Edited(parts.numbers[one.first - 1], one.names) for one in kept)
+    return Own(parts, edited, kept=tuple(_ended(line) for one in kept for line in one.lines))
+
+
+def _readings(statement: Statement) -> Iterator[str]:
+    """The texts by which a statement may be known: its own, and `said` of each value it may be read to have."""
+    text = compared(statement)
+    yield text
+    if len(statement.names) != 1:
+        return
+    (name,) = statement.names
+    value = text.partition(name)[2].strip().removeprefix("=").strip()
+    uncommented = re.sub(r"\s#.*", "", value).rstrip()
+    for one in (value, uncommented):
+        yield said(name, one)
+        if one[:1] in ("'", '"', "`") and one.endswith(one[:1]):
+            inner = one[1:-1]
+            quote = re.escape(one[0])
+            yield said(name, inner)
+            yield said(name, inner.replace("\\n", "\n"))
+            yield said(name, re.sub(rf"\\([\\$`{quote}])", r"\1", inner))
+    with suppress(ValueError):
+        yield said(name, " ".join(shlex.split(value, comments=True)))
+
+
+def said(name: str, value: str) -> str:
+    """A variable as it is known again however its line is quoted."""
+    return f"{name}={value}"
 
 
 def compared(statement: Statement) -> str:
@@ -196,15 +263,18 @@ def _text(statement: Statement) -> str:
 def overrides(own: Own, grammar: str, path: str) -> tuple[Override, ...]:
     """The variables that somebody sets outside of the block, or set in it, in order of their names.
 
+    Of a script, only those set in it.
+
     Raises:
         ConfsyncError: a value goes on into the block.
     """
     found: dict[str, list[int]] = {}
     parts = own.parts
-    for lines, numbers in (
+    outside: list[tuple[Sequence[str], Sequence[int]]] = [
         (parts.before, range(1, len(parts.before) + 1)),
         (parts.after, parts.after_numbers),
-    ):
+    ]
+    for lines, numbers in [] if grammar in SCRIPTS else outside:
         for one in _read(grammar, lines, numbers, path):
             for name in one.names:
                 found.setdefault(name, []).append(numbers[one.first - 1])
@@ -214,13 +284,19 @@ def overrides(own: Own, grammar: str, path: str) -> tuple[Override, ...]:
     return tuple(Override(name, tuple(lines)) for name, lines in sorted(found.items()))
 
 
+def check_above(own: Own, grammar: str, path: str) -> None:
+    """Make sure that what looks like a block is not part of a value. Raises `ConfsyncError`."""
+    if own.parts.environments and grammar not in SCRIPTS:
+        _read(grammar, own.parts.before, range(1, len(own.parts.before) + 1), path)
+
+
 def _read(grammar: str, lines: Sequence[str], numbers: Sequence[int], path: str) -> list[Statement]:
     try:
         return statements(grammar, lines)
     except Unclosed as exc:
         raise ConfsyncError(
             f"{path}:{numbers[exc.line - 1]}: opens a quote, or goes on, and nothing ends it",
-            hint="mend that line: what confsync writes would become part of its value; nothing was written",
+            hint="mend that line: confsync's block would be part of its value; nothing was written",
         ) from None
 
 
@@ -278,12 +354,32 @@ def put_together(own: Own, grammar: str, environment: str, header: Sequence[str]
     block = [_begin(environment) + newline]
     block += (_text(one) + newline for one in between)
     block.append(_end(environment) + newline)
-    before = list(own.parts.before)
+    before, after = list(own.parts.before), list(own.parts.after)
+    if grammar in SCRIPTS and not own.parts.environments:
+        count = _leading(before)
+        before, after = before[:count], before[count:]
     added = newline if before and not before[-1].endswith("\n") else ""
     if added:
         before[-1] += added
-    lines = (*before, *block, *own.kept, *own.parts.after)
+    lines = (*before, *block, *own.kept, *after)
     return Merged(_encoded(lines), tuple((" ".join(one.names), compared(one)) for one in between), added)
+
+
+def _leading(lines: Sequence[str]) -> int:
+    """How many of a script's lines have to stay its first.
+
+    Raises:
+        ConfsyncError: a byte order mark has to, and what is in its line cannot.
+    """
+    first = next(iter(lines), "")
+    if not first.startswith("\ufeff"):
+        return int(first.startswith("#!"))
+    if not first[1:].lstrip().startswith("#") and first[1:].strip():
+        raise ConfsyncError(
+            "the file begins with a byte order mark, and the block has to stand above its first line",
+            hint="write a comment above that line, or save the file without the mark; nothing was written",
+        )
+    return 1
 
 
 def without_block(own: Own, added: str = "") -> bytes:

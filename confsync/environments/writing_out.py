@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 
 from confsync.digest import Hasher
 from confsync.environments import merging, output_file
-from confsync.environments.assignments import grammar_of
+from confsync.environments.assignments import SCRIPTS, grammar_of
 from confsync.environments.dialects import LINE_BASED, Written, write
 from confsync.environments.git import check_unseen
 from confsync.environments.merging import Edited, Merged, Override, Own
@@ -117,6 +118,9 @@ def _write_out(
     before = output_file.look(order.path)
     noted = files.of(order.path)
     merges = order.form in LINE_BASED
+    kept = noted.until if noted is not None and order.until is None else None
+    if kept is not None:
+        order = replace(order, until=kept)
     made = (_merged if merges else _whole)(before, noted, hasher, variables, order)
     private = any(one.sensitive for one in made.variables)
     if private:
@@ -139,6 +143,8 @@ def _write_out(
     files.note(entry)
     if private and before.mode is not None and before.mode & 0o077:
         notes = (*notes, f"its mode was {before.mode:04o} and is 0600 now, since it has secrets")
+    if kept is not None:
+        notes = (*notes, f"it is still good until {until_text(kept)}: --ttl gives it another time")
     return replace(outcome, changed=changed, notes=(*outcome.notes, *notes))
 
 
@@ -217,7 +223,8 @@ def _merged(
     content = before.content or b""
     if noted is not None and noted.whole and _is_ours(before, noted, hasher):
         content = b""
-    own = own_part(content, noted, hasher, shown)
+    own = own_part(content, noted, hasher, shown, order.grammar, frozenset(one.name for one in variables))
+    _check_replaceable(own, noted, order)
     overrides = merging.overrides(own, order.grammar, shown)
     theirs = {one.name for one in overrides}
     ours = [one for one in variables if one.name not in theirs]
@@ -237,22 +244,52 @@ def _merged(
         replaced=tuple(name for name in own.parts.environments if name != order.environment),
         notes=_remarks(own, noted, order, merged),
     )
-    return _Made(merged.content, ours, outcome, merged.statements, merged.added)
+    values = tuple((one.name, merging.said(one.name, one.value)) for one in ours)
+    return _Made(merged.content, ours, outcome, (*merged.statements, *values), merged.added)
 
 
-def own_part(content: bytes, noted: WrittenFile | None, hasher: Hasher, shown: str) -> Own:
+def own_part(
+    content: bytes,
+    noted: WrittenFile | None,
+    hasher: Hasher,
+    shown: str,
+    grammar: str,
+    names: frozenset[str] | None = None,
+) -> Own:
     """What is somebody's own in a file, and what they made of the block.
+
+    Args:
+        grammar, names: what its block is read by, and whose lines in it are ours (None: all), where it is not on
+            the list.
 
     Raises:
         ConfsyncError: that cannot be told.
     """
     parts = merging.take_apart(content, shown)
-    form, known = (noted.format, noted.known) if noted and not noted.whole else ("dotenv", None)
-    return merging.own_of(parts, form, known, lambda text: digest_of(hasher, text), shown)
+    known: Mapping[str, str] | frozenset[str] | None = names
+    if noted is not None and not noted.whole:
+        grammar, known = noted.format, noted.known
+    own = merging.own_of(parts, grammar, known, lambda text: digest_of(hasher, text), shown)
+    merging.check_above(own, grammar, shown)
+    return own
+
+
+def _check_replaceable(own: Own, noted: WrittenFile | None, order: Order) -> None:
+    """Refuse to make somebody's own what may be another environment's secret."""
+    others = [name for name in own.parts.environments if name != order.environment]
+    if noted is None and others and own.edited:
+        shown = printable(order.path)
+        lines = ", ".join(str(one.line) for one in own.edited)
+        raise ConfsyncError(
+            f"{shown}: has a block of {printable(others[0])} and is not on the list of written files, so that nobody "
+            f"can tell which of its lines are yours (line {lines})",
+            hint=f"move yours out of it, then take it out: confsync env --clean {printable(shlex.quote(order.path))}",
+        )
 
 
 def _header(order: Order) -> list[str]:
-    lines = [f"Made by: {order.command}", "Your own lines go outside of these marks, and win."]
+    where = "below" if order.grammar in SCRIPTS else "outside of"
+    lines = [f"Made by: {order.command}", f"Your own lines go {where} these marks, and win."]
     if order.until is not None:
         lines.append(f"Good until {until_text(order.until)}; then: confsync env --clean --expired")
     return lines
@@ -269,8 +306,8 @@ def _remarks(own: Own, noted: WrittenFile | None, order: Order, merged: Merged) 
         notes.append(f"it had {len(own.parts.environments)} blocks of confsync; it has one now")
     if own.parts.block and noted is None:
         notes.append(
-            "its block was replaced whole: it is not on the list of written files, so that nobody can tell whether it "
-            "was edited by hand"
+            "it is not on the list of written files, so that nobody can tell what in its block was written by hand: "
+            "lines that set something else than the new block stand below it now"
         )
     if merging.has_crlf(own) and not merging.crlf(own, order.grammar):
         notes.append(

@@ -117,10 +117,20 @@ def test_a_block_is_removed_where_it_is_named_though_it_is_on_no_list(shop):
     shop.write(".env", "MINE=1\n")
     shop.ok("env", "prod", "--out", ".env", "--state-dir", "memory")
     assert listed(shop) == []
-    assert f"{shop.root}/.env: block removed: your own lines stay\n" == shop.ok("env", "--clean", ".env").out
+    result = shop.ok("env", "--clean", ".env")
+    assert f"{shop.root}/.env: block removed: it was not on the list of written files" in result.out
     assert shop.read(".env") == "MINE=1\n"
     assert "it has no block of confsync" in shop.ok("env", "--clean", ".env").out
     assert "it is not there" in shop.ok("env", "--clean", "nowhere").out
+
+
+@pytest.mark.parametrize("made", ["", "# Made by: confsync env prod\n"])
+def test_somebodys_text_that_looks_like_a_block_is_not_removed(shop, made):
+    text = f'FOO="\n# >>> confsync env prod >>>\n{made}x\n# <<< confsync env prod <<<\n"\nBAR=1\n'
+    shop.write(".env", text)
+    result = shop.run("env", "--clean", ".env")
+    assert (result.status, result.out) == (1, "")
+    assert shop.read(".env") == text
 
 
 def test_what_is_past_its_time_is_brought_to_mind_and_removed_from_any_configuration(shop):
@@ -137,15 +147,15 @@ def test_what_is_past_its_time_is_brought_to_mind_and_removed_from_any_configura
     assert "expired" not in shop.ok("env", "dev").err
 
 
-def test_a_time_to_live_is_told_in_the_file_and_ends_with_the_next_writing(shop):
+def test_a_time_to_live_is_told_in_the_file_and_stays(shop):
     shop.ok("env", "prod", "--out", ".env", "--ttl", "1h30m")
     line = next(line for line in shop.read(".env").splitlines() if "Good until" in line)
     assert line.endswith("; then: confsync env --clean --expired")
     (entry,) = listed(shop)
     assert 5000 < entry["until"] - os.stat(shop.root / ".env").st_mtime <= 5400
-    shop.ok("env", "prod", "--out", ".env")
-    assert "Good until" not in shop.read(".env")
-    assert listed(shop)[0]["until"] is None
+    assert "it is still good until" in shop.ok("env", "prod", "--out", ".env").err
+    assert line in shop.read(".env")
+    assert listed(shop)[0]["until"] == entry["until"]
 
 
 def test_the_list_may_be_garbage(shop):

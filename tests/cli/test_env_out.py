@@ -154,9 +154,11 @@ def test_a_changed_value_is_no_edit_by_hand(shop):
 
 
 def test_a_block_from_elsewhere_is_replaced_and_that_is_said(shop):
-    shop.write(".env", f"{HEAD}\nOLD=1\n{TAIL}\n")
-    assert "nobody can tell whether it was edited by hand" in out(shop)
-    assert "OLD" not in shop.read(".env")
+    shop.write(".env", f"{HEAD}\n# Made by: confsync env prod\nURL=old\nMINE=1\n{TAIL}\n")
+    err = out(shop)
+    assert "nobody can tell what in its block was written by hand" in err
+    assert "kept         MINE: line 4" in err
+    assert shop.read(".env").endswith(f"URL=https://x\n{TAIL}\nMINE=1\n")
 
 
 BROKEN = {
@@ -164,6 +166,7 @@ BROKEN = {
     f"MINE=1\n{TAIL}\n": ".env:2: ends a block of confsync that no line above begins",
     f"{HEAD}\n{HEAD}\n{TAIL}\n": ".env:1: begins a block of confsync, and line 2 opens one more",
     "MINE='1\n": ".env:1: opens a quote, or goes on, and nothing ends it",
+    f"{HEAD}\nA=1\n{TAIL}\n": ".env:1: has the mark of a block that confsync env did not write",
     "A\0B": "it has NULs",
 }
 
@@ -183,7 +186,8 @@ def test_a_value_that_would_end_the_block_is_refused(public):
 
 
 def test_a_shells_script_still_runs(shop):
-    shop.write("env.sh", "MINE=1\nURL=mine; export URL")
+    own = 'MINE=$((1 << 0))\ny="$(echo "a\nDB_PASSWORD=in\n")"\nURL=mine; export URL'
+    shop.write("env.sh", own)
     shop.ok("env", "prod", "--out", "env.sh")
     for shell in ("bash", "dash"):
         done = subprocess.run(
@@ -193,6 +197,8 @@ def test_a_shells_script_still_runs(shop):
             text=True,
         )
         assert done.stdout == f"1/mine/{PASSWORD}"
+    shop.ok("env", "--clean")
+    assert shop.read("env.sh") == own
 
 
 def test_lines_with_crlf_that_a_shell_would_not_read(shop):

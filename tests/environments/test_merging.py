@@ -9,16 +9,19 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from confsync.environments.merging import (
+    check_above,
     check_marks,
     overrides,
     own_of,
     put_together,
+    said,
     take_apart,
     without_block,
 )
 from confsync.errors import ConfsyncError
 
 BEGIN, END = "# >>> confsync env prod >>>\n", "# <<< confsync env prod <<<\n"
+MADE = "# Made by: confsync env prod\n"
 
 
 def digest(text):
@@ -30,7 +33,7 @@ def own(content, known=None, grammar="dotenv"):
 
 
 def merge(content, body="A=1\n", known=None, grammar="dotenv", environment="prod"):
-    return put_together(own(content, known, grammar), grammar, environment, ["made"], body)
+    return put_together(own(content, known, grammar), grammar, environment, [MADE[2:-1]], body)
 
 
 def known(merged):
@@ -69,7 +72,7 @@ def test_what_was_put_in_and_taken_out_again_leaves_every_byte(content, grammar)
 @given(files(), files())
 def test_a_block_is_replaced_where_it_stands(above, below):
     assume(above.endswith(b"\n") or not above)
-    file = above + (BEGIN + "OLD=1\n" + END).encode() + below
+    file = above + (BEGIN + MADE + "OLD=1\n" + END).encode() + below
     merged = merge(file, body="NEW=2\n", grammar="docker")
     assert merged.content.startswith(above + b"# >>> confsync env prod >>>")
     assert merged.content.endswith(below)
@@ -82,7 +85,8 @@ def test_a_block_is_replaced_where_it_stands(above, below):
 def test_the_blocks_lines_end_as_those_around_where_their_reader_takes_that():
     content = b"MINE=1\r\n"
     assert merge(content, body="A='x\ny'\n").content == (
-        b"MINE=1\r\n# >>> confsync env prod >>>\r\n# made\r\nA='x\ny'\r\n# <<< confsync env prod <<<\r\n"
+        b"MINE=1\r\n# >>> confsync env prod >>>\r\n# Made by: confsync env prod\r\nA='x\ny'\r\n"
+        b"# <<< confsync env prod <<<\r\n"
     )
     assert b"A=1\n" in merge(content, grammar="shell").content
     assert merge(b"A=1\r\nB=2").content.startswith(b"A=1\r\nB=2\r\n# >>>")
@@ -98,7 +102,7 @@ def test_the_block_of_another_environment_is_replaced():
 
 
 def test_several_whole_blocks_become_one_and_what_is_between_them_stays():
-    block = (BEGIN + "A=1\n" + END).encode()
+    block = (BEGIN + MADE + "A=1\n" + END).encode()
     merged = merge(b"X=1\n" + block + b"Y=1\n" + block + b"Z=1\n", body="A=2\n")
     assert merged.content == b"X=1\n" + merge(b"", body="A=2\n").content + b"Y=1\nZ=1\n"
 
@@ -135,19 +139,77 @@ def test_what_is_written_in_the_block_is_kept_below_it():
     found = own(edited, known(first))
     assert [(one.line, one.names) for one in found.edited] == [(4, ("A",)), (5, ("B",)), (7, ()), (8, ("D",))]
     assert found.removed == ("C",)
-    second = put_together(found, "dotenv", "prod", ["made"], "C=3\n")
+    second = put_together(found, "dotenv", "prod", [MADE[2:-1]], "C=3\n")
     assert second.content == (
-        b"MINE=1\n"
-        + (BEGIN + "# made\nC=3\n" + END).encode()
-        + b"A=mine\nB='two\nlines!'\n# a thought\nD=4\n"
+        b"MINE=1\n" + (BEGIN + MADE + "C=3\n" + END).encode() + b"A=mine\nB='two\nlines!'\n# a thought\nD=4\n"
     )
     assert merge(second.content, "C=3\n", known(second)).content == second.content
     assert without_block(own(edited, known(first))) == b"MINE=1\nA=mine\nB='two\nlines!'\n# a thought\nD=4\n"
 
 
-def test_a_block_that_nothing_is_known_of_is_replaced_whole():
-    first = merge(b"")
-    assert own(first.content.replace(b"A=1", b"A=2")).edited == ()
+def test_of_a_block_that_nothing_is_known_of_only_what_is_written_now_counts_as_ours():
+    content = merge(b"", body="A=1\nMINE=only-copy\n").content
+    found = own(content, frozenset({"A"}))
+    assert [(one.line, one.names) for one in found.edited] == [(4, ("MINE",))]
+    assert put_together(found, "dotenv", "prod", [], "A=2\n").content.endswith(
+        END.encode() + b"MINE=only-copy\n"
+    )
+    assert own(content).edited == ()
+
+
+@pytest.mark.parametrize("known", [None, frozenset({"A"})])
+def test_marks_around_what_confsync_did_not_write_are_no_block(known):
+    with pytest.raises(
+        ConfsyncError, match=r"\.env:2: has the mark of a block that confsync env did not write"
+    ):
+        own(f"X=1\n{BEGIN}A=1\n{END}".encode(), known)
+
+
+def test_marks_within_a_value_are_no_block():
+    with pytest.raises(ConfsyncError, match=r"\.env:1: opens a quote"):
+        check_above(own(f'FOO="\n{BEGIN}{MADE}x\n{END}"\n'.encode()), "dotenv", ".env")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['A="it is"', "A='it is' # changed", "export A='it is'", "A = it is", "A=it\\ is", "A=`it is`"],
+)
+def test_what_is_only_quoted_otherwise_is_no_edit(line):
+    first = merge(b"", body="A='it is'\n")
+    digests = {**known(first), digest(said("A", "it is")): "A"}
+    assert own(first.content.replace(b"A='it is'", line.encode()), digests).edited == ()
+    assert own(first.content.replace(b"A='it is'", b"B='it is'"), digests).edited != ()
+
+
+@pytest.mark.parametrize(
+    ("content", "lead"),
+    [
+        ("", ""),
+        ("X=1", ""),
+        ('y="$(echo "a\nA_URL=in\n")"\nx=$((1 << y))\n', ""),
+        ("#!/bin/sh\ncat <<'E'\nA=it's\nE\n", "#!/bin/sh\n"),
+        ("\ufeff# mine\r\n'\r\n", "\ufeff# mine\r\n"),
+        ("#!/bin/sh", "#!/bin/sh"),
+    ],
+)
+def test_in_a_script_the_block_comes_first_and_the_rest_is_not_read(content, lead):
+    merged = merge(content.encode(), "export A='1'\n", grammar="shell")
+    assert merged.content.startswith(lead.encode() + merged.added.encode() + BEGIN.encode())
+    assert merged.content.endswith(END.encode() + content.removeprefix(lead).encode())
+    found = own(merged.content, known(merged), "shell")
+    assert overrides(found, "shell", ".env") == ()
+    assert without_block(found, merged.added) == content.encode()
+
+
+def test_in_a_script_the_block_may_be_moved():
+    merged = merge(b"a\nb\n", "export A='1'\n", grammar="shell")
+    moved = b"a\n" + merged.content.removesuffix(b"a\nb\n") + b"b\n"
+    assert merge(moved, "export A='1'\n", known(merged), "shell").content == moved
+
+
+def test_nothing_comes_before_a_byte_order_mark():
+    with pytest.raises(ConfsyncError, match="byte order mark"):
+        merge("\ufeff$env:X = 1\n".encode(), "$env:A = '1'\n", grammar="powershell")
 
 
 def test_line_ends_that_an_editor_changed_are_no_edit():
@@ -173,9 +235,9 @@ def test_what_somebody_sets_is_told_with_its_lines():
 def test_a_value_that_would_run_into_the_block_stops_it():
     with pytest.raises(ConfsyncError, match=r"\.env:2: opens a quote"):
         overrides(own(b"A=1\nB='x\n"), "dotenv", ".env")
-    below = (BEGIN + END + "A=1\nB=it's\n").encode()
+    below = (BEGIN + END + "A=1\nB='s\n").encode()
     with pytest.raises(ConfsyncError, match=r"\.env:4: opens a quote"):
-        overrides(own(below), "shell", ".env")
+        overrides(own(below), "dotenv", ".env")
 
 
 @pytest.mark.parametrize("mark", [END, BEGIN, "x # <<< confsync env dev <<<"])

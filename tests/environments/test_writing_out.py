@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from confsync.environments import output_file
+from confsync.environments.assignments import SCRIPTS
 from confsync.environments.cleaning import Fate, clean
 from confsync.environments.dialects import FORMATS, LINE_BASED
 from confsync.environments.variables import Variable
@@ -113,11 +115,52 @@ def test_a_value_somebody_put_back_by_hand_is_an_edit(files, path):
 
 
 @pytest.mark.parametrize("form", sorted(LINE_BASED))
+def test_a_line_of_ours_that_is_quoted_otherwise_goes_with_the_block(files, path, form):
+    """Else a secret would stay as somebody's own line, and override another environment's."""
+    write_out(files, variables(S_PW="x y"), order(path, form), {})
+    text = path.read_text()
+    assert "x y" in text
+    path.write_text(text.replace("'x y'", '"x y"').replace("S_PW=x y", 'S_PW="x y"'))
+    assert write_out(files, variables(OTHER="1"), order(path, form), {}).edited == ()
+    assert "S_PW" not in path.read_text()
+    assert [one.fate for one in clean(files)] == [Fate.REMOVED]
+
+
+def test_a_lost_list_costs_nobody_a_line(files, path):
+    write_out(files, variables(A="1"), order(path), {})
+    path.write_text(path.read_text().replace("A=1\n", "A=1\nMY_OWN_KEY=only-copy\n"))
+    files.forget([str(path)])
+    outcome = write_out(files, variables(A="2"), order(path), {})
+    assert [one.names for one in outcome.edited] == [("MY_OWN_KEY",)]
+    assert path.read_text().endswith("A=2\n# <<< confsync env prod <<<\nMY_OWN_KEY=only-copy\n")
+
+
+def test_the_lines_of_another_environment_do_not_become_somebodys_own(files, path):
+    write_out(files, variables(S_PW="x"), order(path), {})
+    files.forget([str(path)])
+    before = path.read_text()
+    with pytest.raises(ConfsyncError, match=r"has a block of prod .*\(line 4\)"):
+        write_out(files, variables(A="1"), replace(order(path), environment="dev"), {})
+    assert path.read_text() == before
+
+
+def test_a_deadline_stays_until_another_one_is_given(files, path):
+    write_out(files, variables(A="1"), replace(order(path), until=5e9), {})
+    outcome = write_out(files, variables(A="1"), order(path), {})
+    assert not outcome.changed
+    assert "it is still good until 2128-06-11" in outcome.notes[0]
+    assert [one.until for one in files.all()] == [5e9]
+    write_out(files, variables(A="1"), replace(order(path), until=6e9), {})
+    assert [one.until for one in files.all()] == [6e9]
+
+
+@pytest.mark.parametrize("form", sorted(LINE_BASED))
 def test_formats_of_lines_are_merged_and_taken_out_again(files, path, form):
     path.write_text("# mine\n")
     write_out(files, variables(A="it's", B="1"), order(path, form), {})
     content = path.read_text()
-    assert content.startswith("# mine\n# >>> confsync env prod >>>\n")
+    begins = "# >>> confsync env prod >>>\n"
+    assert content.startswith(begins if form in SCRIPTS else f"# mine\n{begins}")
     path.write_text(content + "# below\n")
     again = write_out(files, variables(A="it's", B="1"), order(path, form), {})
     assert (again.changed, again.edited, again.overrides) == (False, (), ())

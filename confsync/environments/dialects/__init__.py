@@ -6,6 +6,7 @@ refused, never changed. Formats that a data map can have too are `confsync.rende
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -21,7 +22,7 @@ from confsync.text import did_you_mean
 if TYPE_CHECKING:
     from confsync.environments.variables import Variable
 
-__all__ = ["DIALECTS", "FORMATS", "LINE_BASED", "Written", "write"]
+__all__ = ["DIALECTS", "FORMATS", "LINE_BASED", "Written", "form_by_name", "write"]
 
 FORMATS: tuple[str, ...] = (
     "dotenv", "shell", "fish", "powershell", "json", "yaml", "toml", "docker", "github", "gitlab", "systemd", "direnv",
@@ -35,7 +36,17 @@ LINE_BASED: frozenset[str] = frozenset({
 DIALECTS: tuple[str, ...] = ("common", "python-dotenv", "node", "compose", "shell")
 """Whose dotenv it is. `common` is what all of these read alike."""
 
+_BY_NAME = {
+    ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "shell", ".bash": "shell",
+    ".zsh": "shell", ".fish": "fish", ".ps1": "powershell", ".envrc": "direnv",
+}  # fmt: skip
 _Writer = Callable[..., Written]
+
+
+def form_by_name(path: str) -> str:
+    """The format that a file's name tells; dotenv where it tells none."""
+    name = os.path.basename(path)
+    return _BY_NAME.get(os.path.splitext(name)[1] or name, "dotenv")
 
 
 def write(
