@@ -5,12 +5,20 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    from confsync.cli.garbage import look_rarely
+    try:
+        from confsync.cli.interrupts import end_at_once
 
-    look_rarely()
-    from confsync.cli.main import cli
+        end_at_once()
+        from confsync.cli.garbage import look_rarely
 
-    cli()
+        look_rarely()
+        from confsync.cli.main import cli
+
+        cli()
+    except KeyboardInterrupt:  # before, or while, it was seen to
+        from confsync.cli.interrupts import end
+
+        end()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from confsync import __version__
+from confsync.cli import interrupts
 from confsync.cli.options import global_options
 
 COMMANDS = {
@@ -34,7 +35,6 @@ COMMANDS = {
 
 EXIT_FAILED = 1
 EXIT_INVALID = 3
-EXIT_INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -48,6 +48,7 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"confsync.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        interrupts.unwind()
         return command
 
     def resolve_command(
@@ -63,6 +64,12 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as exc:
+            raise click.Abort from exc  # as click would do, but it prints an empty line before
+
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["standalone_mode"] = False
         try:
@@ -70,7 +77,11 @@ class _Commands(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except Exception as exc:  # noqa: BLE001 - sorted out there
-            sys.exit(_status_of(exc))
+            status = interrupts.STATUS if interrupts.came() else _status_of(exc)
+        interrupts.end_at_once()
+        if interrupts.came():
+            interrupts.say()
+            status = interrupts.STATUS
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -79,8 +90,8 @@ def _status_of(error: Exception) -> int:
     from confsync.text import printable
 
     if isinstance(error, click.Abort):
-        click.echo("confsync: interrupted", err=True)
-        return EXIT_INTERRUPTED
+        interrupts.say()
+        return interrupts.STATUS
     if isinstance(error, click.ClickException):
         error.show()
         return EXIT_INVALID
