@@ -104,8 +104,13 @@ class _Guard(WrappedView):
             raise self._refusal(path, rule.name, rule.find_place())
 
     def _refusal(self, path: str, rule: str, place: str) -> HeldBack:
-        key = f"{self._name}:{path}"
-        return HeldBack(f"{key} is held back by {rule} ({place})", key=key, rule=rule)
+        key, policy = f"{self._name}:{path}", rule.partition(" ")[0].rpartition(".")[0]
+        return HeldBack(
+            f"{key} is held back by {rule} ({place})",
+            key=key,
+            rule=rule,
+            hint=f"give it a value with substitute in {policy}, or allow it",
+        )
 
 
 class EnumerableGuard(_Guard):
@@ -114,8 +119,25 @@ class EnumerableGuard(_Guard):
     __slots__ = ()
 
     def look_up(self, path: str) -> tuple[Found, Any] | None:
-        value = self._ruled(path)
+        try:
+            value = self._ruled(path)
+        except HeldBack:
+            if self._is_missing(path):
+                return None
+            raise
         return self._inner.look_up(path) if value is None else _stand_in(value)
+
+    def _is_missing(self, path: str) -> bool:
+        """Whether there surely is no such key, so that nothing is held back.
+
+        A source of which nothing comes down is read by nobody, so that it cannot be told what it has.
+        """
+        if self._rules.closing is not None:
+            return False
+        try:
+            return self._inner.look_up(self._inner.spell(path)) is None
+        except SourceError:
+            return False
 
     def absent(self, path: str) -> Absent:
         return View.absent(self, path)

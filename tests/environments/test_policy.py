@@ -69,6 +69,7 @@ def test_what_is_held_back_says_by_which_rule_and_nothing_of_the_value(opened):
     error = raised.value
     assert (error.rule, error.key) == ('local.prod.deny "db/*"', "values:db/host")
     assert error.message.startswith('values:db/host is held back by local.prod.deny "db/*" (')
+    assert error.hint == "give it a value with substitute in local.prod, or allow it"
     assert isinstance(error, SourceError)
     assert REAL not in repr(error) + str(error)
 
@@ -401,6 +402,24 @@ def test_of_a_closed_source_not_even_names_come_down(opened, stocked, source, li
         view.paths()
 
     assert stocked.store.calls == before
+
+
+@pytest.mark.parametrize("rules", [{"deny": ["tls/*"]}, {"allow": ["db/*"]}])
+@pytest.mark.parametrize("path", ["tls/key", "/tls/key/"])
+def test_a_key_that_is_not_there_is_missing_and_not_held_back(opened, rules, path):
+    policy = policy_of(opened, **rules)
+
+    assert view_of(opened, policy, "values").find(path) is None
+    template = f"{{{{ values('{path}', default='none') }}}}{{{{ '{path}' in values }}}}"
+    assert rendered(opened, policy, template) == "noneFalse"
+
+
+@pytest.mark.parametrize(
+    "rules", [{"deny": ["values:"]}, {"allow": []}, {"deny": ["tls/*"]}, {"allow": ["vault:*"]}]
+)
+def test_of_a_source_that_was_not_read_nobody_can_tell_what_is_missing(stocked, rules):
+    with stocked.core() as core, pytest.raises(HeldBack):
+        view_of(core, policy_of(core, **rules), "values").find("tls/key")
 
 
 # Renders
