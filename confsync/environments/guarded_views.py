@@ -10,13 +10,10 @@ from typing import Any
 
 from confsync.address import Wanted, parse
 from confsync.driver import Entry
-from confsync.environments.refused_field import RefusedField
 from confsync.environments.rules import Kind, Rule, Rules
 from confsync.errors import Denied, HeldBack, SourceError
+from confsync.render.refused_field import OTHER_FIELDS, RefusedField
 from confsync.snapshot import Absent, Found, Problem, Snapshot, View, as_bytes
-
-_OTHERS = "(other fields)"
-"""Stands in a secret for the fields whose names are not known, since it was not read."""
 
 
 class WrappedView(View):
@@ -183,7 +180,7 @@ class AddressedGuard(_Guard):
         except (HeldBack, Denied) as exc:
             if not stand_ins:
                 raise
-            return _made({**stand_ins, _OTHERS: RefusedField(exc)})
+            return _made({**stand_ins, OTHER_FIELDS: RefusedField(exc)})
         if looked is None:
             return _made(stand_ins) if stand_ins else None
         found, fields = looked

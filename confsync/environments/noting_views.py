@@ -8,8 +8,8 @@ from typing import Any
 from confsync.address import parse
 from confsync.driver import Entry
 from confsync.environments.guarded_views import WrappedView
-from confsync.environments.refused_field import RefusedField
 from confsync.errors import Denied, HeldBack, SourceError
+from confsync.render.refused_field import RefusedField
 from confsync.snapshot import PLACEHOLDER, Found, View
 
 _PLACEHOLDER = Found(Entry(PLACEHOLDER.encode(), 0), "", fetched=False)

@@ -12,12 +12,12 @@ from confsync.config.references import Reference, parse_reference
 from confsync.environments.gathering import Gathering
 from confsync.environments.noting_views import DiscoveringView, NotingView
 from confsync.environments.policy import Kind
-from confsync.environments.refused_field import RefusedField
 from confsync.environments.shown import is_whole
 from confsync.environments.source_variables import fields_of
 from confsync.errors import ConfigError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
 from confsync.render.recorder import SourceView
+from confsync.render.refused_field import RefusedField
 from confsync.render.renderer import RenderFailed, Rendering
 from confsync.snapshot import Found
 from confsync.text import did_you_mean, printable

@@ -5,7 +5,8 @@ As with other sources every lookup is recorded, and a secret or field that is mi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from copy import copy
 from typing import Any
 
 from jinja2.runtime import Undefined
@@ -15,6 +16,7 @@ from confsync.errors import RenderError
 from confsync.render.lookup import MissingValue
 from confsync.render.position import template_position
 from confsync.render.recorder import Recorder, SourceView
+from confsync.render.refused_field import OTHER_FIELDS, RefusedField
 from confsync.snapshot import PLACEHOLDER
 
 _NO_DEFAULT = object()
@@ -24,10 +26,11 @@ class SecretFields(dict[str, Any]):
     """A secret's fields in a template. In `secret.name` a field wins over the methods a mapping has.
 
     A field that is not there is missing as a key is. Of a secret that may only be fetched by a command that writes,
-    every field is a placeholder; which there are is not known, so that as a whole it is one, too.
+    every field is a placeholder; which there are is not known, so that as a whole it is one, too. Of one with a field
+    that may not be used, the others can be had by their names; whoever goes through them all gets the error.
     """
 
-    __slots__ = ("_lookup", "_wanted", "fetched")
+    __slots__ = ("_lookup", "_refused", "_wanted", "fetched")
 
     def __init__(
         self, fields: Mapping[str, Any], lookup: AddressedLookup, wanted: Wanted, *, fetched: bool
@@ -35,7 +38,14 @@ class SecretFields(dict[str, Any]):
         super().__init__(fields if fetched else {PLACEHOLDER: PLACEHOLDER})
         self._lookup = lookup
         self._wanted = wanted
+        self._refused = {
+            name: one.error for name, one in fields.items() if fetched and isinstance(one, RefusedField)
+        }
         self.fetched = fetched
+
+    def __getitem__(self, name: Any) -> Any:
+        self._refuse(name)
+        return super().__getitem__(name)
 
     def __missing__(self, name: object) -> Any:
         if not self.fetched:
@@ -46,7 +56,66 @@ class SecretFields(dict[str, Any]):
         """The field, or `default`."""
         return super().get(name, PLACEHOLDER) if name in self else default
 
+    def __iter__(self) -> Iterator[str]:
+        self._refuse_whole()
+        return super().__iter__()
+
+    def __reversed__(self) -> Iterator[str]:
+        self._refuse_whole()
+        return super().__reversed__()
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        """The names of its fields."""
+        self._refuse_whole()
+        return super().keys()
+
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]
+        """Its fields."""
+        self._refuse_whole()
+        return super().values()
+
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
+        """Its fields with their names."""
+        self._refuse_whole()
+        return super().items()
+
+    def __eq__(self, other: object) -> bool:
+        self._refuse_whole()
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+    def __bool__(self) -> bool:
+        return super().__len__() > 0
+
+    def __len__(self) -> int:
+        if OTHER_FIELDS in self._refused:
+            self._refuse_whole()
+        return super().__len__()
+
+    def _refuse(self, name: object) -> None:
+        """Raise why a field may not be used, if it may not."""
+        unknown = OTHER_FIELDS if self._refused and not super().__contains__(name) else name
+        error = self._refused.get(unknown)  # type: ignore[call-overload]
+        if error is not None:
+            raise error
+
+    def _refuse_whole(self) -> None:
+        """Raise why some field may not be used, if there is one."""
+        for error in self._refused.values():
+            told = copy(error)
+            usable = min((name for name in dict.keys(self) if name not in self._refused), default="field")
+            path = str(self._wanted._replace(field=usable))
+            told.hint = (
+                f"the secret is used as a whole: name the field you want: {self._lookup.name}({path!r})"
+            )
+            raise told
+
     def __contains__(self, name: object) -> bool:
+        self._refuse(name)
         if not self.fetched or super().__contains__(name):
             return True
         self._lookup.require(str(self._wanted._replace(field=str(name))))

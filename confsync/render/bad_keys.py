@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from confsync.errors import MissingKey, MissingKeys, RenderError, WrongValue, WrongValues
 from confsync.reads import PathRead
 from confsync.render.position import template_position
+from confsync.render.refused_field import RefusedField
 from confsync.snapshot import Found, as_bytes, full_key
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ class BadKeys:
         if rules is None or "#" in path or not isinstance(value, Mapping):
             self.check(source, path, found, where)
             return
-        from jinja2 import Undefined  # loaded by now: it is a render that asks
-
-        # A field that may not be used is undefined: it is there, whatever it is.
-        known = {name: one for name, one in value.items() if not isinstance(one, Undefined)}
+        # A field that may not be used is there, whatever it is.
+        known = {name: one for name, one in value.items() if not isinstance(one, RefusedField)}
         for name, one in known.items() if found.fetched else ():
             self._check(source, f"{path}#{name}", found, as_bytes(one), where)
         for required in rules.required_fields(path) if found.fetched and len(known) == len(value) else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -287,5 +287,14 @@ def leaves_of(value: object, *, names: bool = False) -> Iterator[str | bytes]:
             yield str(one)
         elif isinstance(one, Mapping | list | tuple) and id(one) not in seen:
             seen.add(id(one))
-            left.extend(one.values() if isinstance(one, Mapping) else one)
-            left.extend(one if names and isinstance(one, Mapping) else ())
+            left.extend(_values(one) if isinstance(one, Mapping) else one)
+            left.extend(_names(one) if names and isinstance(one, Mapping) else ())
+
+
+def _values(mapping: Mapping[Any, Any]) -> Iterable[Any]:
+    """Not by the methods of a secret, which refuse a template what it may not use: here it is only looked at."""
+    return dict.values(mapping) if isinstance(mapping, dict) else mapping.values()
+
+
+def _names(mapping: Mapping[Any, Any]) -> Iterable[Any]:
+    return dict.keys(mapping) if isinstance(mapping, dict) else mapping.keys()

@@ -9,6 +9,7 @@ from stand_ins.laptop import REAL, policy_of, rendered, view_of
 
 from confsync.environments.policy import Kind, Policy
 from confsync.errors import ConfigError, Denied, HeldBack, SourceError
+from confsync.render.refused_field import RefusedField
 from confsync.snapshot import View
 
 LOCAL = "localhost"
@@ -474,9 +475,108 @@ def test_no_template_gets_at_what_is_held_back(opened, template):
     assert REAL not in str(raised.value) + repr(raised.value)
 
 
-@pytest.mark.parametrize("template", ["{{ vault('db').items() }}", "{{ vault('db').values()|list }}"])
-def test_what_is_written_as_python_has_it_shows_nothing(opened, template):
-    assert REAL not in rendered(opened, policy_of(opened, deny=["vault:*#*o*", "vault:*#user"]), template)
+USES = [
+    "default('none')", "default('none', true)", "string", "length", "b64encode", "list", "to_json", "upper", "pprint",
+    "tojson", "first", "int", "float", "abs", "e", "trim", "urlencode", "sha256", "to_yaml", "join",
+    "map('upper')|list",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "use", [f"|{use}" for use in USES] + [" is defined", " is none", " is undefined", " in 'x'"]
+)
+@pytest.mark.parametrize("field", ["vault('db').password", "vault('db').get('password', 'x')"])
+def test_nothing_stands_in_for_a_field_that_is_held_back(opened, field, use):
+    with pytest.raises(HeldBack) as raised:
+        rendered(opened, policy_of(opened, deny=["vault:db#password"]), f"{{{{ {field}{use} }}}}")
+
+    assert (raised.value.key, raised.value.rule) == (
+        "vault:db#password",
+        'local.prod.deny "vault:db#password"',
+    )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ vault('db').items() }}",
+        "{{ vault('db').items()|list }}",
+        "{{ vault('db').values()|list }}",
+        "{{ vault('db').keys()|list }}",
+        "{{ vault('db')|list }}",
+        "{{ vault('db')|dictsort }}",
+        "{{ vault('db')|items|list }}",
+        "{{ vault('db')|pprint }}",
+        "{{ [vault('db')]|pprint }}",
+        "{{ [vault('db')] }}",
+        "{{ {'a': vault('db')}|to_toml }}",
+        "{{ dict(vault('db')) }}",
+        "{{ dict(**vault('db')) }}",
+        "{{ vault('db')|xmlattr }}",
+        "{{ [vault('db')]|groupby('password') }}",
+        "{{ [vault('db')]|map(attribute='password')|list }}",
+        "{{ [vault('db')]|map(attribute='password', default='x')|list }}",
+        "{{ [vault('db')]|selectattr('password', 'defined')|list|length }}",
+        "{{ [vault('db')]|sum(attribute='password') }}",
+        "{{ vault('db') == {} }}",
+        "{{ vault('db') != {'a': 1} }}",
+        "{{ 'password' in vault('db') }}",
+        "{% for name in vault('db') %}{{ name }}{% endfor %}",
+        "{% set a, b, c = vault('db') %}",
+        "{{ vault('db')['password']|default('none') }}",
+        "{{ '%(password)s' % vault('db') }}",
+        "{{ '{password}'.format(**vault('db')) }}",
+        "{{ '{0[password]}'.format(vault('db')) }}",
+        "{{ vault('db')|reverse|list }}",
+    ],
+)  # fmt: skip
+def test_a_secret_is_used_as_a_whole_only_if_all_of_it_may_be(opened, template):
+    policy = policy_of(opened, deny=["vault:db#password", "vault:db#card*"])
+
+    with pytest.raises(HeldBack) as raised:
+        rendered(opened, policy, template)
+
+    assert raised.value.rule.startswith("local.prod.deny")
+    if "password" not in template:
+        assert "name the field you want: vault('db#user')" in str(raised.value.hint)
+
+
+def test_of_a_closed_secret_with_a_substitute_nothing_else_is_there(opened):
+    policy = policy_of(opened, deny=["vault:db"], substitute={"vault:db#password": LOCAL})
+
+    assert rendered(opened, policy, "{% if vault('db') %}{{ vault('db').password }}{% endif %}") == LOCAL
+    for use in (
+        ".user|default('x')",
+        ".get('user')",
+        "|length",
+        "|list",
+        ".items()|list",
+        " == {'password': 'x'}",
+    ):
+        with pytest.raises(HeldBack):
+            rendered(opened, policy, f"{{{{ vault('db'){use} }}}}")
+    with pytest.raises(HeldBack):
+        rendered(opened, policy, "{{ 'user' in vault('db') }}")
+
+
+def test_what_no_template_is_given_refuses_all_the_same():
+    refused = RefusedField(HeldBack("held back"))
+
+    for use in (
+        repr,
+        str,
+        bool,
+        len,
+        list,
+        hash,
+        int,
+        float,
+        "{}".format,
+        lambda one: one == 1,
+        lambda one: one.x,
+    ):
+        with pytest.raises(HeldBack):
+            use(refused)
 
 
 def test_of_a_secret_read_as_a_whole_the_rest_comes_down(opened):
