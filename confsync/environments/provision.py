@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confsync.environments.policy import Policy
 from confsync.environments.scratch import File
@@ -78,17 +78,15 @@ class Provider:
         """
         collected = self._selected()
         self._read_others()
-        files, reads = self._rendered()
-        variables = {one.name: one.value for one in collected.variables} | self._named_by_maps()
-        return Provision(variables, files, collected, reads)
-
-    def _rendered(self) -> tuple[tuple[File, ...], tuple[Reads, ...]]:
+        variables = {one.name: one.value for one in collected.variables}
         if not self.syncs:
-            return (), ()
+            return Provision(variables, (), collected, ())
         from confsync.environments.sync_files import files_of  # which imports Jinja
 
         rendered = files_of(self.core, self.policy, self.syncs)
-        return rendered.files, rendered.reads
+        held_back = tuple(dict.fromkeys((*collected.held_back, *rendered.held_back)))
+        collected = replace(collected, held_back=held_back)
+        return Provision(variables | self._named_by_maps(), rendered.files, collected, rendered.reads)
 
     def _selected(self) -> Collected:
         if self.selection is None:

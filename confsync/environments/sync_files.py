@@ -7,15 +7,17 @@ called alike, each has as much of its path before it as it takes to tell them ap
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confsync.config.models import OnDisk
+from confsync.config.models import OnDisk, Sync
 from confsync.environments.policy import Policy
 from confsync.environments.scratch import File
-from confsync.errors import ConfigError, ConfsyncError, RenderError
+from confsync.environments.variables import Withheld
+from confsync.errors import ConfigError, ConfsyncError, HeldBack, RenderError
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
+from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
 from confsync.target import Desired
 from confsync.text import did_you_mean, printable
@@ -28,16 +30,18 @@ class SyncFiles:
     Attributes:
         files: SYNC/NAME and what is in it.
         reads: what each render read.
+        held_back: the entries of data maps that do not come down.
     """
 
     files: tuple[File, ...]
     reads: tuple[Reads, ...]
+    held_back: tuple[Withheld, ...] = ()
 
 
 def files_of(core: Core, policy: Policy, names: Sequence[str]) -> SyncFiles:
     """Render these syncs as they would be under the policy's environment, with what it lets down.
 
-    What is made when it is fetched (a credential) is made.
+    What is made when it is fetched (a credential) is made. Of a data map the entries that are held back are left out.
 
     Raises:
         ConfigError: there is no such sync.
@@ -50,10 +54,12 @@ def files_of(core: Core, policy: Policy, names: Sequence[str]) -> SyncFiles:
     sources = policy.sources(core, looking=False)
     files: list[File] = []
     reads: list[Reads] = []
+    held_back: list[Withheld] = []
     problems: list[str] = []
     for name in dict.fromkeys(names):
         try:
-            rendering = core.renderer.render(name, syncs[name], core.limits_of(syncs[name]), sources, {})
+            rendering, withheld = _rendered(core, policy, name, syncs[name], sources)
+            held_back += withheld
             files += _files(name, rendering)
             reads.append(rendering.reads)
         except RenderFailed as exc:
@@ -62,7 +68,31 @@ def files_of(core: Core, policy: Policy, names: Sequence[str]) -> SyncFiles:
             problems.append(f"sync {name}: {exc}")
     if problems:
         raise ConfsyncError("\n".join(problems))
-    return SyncFiles(tuple(files), tuple(reads))
+    return SyncFiles(tuple(files), tuple(reads), tuple(held_back))
+
+
+def _rendered(
+    core: Core, policy: Policy, name: str, sync: Sync, sources: Mapping[str, SourceView]
+) -> tuple[Rendering, Sequence[Withheld]]:
+    """A sync rendered with what comes down of its data map, and what of that does not."""
+    limits = core.limits_of(sync)
+    try:
+        return core.renderer.render(name, sync, limits, sources, {}), ()
+    except RenderFailed as exc:
+        if not isinstance(exc.error, HeldBack) or sync.data is None or sync.for_each is not None:
+            raise
+    kept, withheld = {}, []
+    for entry, said in sync.data.items():
+        try:
+            core.renderer.entry(name, sync, entry, limits, sources)
+            kept[entry] = said
+        except RenderFailed as exc:
+            if not isinstance(exc.error, HeldBack):
+                raise
+            key = f"{name}.{entry} ({printable(exc.error.key or '')})"
+            withheld.append(Withheld(key, exc.error.rule, policy.place(exc.error.rule)))
+    rest = sync.model_copy(update={"data": kept})
+    return core.renderer.render(name, rest, limits, sources, {}), withheld
 
 
 @dataclass(frozen=True, slots=True)

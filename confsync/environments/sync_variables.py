@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from confsync.config.models import DataValue, DirectoryTarget, Sync, Target
+from confsync.config.models import DataValue, Sync
 from confsync.config.references import Reference, parse_reference
 from confsync.environments.gathering import Gathering
 from confsync.environments.noting_views import DiscoveringView, NotingView
@@ -92,7 +92,7 @@ class _Maps:
         gathering, key = self.gathering, f"{name}.{entry}"
         noting = {source: NotingView(view.view) for source, view in self.views.items()}
         try:
-            content, sensitive = self._made(name, sync, entry, said, noting)
+            content, sensitive = self._made(name, sync, entry, noting)
         except HeldBack as exc:
             gathering.hold_back(f"{key} ({printable(exc.key or '')})", exc.rule)
         except Denied as exc:
@@ -112,17 +112,15 @@ class _Maps:
                 )
 
     def _made(
-        self, name: str, sync: Sync, entry: str, said: DataValue, noting: Mapping[str, NotingView]
+        self, name: str, sync: Sync, entry: str, noting: Mapping[str, NotingView]
     ) -> tuple[bytes, bool]:
         """The value of one entry, and whether it is sensitive."""
-        alone = {
-            "template": None, "templates": None, "data": {entry: said},
-            "to": [Target(directory=DirectoryTarget(path=f"/{name}"))],
-        }  # fmt: skip
+        core = self.gathering.core
         views = {source: replace(view, view=noting[source]) for source, view in self.views.items()}
-        made = _rendered(self.gathering, name, sync.model_copy(update=alone), views).desired[0]
-        assert isinstance(made.content, Mapping)  # noqa: S101 - a directory's content is
-        return made.content[entry], made.sensitive
+        try:
+            return core.renderer.entry(name, sync, entry, core.limits_of(sync), views)
+        except RenderFailed as exc:
+            raise exc.error from None
 
     def _deny(self, key: str, said: DataValue, error: Denied) -> None:
         gathering, reference = self.gathering, _reference(said)

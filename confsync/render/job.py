@@ -125,6 +125,11 @@ class Job:
                 secret = recorder.sensitive or isinstance(spec, KubernetesSecretTarget)
                 yield Desired(spec, content, secret, self._name)
 
+    def entry(self, name: str, budget: Budget) -> bytes:
+        """One entry of the data map, as a directory has it."""
+        self._recorder.sensitive = self._sync.sensitive
+        return _raw(self._value(name, (self._sync.data or {})[name], self._context, budget))
+
     def _items(self) -> list[Each] | list[None]:
         if self._sync.for_each is None:
             return [None]

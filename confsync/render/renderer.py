@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from confsync.clock import Clock
 from confsync.config.models import Limits, Sync
@@ -28,6 +30,8 @@ from confsync.render.literals import Literals, secret_lines, secret_words
 from confsync.render.recorder import Recorder, SourceView, recording
 from confsync.render.templates import Templates
 from confsync.target import Desired
+
+_Made = TypeVar("_Made")
 
 _PASSES = 100
 """Renders of one sync, each of which found ciphertexts that the one before could not see; far beyond any real use."""
@@ -93,16 +97,47 @@ class Renderer:
         Raises:
             RenderFailed: wraps a `MissingKeys`, `WrongValues`, `LimitExceeded` or other `RenderError`.
         """
+        return self._decrypting(
+            name,
+            sources,
+            before,
+            lambda recorder: self._rendered(name, sync, limits, sources, before, recorder),
+        )
+
+    def entry(
+        self, name: str, sync: Sync, entry: str, limits: Limits, sources: Mapping[str, SourceView]
+    ) -> tuple[bytes, bool]:
+        """One entry of the data map of the sync `name`, and whether it is sensitive; nothing else is looked at.
+
+        Raises:
+            RenderFailed: as `render` has it.
+        """
+
+        def made(recorder: Recorder) -> tuple[bytes, bool]:
+            job = Job(self._templates, self._base, name, sync, sources, recorder)
+            content = self._recorded(name, job, limits, {}, recorder, partial(job.entry, entry))
+            return content, recorder.sensitive
+
+        return self._decrypting(name, sources, {}, made)
+
+    def _decrypting(
+        self,
+        name: str,
+        sources: Mapping[str, SourceView],
+        before: Mapping[PathRead, KeyRead],
+        render: Callable[[Recorder], _Made],
+    ) -> _Made:
+        """What `render` gives once all is decrypted that it needs."""
         undecryptable: dict[tuple[str, str, str], str] = {}
         for _ in range(_PASSES):
             recorder = Recorder(undecryptable=undecryptable)
             try:
-                rendering = self._rendered(name, sync, limits, sources, before, recorder)
+                made = render(recorder)
             except RenderFailed:
                 if not recorder.encrypted:
                     raise
             if not recorder.encrypted:
-                return rendering
+                return made
             try:
                 undecryptable |= _decrypt(recorder, sources)
             except SourceError as exc:
@@ -120,17 +155,7 @@ class Renderer:
         recorder: Recorder,
     ) -> Rendering:
         job = Job(self._templates, self._base, name, sync, sources, recorder)
-        with recording(recorder), limited(Budget(limits, self._clock)) as budget:
-            try:
-                desired = tuple(job.run(budget))
-                bad_keys = recorder.bad_keys.error(recorder.found)
-                if bad_keys is not None:
-                    raise bad_keys
-            except Exception as exc:
-                explained = explain(exc, name, recorder, self.files, job.names())
-                error: ConfsyncError = recorder.bad_keys.error(recorder.found) or explained
-                error = _unforeseen(without_secrets(error, recorder), recorder)
-                raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
+        desired = self._recorded(name, job, limits, before, recorder, lambda budget: tuple(job.run(budget)))
         reads = recorder.reads(self._hasher, self._clock.now(), before)
         literals = Literals(job.templates())
         hidden = {line for one in desired if one.sensitive for line in secret_lines(one.content, literals)}
@@ -141,6 +166,29 @@ class Renderer:
         )
         secrets = {*recorder.secrets, *recorder.suspects, *map(Line, hidden), *map(Word, words)}
         return Rendering(desired, reads, frozenset(secrets), literals)
+
+    def _recorded(
+        self,
+        name: str,
+        job: Job,
+        limits: Limits,
+        before: Mapping[PathRead, KeyRead],
+        recorder: Recorder,
+        run: Callable[[Budget], _Made],
+    ) -> _Made:
+        """What `run` gives within the limits, where nothing that it reads keeps it from being used."""
+        with recording(recorder), limited(Budget(limits, self._clock)) as budget:
+            try:
+                made = run(budget)
+                bad_keys = recorder.bad_keys.error(recorder.found)
+                if bad_keys is not None:
+                    raise bad_keys
+            except Exception as exc:
+                explained = explain(exc, name, recorder, self.files, job.names())
+                error: ConfsyncError = recorder.bad_keys.error(recorder.found) or explained
+                error = _unforeseen(without_secrets(error, recorder), recorder)
+                raise RenderFailed(error, recorder.reads(self._hasher, self._clock.now(), before)) from exc
+        return made
 
     def literals(self, name: str, sync: Sync, used: Iterable[str]) -> Sequence[str]:
         """The texts of a sync's templates, of the files `used` too: what of its targets is certainly no secret."""
