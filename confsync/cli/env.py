@@ -201,8 +201,10 @@ def _lifetime(context: click.Context, ttl: str | None, out: str | None) -> float
 def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
     from confsync.cli.env_report import Report, remind, tell
     from confsync.cli.session import reading
+    from confsync.environments.scratch import roots, sweep
     from confsync.environments.written import WrittenFiles, directory_for
 
+    sweep(roots())
     files = WrittenFiles(directory_for(options.state_dir))
     _check_call(context, options, wanted, files)
     with reading(options, ledger_needed=False) as session:

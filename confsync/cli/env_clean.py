@@ -19,8 +19,10 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
     from confsync.config.loading import find_config
     from confsync.environments.cleaning import Fate, clean
     from confsync.environments.output_file import place_of
+    from confsync.environments.scratch import roots, sweep
     from confsync.environments.written import WrittenFiles, directory_for
 
+    sweep(roots())
     files = WrittenFiles(directory_for(options.state_dir))
     complete = bool(names) or files.is_readable()
     if names:

@@ -11,6 +11,7 @@ from confsync.digest import Hasher
 from confsync.environments import merging, output_file
 from confsync.environments.assignments import grammar_of
 from confsync.environments.dialects import form_by_name
+from confsync.environments.git import own_place
 from confsync.environments.output_file import OutputFile
 from confsync.environments.writing_out import own_part
 from confsync.environments.written import WrittenFile, WrittenFiles
@@ -55,13 +56,15 @@ def clean(
         LedgerError: the list cannot be used.
     """
     with files.changing() as hasher:
-        listed = files.expired() if expired else files.all()
+        listed = (*files.expired(), *files.lost()) if expired else files.all()
         wanted = [one for one in listed if config is None or one.config == config]
         if paths is None:
-            return tuple(_clean_listed(files, hasher, one) for one in wanted)
+            return tuple(_clean_listed(files, hasher, one, expired=expired) for one in wanted)
         by_path = {one.path: one for one in wanted}
         return tuple(
-            _clean_listed(files, hasher, by_path[path]) if path in by_path else _clean_unlisted(hasher, path)
+            _clean_listed(files, hasher, by_path[path], expired=expired)
+            if path in by_path
+            else _clean_unlisted(hasher, path)
             for path in paths
             if path in by_path or not expired
         )
@@ -69,11 +72,19 @@ def clean(
 
 def clean_expired(files: WrittenFiles) -> tuple[Cleaned, ...]:
     """Remove what is past its time, from whichever configuration it was written. Raises `LedgerError`."""
-    return clean(files, expired=True) if files.expired() else ()
+    if not files.expired():
+        return ()
+    with files.changing() as hasher:
+        return tuple(_clean_listed(files, hasher, one) for one in files.expired())
 
 
-def _clean_listed(files: WrittenFiles, hasher: Hasher, noted: WrittenFile) -> Cleaned:
-    output_file.sweep(noted.path)
+def _clean_listed(
+    files: WrittenFiles, hasher: Hasher, noted: WrittenFile, *, expired: bool = False
+) -> Cleaned:
+    _sweep(noted.path)
+    if expired and not os.path.lexists(noted.path):
+        files.forget([noted.path])  # there is nothing more to say of it
+        return Cleaned(noted.path, noted.environment, Fate.FAILED, _lost(noted))
     try:
         fate, detail = _take_out(noted.path, noted, hasher)
     except ConfsyncError as exc:
@@ -82,8 +93,24 @@ def _clean_listed(files: WrittenFiles, hasher: Hasher, noted: WrittenFile) -> Cl
     return Cleaned(noted.path, noted.environment, fate, detail)
 
 
+def _sweep(path: str) -> None:
+    """Remove what a killed `--out` left, wherever it was to lie until it was whole."""
+    for place in filter(None, (path, own_place(path, os.environ))):
+        output_file.sweep(place)
+
+
+def _lost(noted: WrittenFile) -> str:
+    return str(
+        ConfsyncError(
+            f"{printable(noted.path)}: is past its time, and no longer where it was written: where it was moved or "
+            f"copied to, it still has what it had of {printable(noted.environment)}",
+            hint="remove it there: confsync env --clean FILE",
+        )
+    )
+
+
 def _clean_unlisted(hasher: Hasher, path: str) -> Cleaned:
-    output_file.sweep(path)
+    _sweep(path)
     try:
         fate, detail = _take_out(path, None, hasher)
     except ConfsyncError as exc:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from confsync.errors import ConfsyncError
 from confsync.text import printable
@@ -41,6 +42,24 @@ def check_unseen(path: str, environ: Mapping[str, str]) -> None:
     _check_around(path, _Git(directory, {**clean, "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1"}))
     if environ.get("GIT_DIR") or environ.get("GIT_WORK_TREE"):
         _check_named(path, _Git(None, environ))
+
+
+def own_place(path: str, environ: Mapping[str, str]) -> str | None:
+    """A path, for `path` alone, in the directory of the repository it lies in: what is beside that is no part of the
+    work tree, so that git adds none of it whatever it ignores. None where there is no such repository.
+
+    Args:
+        path, environ: as for `check_unseen`.
+    """
+    clean = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
+    around = _Git(os.path.dirname(path), {**clean, "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1"})
+    answer = around.ask("rev-parse", "--absolute-git-dir")
+    named = _Git(None, environ)
+    if answer.status != 0 and environ.get("GIT_DIR") and _is_in(path, named.top()):
+        answer = named.ask("rev-parse", "--absolute-git-dir")
+    if answer.status != 0 or not answer.printed:
+        return None
+    return os.path.join(answer.printed, f"env-{blake2b(os.fsencode(path), digest_size=8).hexdigest()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,7 @@ def _check_around(path: str, git: _Git) -> None:
 def _check_named(path: str, git: _Git) -> None:
     """By the repository that the environment names, if `path` is in its work tree."""
     top = git.top()
-    if not top or os.path.commonpath((path, top)) != top:
+    if not _is_in(path, top):
         return
     _check_tracked(path, git)
     if not _is_ignored(path, git):
@@ -113,10 +132,18 @@ def _check_named(path: str, git: _Git) -> None:
         raise _unignored(path, f"$GIT_DIR names a repository of {where} that would take it: unset GIT_DIR")
 
 
+def _is_in(path: str, top: str) -> bool:
+    return bool(top) and os.path.commonpath((path, top)) == top
+
+
 def _check_tracked(path: str, git: _Git) -> None:
-    answer = git.ask("--literal-pathspecs", "ls-files", "--error-unmatch", "--", path)
+    # Where the filesystem ignores case, tracked.env is the file that git knows as Tracked.env.
+    ignores_case = git.ask("config", "--type=bool", "--get", "core.ignorecase").printed == "true"
+    magic = "literal,icase" if ignores_case else "literal"
+    answer = git.ask("--no-literal-pathspecs", "ls-files", "-z", "--error-unmatch", "--", f":({magic}){path}")
     if answer.status == 0:
-        directory, name = os.path.split(path)
+        directory = os.path.dirname(path)
+        name = os.path.basename(answer.printed.partition("\0")[0]) or os.path.basename(path)
         command = shlex.join(("git", "-C", directory, "rm", "--cached", name))
         raise ConfsyncError(
             f"{printable(path)}: is tracked by git, and secrets would be written into it",

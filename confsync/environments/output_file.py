@@ -65,7 +65,7 @@ def look(path: str) -> OutputFile:
     if stat.S_ISLNK(found.st_mode):
         raise ConfsyncError(
             f"{shown}: is a symbolic link, and is not written through",
-            hint=f"name what it leads to: {printable(os.path.realpath(path))}",
+            hint=_instead_of_link(path),
         )
     if not stat.S_ISREG(found.st_mode):
         noun = "a directory" if stat.S_ISDIR(found.st_mode) else "no file but a device, pipe or socket"
@@ -79,6 +79,12 @@ def look(path: str) -> OutputFile:
     return OutputFile(path, content, found)
 
 
+def _instead_of_link(path: str) -> str:
+    if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
+        return "name a file; --out - prints the result, to be piped on"
+    return f"name what it leads to: {printable(os.path.realpath(path))}"
+
+
 def _check_directory(path: str) -> None:
     directory = os.path.dirname(path)
     if os.path.isdir(directory):
@@ -90,8 +96,13 @@ def _check_directory(path: str) -> None:
     )
 
 
-def replace(before: OutputFile, content: bytes, *, private: bool) -> tuple[str, ...]:
+def replace(
+    before: OutputFile, content: bytes, *, private: bool, beside: str | None = None
+) -> tuple[str, ...]:
     """Put `content` in the place of what was there; without `private`, a file keeps its mode.
+
+    Args:
+        beside: beside which path, on the same filesystem, `content` lies until it is whole; None: beside its place.
 
     Returns:
         Notes on what could not be kept.
@@ -110,7 +121,7 @@ def replace(before: OutputFile, content: bytes, *, private: bool) -> tuple[str, 
         gid=before.found.st_gid if before.found else None,
     )
     try:
-        staged = staging_path(before.path)
+        staged = staging_path(beside or before.path)
         notes = write_new(staged, content, lambda fd: give(fd, shown, wanted))
         try:
             _check_unchanged(before)
@@ -121,6 +132,8 @@ def replace(before: OutputFile, content: bytes, *, private: bool) -> tuple[str, 
         sync_directory(os.path.dirname(before.path))
     except OSError as exc:
         raise sink_error(shown, "cannot be written", exc) from exc
+    if before.found is not None and before.found.st_nlink > 1:
+        return (*notes, "it was a hard link: the file's other names still lead to what it was")
     return notes
 
 

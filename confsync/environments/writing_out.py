@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,12 +13,13 @@ from confsync.digest import Hasher
 from confsync.environments import merging, output_file
 from confsync.environments.assignments import SCRIPTS, grammar_of
 from confsync.environments.dialects import LINE_BASED, Written, write
-from confsync.environments.git import check_unseen
+from confsync.environments.git import check_unseen, own_place
 from confsync.environments.merging import Edited, Merged, Override, Own
 from confsync.environments.output_file import OutputFile
 from confsync.environments.variables import Variable
 from confsync.environments.written import WrittenFile, WrittenFiles
 from confsync.errors import ConfsyncError, LedgerError
+from confsync.sinks.names import staging_path
 from confsync.text import printable
 
 
@@ -114,7 +116,6 @@ def _write_out(
     order: Order,
     environ: Mapping[str, str],
 ) -> Outcome:
-    output_file.sweep(order.path)
     before = output_file.look(order.path)
     noted = files.of(order.path)
     merges = order.form in LINE_BASED
@@ -123,8 +124,12 @@ def _write_out(
         order = replace(order, until=kept)
     made = (_merged if merges else _whole)(before, noted, hasher, variables, order)
     private = any(one.sensitive for one in made.variables)
+    output_file.sweep(order.path)
+    beside = order.path
     if private:
         check_unseen(order.path, environ)
+        beside = _beside(order.path, environ)
+        output_file.sweep(beside)
     outcome = made.outcome
     changed = before.content != made.content or (private and before.mode != output_file.PRIVATE)
     entry = WrittenFile(
@@ -139,7 +144,7 @@ def _write_out(
         added=made.added,
         created=before.content is None or (noted is not None and noted.created),
     )
-    notes = _put(files, before, made.content, entry, noted, private=private) if changed else ()
+    notes = _put(files, before, made.content, entry, noted, private=private, beside=beside) if changed else ()
     files.note(entry)
     if private and before.mode is not None and before.mode & 0o077:
         notes = (*notes, f"its mode was {before.mode:04o} and is 0600 now, since it has secrets")
@@ -156,6 +161,7 @@ def _put(
     noted: WrittenFile | None,
     *,
     private: bool,
+    beside: str,
 ) -> tuple[str, ...]:
     """Replace the file, which is on the list, as what it was and as what it will be, before it is there."""
     both = replace(
@@ -165,7 +171,7 @@ def _put(
     )
     files.note(both)
     try:
-        return output_file.replace(before, content, private=private)
+        return output_file.replace(before, content, private=private, beside=beside)
     except BaseException:
         with suppress(LedgerError):
             if noted is None:
@@ -173,6 +179,32 @@ def _put(
             else:
                 files.note(noted)
         raise
+
+
+def _beside(path: str, environ: Mapping[str, str]) -> str:
+    """Beside which path the secrets lie until the file is whole: where git would not take them either.
+
+    Raises:
+        ConfsyncError: there is no such place.
+    """
+    place = own_place(path, environ)
+    if place is None:
+        return path
+    try:
+        near = os.stat(os.path.dirname(place)).st_dev == os.stat(os.path.dirname(path)).st_dev
+    except OSError:
+        near = False
+    if near and os.access(os.path.dirname(place), os.W_OK | os.X_OK):
+        return place
+    try:
+        check_unseen(staging_path(path), environ)
+    except ConfsyncError as exc:
+        raise ConfsyncError(
+            f"{printable(path)}: the secrets would for a moment be in a file beside it that git does not ignore: "
+            "git's own directory is on another filesystem, or not yours to write to",
+            hint="let git ignore that file too, with the line `.*.confsync-*` in .gitignore; nothing was written",
+        ) from exc
+    return path
 
 
 def digest_of(hasher: Hasher, text: str) -> str:

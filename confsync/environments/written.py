@@ -130,12 +130,15 @@ class WrittenFiles:
 
     def expired(self) -> tuple[WrittenFile, ...]:
         """Those past their time that are still there, of whichever configuration."""
+        return tuple(one for one in self._past() if os.path.lexists(one.path))
+
+    def lost(self) -> tuple[WrittenFile, ...]:
+        """Those past their time that are no longer where they were written: somebody removed them, or moved them."""
+        return tuple(one for one in self._past() if not os.path.lexists(one.path))
+
+    def _past(self) -> list[WrittenFile]:
         now = self.clock.now()
-        return tuple(
-            one
-            for one in self.all()
-            if one.until is not None and one.until <= now and os.path.lexists(one.path)
-        )
+        return [one for one in self.all() if one.until is not None and one.until <= now]
 
     @contextmanager
     def changing(self) -> Iterator[Hasher]:

@@ -147,6 +147,28 @@ def test_what_is_past_its_time_is_brought_to_mind_and_removed_from_any_configura
     assert "expired" not in shop.ok("env", "dev").err
 
 
+def test_a_file_that_was_moved_with_its_secrets_is_not_forgotten_in_silence(shop):
+    (shop.root / "project").mkdir()
+    shop.ok("env", "prod", "--out", "project/.env", "--ttl", "1ms")
+    (shop.root / "project").rename(shop.root / "moved")
+    result = shop.run("env", "--clean", "--expired")
+    assert (result.status, result.out) == (1, "")
+    assert f"{shop.root}/project/.env: is past its time, and no longer where it was written" in result.err
+    assert "confsync env --clean FILE" in result.err
+    shop.ok("env", "--clean", "moved/.env")
+    assert PASSWORD not in shop.read("moved/.env")
+    assert shop.ok("env", "--clean", "--expired").out == "nothing to remove\n"
+
+
+@pytest.mark.parametrize("arguments", [("env", "prod"), ("env", "--clean")])
+def test_what_a_killed_exec_has_left_is_removed(shop, arguments):
+    runtime = shop.root / "run"
+    runtime.mkdir(mode=0o700)
+    (runtime / "confsync-exec-0123456789abcdef").mkdir(mode=0o700)
+    assert shop.run(*arguments, env={"XDG_RUNTIME_DIR": str(runtime)}).status == 0
+    assert list(runtime.iterdir()) == []
+
+
 def test_a_time_to_live_is_told_in_the_file_and_stays(shop):
     shop.ok("env", "prod", "--out", ".env", "--ttl", "1h30m")
     line = next(line for line in shop.read(".env").splitlines() if "Good until" in line)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from confsync.environments.git import check_unseen
+from confsync.environments.git import check_unseen, own_place
 from confsync.errors import ConfsyncError
 
 NAMES = (".env", "-x", ":(top)x", "a*b", "[x]", "trailing ", "#x", "!x", "q'x", "back\\slash", "é", "a b")
@@ -220,3 +220,36 @@ def test_a_repositorys_configuration_runs_nothing(repository, environ, git, tmp_
     git(repository, "config", "core.fsmonitor", str(run))
     refused(repository / ".env", environ)
     assert not (tmp_path / "was-run").exists()
+
+
+def test_a_name_that_git_knows_in_other_letters_where_they_are_the_same(repository, git, environ):
+    (repository / ".gitignore").write_text("*.env\n")
+    (repository / "sub" / "Tracked.env").touch()
+    git(repository, "add", "-f", "sub/Tracked.env")
+    check_unseen(str(repository / "sub" / "tracked.env"), environ)
+    git(repository, "config", "core.ignorecase", "true")
+    assert "rm --cached Tracked.env" in refused(repository / "sub" / "tracked.env", environ)
+    check_unseen(str(repository / "sub" / "other.env"), environ)
+
+
+def test_a_repositorys_own_place_is_no_part_of_its_work_tree(repository, git, environ, tmp_path):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "x")
+    git(repository, "worktree", "add", "-q", str(tmp_path / "second"))
+    places = [
+        own_place(str(path / ".env"), environ)
+        for path in (repository, repository / "sub", tmp_path / "second")
+    ]
+    assert len(set(places)) == 3
+    for place in places:
+        with open(place, "w"):
+            assert git(repository, "status", "--porcelain", "--untracked-files=all") == ""
+    assert own_place(str(tmp_path / ".env"), environ) is None
+    assert own_place(str(tmp_path / "nowhere" / ".env"), environ) is None
+
+
+def test_of_a_repository_that_the_environment_names(tmp_path, git, environ):
+    git(tmp_path, "init", "-q", "--bare", "bare")
+    named = {**environ, "GIT_DIR": str(tmp_path / "bare"), "GIT_WORK_TREE": str(tmp_path / "home")}
+    (tmp_path / "home").mkdir()
+    assert os.path.dirname(own_place(str(tmp_path / "home" / ".env"), named)) == str(tmp_path / "bare")
+    assert own_place(str(tmp_path / ".env"), named) is None

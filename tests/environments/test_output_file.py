@@ -31,6 +31,23 @@ def test_a_link_is_not_written_through(tmp_path):
     refused(tmp_path / "dangling", "is a symbolic link")
 
 
+def test_a_link_to_what_is_no_file_is_better_not_named(tmp_path):
+    for path in ("/dev/stdout", "/dev/fd/1"):
+        assert "--out - prints the result" in refused(place_of(path), "is a symbolic link")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    assert "--out - prints" in refused(tmp_path / "link", "is a symbolic link")
+
+
+def test_a_hard_link_becomes_a_file_of_its_own_and_that_is_said(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    os.link(tmp_path / "a", tmp_path / "b")
+    (note,) = replace(look(str(tmp_path / "a")), b"y", private=True)
+    assert "hard link" in note
+    assert (tmp_path / "b").read_bytes() == b"x"
+    assert replace(look(str(tmp_path / "a")), b"z", private=True) == ()
+
+
 def _hint(path):
     return f"name what it leads to: {path}"
 

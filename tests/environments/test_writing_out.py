@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
 
-from confsync.environments import output_file
+from confsync.environments import output_file, writing_out
 from confsync.environments.assignments import SCRIPTS
 from confsync.environments.cleaning import Fate, clean
 from confsync.environments.dialects import FORMATS, LINE_BASED
@@ -62,6 +63,49 @@ def test_killed_before_the_file_is_there_the_old_one_is_whole_and_the_next_one_d
     assert (outcome.edited, outcome.overrides) == ((), ())
     assert os.listdir(path.parent) == [".env"]
     assert [one.fate for one in clean(files)] == [Fate.REMOVED]
+
+
+def git(path, *arguments):
+    done = subprocess.run(
+        ["git", *arguments], cwd=path.parent, env=GIT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+GIT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+SECRET = [Variable("PW", "correct-horse", "values:pw", sensitive=True)]
+
+
+def test_killed_or_not_git_never_sees_a_secret(files, path):
+    git(path, "init", "-q")
+    path.with_name(".gitignore").write_text("/.env\n")
+    git(path, "add", "-A")
+    write_out(files, variables(A="1"), order(path), GIT)
+    killed_at("rename", lambda: write_out(files, SECRET, order(path), GIT))
+    left = [one for one in path.parent.rglob("*") if one.is_file() and b"correct-horse" in one.read_bytes()]
+    assert [one.parent.name for one in left] == [".git"]
+    assert git(path, "status", "--porcelain", "--untracked-files=all") == "A  .gitignore\n"
+    write_out(files, SECRET, order(path), GIT)
+    assert "correct-horse" in path.read_text()
+    assert not left[0].exists()
+    killed_at("rename", lambda: write_out(files, [*SECRET, *variables(A="1")], order(path), GIT))
+    clean(files)
+    assert [
+        one for one in path.parent.rglob("*") if one.is_file() and b"correct-horse" in one.read_bytes()
+    ] == []
+
+
+def test_where_gits_directory_cannot_be_used_what_lies_beside_has_to_be_ignored_too(files, path, monkeypatch):
+    """As where it is on another filesystem."""
+    git(path, "init", "-q")
+    path.with_name(".gitignore").write_text("/.env\n")
+    monkeypatch.setattr(writing_out, "own_place", lambda *_: "/proc/self/env-0")
+    with pytest.raises(ConfsyncError, match=r"with the line `\.\*\.confsync-\*` in \.gitignore"):
+        write_out(files, SECRET, order(path), GIT)
+    assert not path.exists()
+    path.with_name(".gitignore").write_text("/.env\n.*.confsync-*\n")
+    write_out(files, SECRET, order(path), GIT)
+    assert "correct-horse" in path.read_text()
 
 
 @pytest.mark.parametrize("form", ["dotenv", "json"])
