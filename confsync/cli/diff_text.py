@@ -42,6 +42,8 @@ def _summary(comparison: Comparison, named: str) -> str:
     parts = [same] if comparison.same else []
     if differing:
         parts = [count_of(differing, f"differs between {named}", f"differ between {named}"), *parts]
+    elif comparison.incomplete and not comparison.same:
+        parts = [f"nothing could be compared between {named}"]
     elif comparison.incomplete:
         parts = [f"nothing is seen to differ between {named}", *parts]
     else:
@@ -76,7 +78,7 @@ def doubts(comparison: Comparison) -> Iterator[str]:
             yield f"source {source.name!r} was not compared: {source.problem}"
         for place in source.unlisted:
             yield (
-                f"{names[place.environment]}: {source.name}:{place.place} may have keys that are not told: {place.why}"
+                f"{names[place.environment]}: {source.name}:{place.place} could not be listed: {place.why}"
             )
         why = [cell.why for key in source.keys for cell in key.cells if cell.why]
         told = {place.why for place in source.unlisted}

@@ -31,7 +31,7 @@ def escaped(text: str) -> str:
 
 def _references(text: str) -> str:
     return re.sub(
-        r"[^\w\s.,;/=()?%:-]|_|:(?![\d\s])",
+        r"[^\w\s.,;/=()?%:'-]|_|:(?![\d\s])",
         lambda sign: f"&#{ord(sign[0])};" if sign[0].isascii() else sign[0],
         text,
     )

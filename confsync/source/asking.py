@@ -204,7 +204,9 @@ class Asking:
             self._failures += 1
             self._until = self._clock.monotonic() + backoff.delay(self._failures)
         if first and not self.closed:
-            log.warning("source cannot be read", extra={"source": self._name, "error": str(self._down)})
+            # Who asks once gets the error, and tells it.
+            level = logging.WARNING if self.followed else logging.INFO
+            log.log(level, "source cannot be read", extra={"source": self._name, "error": str(self._down)})
 
     def _of_the_store(self, error: Unavailable) -> SourceError:
         """The error without the path it was found at, which is no matter of others, and may be made of a secret."""

@@ -77,6 +77,7 @@ class Source:
         self._read_at = -math.inf
         self._watch: Watch | None = None
         self._bugs: set[str] = set()
+        self._followed = False
         self._stop = threading.Event()
 
     def snapshot(self) -> Snapshot:
@@ -199,6 +200,7 @@ class Source:
 
     def follow(self) -> None:
         """Read, then watch (or read again at each `resync`), until `close`; failures are waited out, for ever."""
+        self._followed = True
         failures = 0
         while not self._stop.is_set():
             opened = self._clock.monotonic()
@@ -287,7 +289,9 @@ class Source:
             self._error = error
         if again:
             return
-        log.warning("source cannot be read", extra={"source": self.name, "error": str(error)})
+        # Who reads it once gets the error, and tells it.
+        level = logging.WARNING if self._followed else logging.INFO
+        log.log(level, "source cannot be read", extra={"source": self.name, "error": str(error)})
         self._notify(Event(self.name, None))
 
     def _accept(self, reading: Reading) -> None:

@@ -142,7 +142,7 @@ def test_dotenv_notes_what_only_python_dotenv_reads():
     written = write("dotenv", variables({"A": "x", "B": "${x}", "C": "a\\"}))
 
     assert written.notes == (
-        "readers of dotenv differ on B, C: written for python-dotenv, or whom --dialect names",
+        "readers of dotenv differ on B, C: written for python-dotenv; or choose another with --dialect",
     )
     assert write("dotenv", variables({"B": "${x}"}), dialect="python-dotenv").notes == ()
 

@@ -190,6 +190,7 @@ def test_a_refusal_shows_that_the_store_answers(rig):
 
 
 def test_the_last_good_value_stays_while_the_store_is_down_and_says_since_when(rig, caplog):
+    caplog.set_level("INFO")
     rig.store.put("db", {"a": "1"})
     rig.read("db")
     rig.store.fail_with(Unavailable("it is down"))
@@ -444,3 +445,15 @@ def _is_read(live, name):
         return live.read(name) is not None
     except Unavailable:
         return False
+
+
+def test_a_warning_is_logged_only_where_nobody_else_tells_that_the_store_is_down(rig, live, caplog):
+    caplog.set_level("INFO")
+    eventually(lambda: live.source._asking.followed)
+    for one in (rig, live):
+        one.store.put("db", {"a": "1"})
+        one.store.fail_with(Unavailable("it is down"))
+        assert isinstance(_failure(one, "db"), Unavailable)
+
+    told = [record for record in caplog.records if record.getMessage() == "source cannot be read"]
+    assert [record.levelname for record in told] == ["INFO", "WARNING"]

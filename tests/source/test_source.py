@@ -209,6 +209,22 @@ def test_a_followed_source_that_is_down_is_stale_and_recovers_by_itself(rig):
     eventually(lambda: rig.source.snapshot().problem is None, within=20)
 
 
+def test_a_warning_is_logged_only_where_nobody_else_tells_of_a_failure(make, caplog):
+    caplog.set_level("INFO")
+    once, followed = make(), make()
+    for rig in (once, followed):
+        rig.store.fail_with(Unavailable("it is down"))
+    with pytest.raises(Unavailable):
+        once.source.refresh()
+    followed.thread = threading.Thread(target=followed.source.follow, daemon=True)
+    followed.thread.start()
+    eventually(lambda: len(followed.events) == 1)
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "source cannot be read"), ("WARNING", "source cannot be read"),
+    ]  # fmt: skip
+
+
 def test_a_source_that_is_down_at_the_start_is_followed_once_it_answers(make):
     rig = make()
     rig.store.fail_with(Unavailable("it is down"))

@@ -63,7 +63,7 @@ def _notes_of_readers(lines: Sequence[tuple[Variable, _Line]], dialect: str | No
     if not special:
         return []
     return [
-        f"readers of dotenv differ on {names(special)}: written for python-dotenv, or whom --dialect names"
+        f"readers of dotenv differ on {names(special)}: written for python-dotenv; or choose another with --dialect"
     ]
 
 
