@@ -135,12 +135,16 @@ class Gathering:
         return as_shown(path, source, self.core.hub, self.environment)
 
     def require(self, is_wanted: Callable[[str, str], bool]) -> None:
-        """Note the required keys, of those wanted, that are neither there nor held back."""
+        """Note the required keys, of those wanted, that are neither there nor held back.
+
+        One of which a place is not wanted is not looked for there, where it may well be.
+        """
         denied = {one.key: one.why for one in self.denied}
         for required in self.documentation.required():
-            shown = [(source, self.shown(source, path)) for source, path in required.places]
-            places = [place for place in shown if is_wanted(*place)]
-            if not places or any(self._is_settled(*place) for place in places):
+            places = [(source, self.shown(source, path)) for source, path in required.places]
+            if not all(is_wanted(*place) for place in places):
+                continue
+            if any(self._is_settled(*place) for place in places):
                 continue
             why = next(filter(None, (denied.get(key) for key in _keys_of(places))), "it does not exist")
             ask = f" ({required.key.ask})" if required.key.ask else ""

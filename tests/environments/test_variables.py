@@ -510,6 +510,18 @@ def test_what_is_required_elsewhere_or_not_selected_is_not_missed(laptop):
     assert problems(laptop, "c") == ["c/d is required in prod: it does not exist"]
 
 
+def test_a_required_key_is_not_missed_where_one_of_the_sources_that_may_have_it_was_not_asked(laptop):
+    laptop.document["sources"]["more"] = {"backend": "file", "path": "values.yaml"}
+    laptop.document["environments"]["prod"]["more"] = "nothing"
+    laptop.configure(keys={"c/d": {"required": True}})
+
+    assert laptop.variables("prod", "values:")
+    assert laptop.variables("prod", globs=["values:*"])
+    assert laptop.variables("prod", "values:", "vault:") == laptop.variables("prod", "values:")
+    missing = ["c/d is required in prod: it does not exist"]
+    assert problems(laptop) == problems(laptop, "c") == problems(laptop, "values:", "more:") == missing
+
+
 # Whatever the rules
 
 
