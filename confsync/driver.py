@@ -146,7 +146,8 @@ class Driver(ABC):
         sensitive: whether its values are secrets unless the configuration says otherwise.
         packages: the Python packages it imports only when it first needs them, so that one that is not installed is
             told when the configuration is checked, with nothing imported yet.
-        credentials: the variables in which the store's own tools keep credentials: not for a command of `exec`.
+        credentials: the variables in which the store's own tools keep credentials: not for a command of `exec`, nor for
+            the templates it renders.
     """
 
     Options: ClassVar[type[DriverOptions]]
@@ -276,9 +277,14 @@ class AddressedBackend(Driver):
             `key` only where the rest of the store is well.
         Denied: the login failed, or its policies do not allow this.
         Invalid: the request can never work: a mount that does not exist, parameters the store refuses.
+
+    Class attributes:
+        logins: globs of the paths, from the store's root, at which it tells of logins and makes them: with these a
+            template could give away the login of whoever calls.
     """
 
     sensitive: ClassVar[bool] = True
+    logins: ClassVar[tuple[str, ...]] = ()
 
     def only_look(self) -> None:
         """Told once, right after opening, in a process that only looks (`plan`, `get`): use up nothing to log in.

@@ -5,7 +5,7 @@ They hold no snapshot of what they guard, so that whatever is asked of them goes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confsync.address import Wanted, parse
@@ -14,6 +14,8 @@ from confsync.environments.rules import Kind, Rule, Rules
 from confsync.errors import Denied, HeldBack, SourceError
 from confsync.render.refused_field import OTHER_FIELDS, RefusedField
 from confsync.snapshot import Absent, Found, Problem, Snapshot, View, as_bytes
+
+LOGINS = "it tells of logins to the store, or makes one"
 
 
 class WrappedView(View):
@@ -157,6 +159,27 @@ class EnumerableGuard(_Guard):
 
     def directories(self, prefix: str) -> list[str]:
         return View.directories(self, prefix)
+
+
+class LoginGuard(WrappedView):
+    """Of a source that is asked for one secret at a time. What it tells of the caller's login no template is given.
+
+    Args:
+        tells: whether what is at a path is about logins.
+    """
+
+    __slots__ = ("_name", "_tells")
+
+    def __init__(self, source: str, inner: View, tells: Callable[[str], bool]) -> None:
+        super().__init__(inner)
+        self._name = source
+        self._tells = tells
+
+    def look_up(self, path: str) -> tuple[Found, Any] | None:
+        if self._tells(self._inner.spell(path)):
+            key = f"{self._name}:{path.partition('?')[0]}"
+            raise HeldBack(f"{key} is held back: {LOGINS}", key=key, rule=LOGINS)
+        return self._inner.look_up(path)
 
 
 class AddressedGuard(_Guard):

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from confsync.config.loading import LoadedConfig
+from confsync.environments.guarded_views import AddressedGuard, EnumerableGuard, LoginGuard
 from confsync.environments.rules import Kind, Reader, RulePlaces, Ruling
 from confsync.errors import ConfigError
 from confsync.render.recorder import SourceView
@@ -49,6 +50,7 @@ class Policy:
         if environment is None and loaded.config.local:
             raise ConfigError("what may come down is said for each environment, under local: say which one")
         self._environment = environment
+        self._hub = hub
         said = loaded.config.local.get(environment) if environment is not None else None
         self._rules = {}
         self._places = RulePlaces(loaded)
@@ -86,13 +88,15 @@ class Policy:
         return [StandIn(rule, keys) for rule, keys in places.items()]
 
     def view(self, source: str, view: View) -> View:
-        """What of `view` may come down: what is held back raises `HeldBack`, substitutes stand in for what is."""
+        """What of `view` may come down: what is held back raises `HeldBack`, substitutes stand in for what is.
+
+        Whatever the rules, what a store tells of logins is held back: a template could hand on the caller's own.
+        """
         rules = self._rules.get(source)
+        if view.by_request:
+            view = LoginGuard(source, view, self._hub.tells_of_logins(source, self._environment))
         if rules is None:
             return view
-        # Only renders need it, and it needs Jinja, which takes long to import.
-        from confsync.environments.guarded_views import AddressedGuard, EnumerableGuard
-
         return (AddressedGuard if view.by_request else EnumerableGuard)(source, view, rules)
 
     def sources(self, core: Core, *, looking: bool = True) -> Mapping[str, SourceView]:

@@ -122,9 +122,11 @@ class Core:
         def renderer() -> Renderer:
             from confsync.render.library import TemplateFiles
             from confsync.render.renderer import Renderer
+            from confsync.source.credentials import credentials_of
 
             files = TemplateFiles(loaded.template_directories(), hasher)
-            return Renderer(files, loaded.base, hasher, clock, bytecode)
+            withheld = credentials_of(loaded) if personal else frozenset()
+            return Renderer(files, loaded.base, hasher, clock, bytecode, withheld)
 
         return cls(loaded, ledger, hub, renderer, hasher, clock, environment, sinks, unclean, may_write)
 

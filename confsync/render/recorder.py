@@ -56,6 +56,7 @@ class Recorder:
         guessed: the same, found after something was not asked for since its path may depend on the others: what there
             is to decrypt may be another thing then.
         undecryptable: why some ciphertexts cannot be decrypted, from the render before.
+        credentials: variables of the process that `env` does not give.
         unfetched: secrets that only a command which writes may fetch; what was rendered has placeholders for them.
     """
 
@@ -73,6 +74,7 @@ class Recorder:
     guessed: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     guessing: bool = False
     undecryptable: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    credentials: frozenset[str] = frozenset()
     unfetched: list[str] = field(default_factory=list)
 
     def find(self, source: SourceView, path: str, where: str = "") -> Entry | None:

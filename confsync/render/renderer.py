@@ -70,11 +70,19 @@ class Renderer:
         files: where template files come from.
         base: what relative target paths are relative to.
         bytecode: directory for compiled templates, or None.
+        credentials: variables of the process that no template is given.
     """
 
     def __init__(
-        self, files: TemplateFiles, base: Path, hasher: Hasher, clock: Clock, bytecode: Path | None = None
+        self,
+        files: TemplateFiles,
+        base: Path,
+        hasher: Hasher,
+        clock: Clock,
+        bytecode: Path | None = None,
+        credentials: frozenset[str] = frozenset(),
     ) -> None:
+        self._credentials = credentials
         self.files = files
         self._base = str(base)
         self._hasher = hasher
@@ -130,7 +138,7 @@ class Renderer:
         """What `render` gives once all is decrypted that it needs."""
         undecryptable: dict[tuple[str, str, str], str] = {}
         for _ in range(_PASSES):
-            recorder = Recorder(undecryptable=undecryptable)
+            recorder = Recorder(undecryptable=undecryptable, credentials=self._credentials)
             try:
                 made = render(recorder)
             except RenderFailed:

@@ -143,6 +143,12 @@ class SourceHub:
         every = {prefix for one in environments for prefix in self.prefixes(source, one)}
         return matching.in_any_spelling(globs, every, of_secrets=of_secrets)
 
+    def tells_of_logins(self, source: str, environment: str | None) -> Callable[[str], bool]:
+        """Tells whether what an addressed source gives at a path, or may give, is about logins to the store."""
+        backend = load_backend(self._config.sources[source].backend)
+        globs = backend.logins if issubclass(backend, AddressedBackend) else ()
+        return matching.from_root(globs, self.prefixes(source, environment))
+
     def may_have(self, source: str, pattern: Pattern) -> bool:
         """Whether the one key that a pattern names may be a key of `source`.
 

@@ -49,6 +49,23 @@ def for_certain(globs: Sequence[str], prefixes: Iterable[str], *, of_secrets: bo
     return lambda path: keys.match(path.strip("/")) is not None
 
 
+def from_root(globs: Sequence[str], prefixes: Iterable[str]) -> Callable[[str], bool]:
+    """Tells whether what an addressed source gives at a path may be one of those that globs name from its root.
+
+    Args:
+        prefixes: those of the environment.
+    """
+    named, places = _any_of(globs), {prefix.strip("/") for prefix in prefixes}
+
+    def is_meant(path: str) -> bool:
+        try:
+            return any(map(named.match, _full(parse(path), places)))
+        except ValueError:
+            return False  # nothing is there
+
+    return is_meant
+
+
 def shown_as(key: str, prefixes: Iterable[str]) -> set[str]:
     """Each name that a key of an enumerable source has, or may have, below an environment's prefixes.
 

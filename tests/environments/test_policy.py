@@ -8,7 +8,7 @@ import pytest
 from stand_ins.laptop import REAL, policy_of, rendered, view_of
 
 from confsync.environments.policy import Kind, Policy
-from confsync.errors import ConfigError, Denied, HeldBack, SourceError
+from confsync.errors import ConfigError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.refused_field import RefusedField
 from confsync.snapshot import View
 
@@ -629,3 +629,22 @@ def test_a_rule_that_names_nothing_is_an_error(opened, rules, says):
 
     assert says in str(raised.value)
     assert "confsync.yaml:" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["VAULT_TOKEN", "SHOP_TOKEN"])
+def test_no_template_is_given_the_variables_that_hold_credentials(laptop, monkeypatch, name):
+    login = {"method": "token", "env": "SHOP_TOKEN"}
+    laptop.document["sources"]["real"] = {"backend": "vault", "address": "http://127.0.0.1:9", "auth": login}
+    laptop.configure()
+    monkeypatch.setenv(name, REAL)
+    monkeypatch.setenv("USUAL", "mine")
+    template = f"{{{{ env('{name}', default='none') }}}} {{{{ env('USUAL') }}}}"
+
+    def text(template, *, personal):
+        with laptop.core("prod", looking=False, personal=personal) as core:
+            return rendered(core, policy_of(core), template)
+
+    assert text(template, personal=True) == "none mine"
+    with pytest.raises(RenderError, match=f"the variable '{name}' holds a credential of yours"):
+        text(f"{{{{ env('{name}') }}}}", personal=True)
+    assert text(template, personal=False) == f"{REAL} mine"

@@ -193,3 +193,33 @@ def test_credentials_are_not_made_while_only_looking(person):
 
     made = person.collect(configured=syncs, syncs=["map"], fetching=True)
     assert names(made) == ["HOST", "USER"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/auth/token/lookup-self",
+        "/auth/token/lookup-self#id",
+        "/auth/token/create",
+        "/ns/auth/token/create#x",
+    ],
+)
+@pytest.mark.parametrize("local", [{}, {"allow": ["*", "/*"]}])
+def test_no_template_is_given_the_callers_login(person, path, local):
+    person.may("db", more='path "auth/token/*" { capabilities = ["read", "update", "create"] }')
+    template = {"template": f"{{{{ vault('{path}')|default('none') }}}}"}
+    configured = {"app": {"data": {"MINE": template, "USER": "vault:db#user"}, "to": "/run/a.env"}}
+
+    collected = person.collect(configured=configured, local=local, fetching=True, syncs=["app"])
+
+    assert [one.name for one in collected.variables] == ["USER"]
+    assert [one.key for one in collected.held_back] == [f"app.MINE (vault:{path})"]
+    assert "tells of logins" in collected.held_back[0].why
+
+
+def test_a_secret_called_auth_is_a_secret(person):
+    person.vaulted.put("prod/auth/token", value="v")
+    person.may("auth/token")
+    configured = {"app": {"data": {"X": "vault:auth/token#value"}, "to": "/run/a.env"}}
+
+    assert [one.value for one in person.collect(configured=configured, syncs=["app"]).variables] == ["v"]

@@ -31,6 +31,8 @@ class VaultBackend(AddressedBackend):
     sensitive: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("hvac", "requests")
     credentials: ClassVar[tuple[str, ...]] = (VARIABLE,)
+    # The second: below a namespace that is written in the path.
+    logins: ClassVar[tuple[str, ...]] = ("auth/*", "*/auth/token/*")
 
     def __init__(self, options: VaultOptions, calls: Calls, session: Session, clock: Clock) -> None:
         self._calls = calls

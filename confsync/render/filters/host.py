@@ -14,10 +14,17 @@ _LONGEST_SEQUENCE = 100_000
 
 def env(name: object, default: Any = _REQUIRED) -> Any:
     """A variable of the process's environment, or `default`: `{{ env('NO_SUCH', default='x') }} → x`."""
-    wanted = text(name, "env")
-    found = os.environ.get(wanted)
+    from confsync.render.recorder import current
+
+    wanted, recorder = text(name, "env"), current()
+    withheld = recorder is not None and wanted in recorder.credentials
+    found = None if withheld else os.environ.get(wanted)
     if found is not None:
         return found
+    if default is _REQUIRED and withheld:
+        raise RenderError(
+            f"env: the variable {shown(wanted)} holds a credential of yours, which no sync is given"
+        )
     if default is _REQUIRED:
         hint = "env('NAME', default='…') goes on without"
         raise RenderError(f"env: the variable {shown(wanted)} is not set", hint=hint)
