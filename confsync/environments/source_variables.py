@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from confsync.environments.gathering import Gathering
 from confsync.environments.selection import is_below
-from confsync.errors import ConfsyncError, Denied, Invalid
+from confsync.errors import ConfsyncError, Denied, Invalid, SourceError, Unavailable
 from confsync.snapshot import View, as_bytes
 from confsync.text import nearest, printable
 
@@ -36,7 +37,11 @@ def _gather_source(gathering: Gathering, source: str) -> None:
         gathering.seen.add((source, "*"))
         gathering.hold_back(f"{source}:*", closed)
         return
-    _refresh(gathering, source)
+    try:
+        gathering.core.hub.sources[source].refresh()
+    except Denied as exc:
+        _gather_granted(gathering, source, exc)
+        return
     view = gathering.core.hub.view(source, gathering.environment, looking=True)
     if view.by_request:
         _Secrets(gathering, source, view).gather()
@@ -48,16 +53,42 @@ def _gather_source(gathering: Gathering, source: str) -> None:
                 gathering.take(source, path, found.entry.value)
 
 
-def _refresh(gathering: Gathering, source: str) -> None:
-    try:
-        gathering.core.hub.sources[source].refresh()
-    except Denied as exc:
-        hint = f"{exc.hint or 'log in'}; or {_reading_others(gathering)}"
-        raise ConfsyncError(f"{source}: it may not be read: {exc.message}", hint=hint) from exc
+def _gather_granted(gathering: Gathering, name: str, denied: Denied) -> None:
+    """What may be read of a source of which not everything may be: each prefix apart, as `diff` looks at it."""
+    from confsync.environments.looks import State, look_at_all
+    from confsync.source.source import Source
+
+    source = gathering.core.hub.sources[name]
+    layers = [gathering.core.hub.prefixes(name, gathering.environment)]
+    refused: list[Denied] = []
+    wanted = gathering.selector.prefixes(name)
+    for prefix in wanted:
+        try:
+            if not isinstance(source, Source) or not _is_in_environment(prefix):
+                raise denied
+            looked = look_at_all(source, layers, prefix)
+        except Denied as exc:
+            gathering.deny(f"{name}:{prefix}", exc.message)
+            refused.append(exc)
+            continue
+        for path, (shown,) in looked.rows:
+            if not gathering.selector.wants(name, path):
+                continue
+            if shown.state is State.PRESENT:
+                gathering.take(name, path, shown.value)
+            else:
+                gathering.deny(f"{name}:{path}", shown.why)
+        for one in looked.unlisted:
+            gathering.deny(f"{name}:{one.place}", one.why)
+    if len(refused) == len(wanted):
+        hint = f"{denied.hint or 'log in'}{_reading_others(gathering)}"
+        raise ConfsyncError(f"{name}: it may not be read: {denied.message}", hint=hint) from denied
 
 
 def _reading_others(gathering: Gathering) -> str:
-    return f"read only the other sources: confsync env {gathering.environment} OTHER:"
+    if len(gathering.core.hub.sources) == 1:
+        return ""
+    return f"; or read only the other sources: confsync env {gathering.environment} OTHER:"
 
 
 @dataclass(slots=True)
@@ -86,7 +117,9 @@ class _Secrets:
             first = self.refused[0]
             raise ConfsyncError(
                 f"{self.source}: nothing of it may be read: {first.message}",
-                hint=f"{first.hint or 'log in'}; or name its keys under `keys`; or {_reading_others(self.gathering)}",
+                hint=f"{first.hint or 'log in'}; or name what you may read, without a list: "
+                f"confsync env {self.gathering.environment} SECRET, or the configuration's `keys:`"
+                f"{_reading_others(self.gathering)}",
             )
         for one in self.refused:
             self.gathering.deny(f"{self.source}:{one.key or ''}", one.message)
@@ -140,11 +173,21 @@ class _Secrets:
         try:
             names = self.view.under(directory)
         except Denied as exc:
-            if directory != place or not self.known.get(place):  # else it is a secret, and no directory
+            if not self._is_secret(directory, place):
                 self.refused.append(exc)
+            return []
+        except Unavailable:
+            raise
+        except SourceError:
+            if not self._is_secret(directory, place):  # else its engine may have no lists at all
+                raise
             return []
         self.answered = True
         return names
+
+    def _is_secret(self, directory: str, place: str) -> bool:
+        """Whether what was selected is a secret, which need not be a directory too."""
+        return directory == place and self.known.get(place, False)
 
     def _gather(self, secret: str) -> bool:
         """The fields of one secret that are wanted; whether there is such a secret."""
@@ -214,5 +257,6 @@ def _places(gathering: Gathering) -> set[str]:
             and gathering.policy.closes(source) is None
             and not view.by_request
         ):
-            found |= {"/".join(path.split("/")[:depth]) for path in view.paths() for depth in (1, 2, 3)}
+            with suppress(SourceError):  # not all of it may be read
+                found |= {"/".join(path.split("/")[:depth]) for path in view.paths() for depth in (1, 2, 3)}
     return found

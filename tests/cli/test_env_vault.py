@@ -100,3 +100,26 @@ def test_what_is_made_when_it_is_fetched_is_not_made_and_is_told(shop):
     assert (done.returncode, done.stdout) == (0, "MAIL=mail-password\n")
     assert "not fetched  app.USER: it is made anew for each who fetches it\n" in done.stderr
     assert shop.leases(made) == []
+
+
+def test_who_may_read_but_not_list_is_told_to_name_what_to_read(shop):
+    configure(shop, 'path "{kv}/data/prod/db" {{ capabilities = ["read"] }}')
+    for arguments in (("vault:",), ("--key", "db#*")):
+        done = env(shop, *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            "or name what you may read, without a list: confsync env prod SECRET, or the configuration's `keys:`"
+            in (done.stderr)
+        )
+        assert "confsync env prod OTHER:" in done.stderr
+    assert env(shop, "vault:db").stdout == "DB_PASSWORD=db-password\n"
+
+
+def test_of_a_place_where_secrets_are_made_nothing_is_made_and_that_is_told(shop):
+    database, role = shop.admin.database("1h", "2h")
+    made = f"{database}/creds/{role}"
+    configure(shop)
+    done = env(shop, f"vault:/{made}")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"not fetched  vault:/{made}: it is made anew for each who fetches it\n" in done.stderr
+    assert shop.leases(made) == []
