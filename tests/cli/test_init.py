@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import yaml
 from click.shell_completion import ShellComplete
 from stand_ins.stock import STOCK, Started, stock_file
 
@@ -16,13 +18,29 @@ from confsync.cli.main import cli
 def test_what_is_begun_works_at_once_and_gives_no_secret_to_a_laptop(tmp_path, template):
     begun = Started(tmp_path, template)
 
-    calls = [("check", "--online"), ("plan",), ("diff", "dev", "prod"), ("env", "prod", "--reveal")]
+    syncs = [f"--sync={name}" for name in yaml.safe_load(stock_file(template, "confsync.yaml"))["syncs"]]
+    look_for_secrets = ("grep", "-R", "change-me", "{files}")  # it ends with 1 where there is none
+    calls = [
+        ("check", "--online"), ("plan",), ("diff", "dev", "prod"), ("env", "prod", "--reveal"),
+        ("exec", "prod", *syncs, "--only-syncs", "--", *look_for_secrets),
+    ]  # fmt: skip
     with ThreadPoolExecutor(2) as threads:  # they only look, and hold no lock
-        check, plan, diff, env = threads.map(lambda call: begun.run(*call), calls)
+        check, plan, diff, env, files = threads.map(lambda call: begun.run(*call), calls)
     assert (check.status, plan.status, diff.status, env.status) == (0, 2, 2, 0)
+    assert (files.status, files.out, files.err) == (1, "", "")
     assert "is valid" in check.out
     assert "local.prod." in env.err
     assert "change" not in env.out
+
+
+@pytest.mark.parametrize(("template", "names"), [
+    ("dotenv", {"APP_NAME", "APP_ENV", "APP_URL", "PORT", "FEATURE_NEW_CART", "SECRET_KEY"}),
+    ("systemd", {"APP_ENV", "GREETING"}),
+])  # fmt: skip
+def test_variables_have_the_names_that_the_application_reads(tmp_path, template, names):
+    env = Started(tmp_path, template).ok("env", "prod", "--format", "json")
+
+    assert names <= json.loads(env.out).keys()
 
 
 def test_the_first_steps_that_it_proposes(bare):
