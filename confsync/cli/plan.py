@@ -32,30 +32,26 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
     Each change is shown as a unified diff with the keys that caused it. Files that depend on a sensitive value are
     masked: only what the templates say themselves is shown.
 
+    A saved plan holds no values but digests, made with a key from the state directory: --out makes that, and nothing
+    else, where there is none yet.
+
     Exit status: 0 nothing to do, 1 something cannot be planned, 2 there are changes, 3 the configuration is invalid.
     """
     from confsync.cli.printing import as_json, complain, print_change, print_json
-    from confsync.cli.session import known_syncs, reading, setup_logs
-    from confsync.errors import ConfigError
+    from confsync.cli.session import begin_state, known_syncs, reading, setup_logs
     from confsync.plan import saved
     from confsync.text import plural
 
     options = given(context)
     setup_logs(options)
-    with reading(options) as session:
-        if out is not None and (session.directory is None or not (session.directory / "ledger.db").exists()):
-            raise ConfigError(
-                "a plan can be saved once there is a state directory",
-                hint="run confsync apply first, without --state-dir memory",
-            )
-        with session.core() as core:
-            core.hub.refresh()
-            notes: dict[str, str] = {}
-            changes, problems = planned(
-                core, known_syncs(session.loaded, syncs), with_diffs=True, notes=notes
-            )
-            if out is not None and not problems:
-                _save(Path(out), saved.dump(changes, key_fingerprint=key_fingerprint(core)))
+    if out is not None:
+        begin_state(options)
+    with reading(options) as session, session.core() as core:
+        core.hub.refresh()
+        notes: dict[str, str] = {}
+        changes, problems = planned(core, known_syncs(session.loaded, syncs), with_diffs=True, notes=notes)
+        if out is not None and not problems:
+            _save(Path(out), saved.dump(changes, key_fingerprint=key_fingerprint(core)))
     if options.as_json:
         print_json({"changes": [as_json(change) for change in changes], "problems": problems, "notes": notes})
     else:

@@ -146,6 +146,24 @@ def writing(options: Options, purpose: str) -> Iterator[Session]:
             ledger.close()
 
 
+def begin_state(options: Options) -> None:
+    """Make the state directory and its ledger, where there is none yet, as the first apply would.
+
+    Raises:
+        ConfigError: state is kept in memory.
+        LedgerLocked: another confsync is making it.
+    """
+    loaded = load_config(find_config(options.config))
+    directory = state_directory(options, loaded)
+    if directory is None:
+        raise ConfigError(
+            "a plan is saved for one state directory, and there is none", hint="leave out --state-dir memory"
+        )
+    if not (directory / "ledger.db").exists():
+        with writing(options, "plan"):
+            """Nothing more is written."""
+
+
 def known_syncs(loaded: LoadedConfig, names: tuple[str, ...]) -> list[str] | None:
     """The syncs named, or None for all.
 

@@ -41,10 +41,10 @@ def verify(text: str | bytes, changes: Sequence[Change], *, key_fingerprint: str
     now = {change.target: _line(change) for change in changes}
     moved = sorted(target for target in known.keys() | now.keys() if known.get(target) != now.get(target))
     if moved:
+        differ = f"{plural(len(moved), 'target')} {'differs' if len(moved) == 1 else 'differ'}"
         names = ", ".join(moved[:5]) + (" …" if len(moved) > 5 else "")
         raise PlanRefused(
-            f"the world has moved since this plan was saved: {plural(len(moved), 'target')} differ: {names}",
-            hint="plan again",
+            f"the world has moved since this plan was saved: {differ}: {names}", hint="plan again"
         )
 
 

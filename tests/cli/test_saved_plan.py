@@ -32,6 +32,14 @@ def test_plan_writes_nothing_anywhere(project, arguments):
     assert after == before
 
 
+def test_the_first_plan_that_is_saved_makes_the_state_directory_and_can_be_applied(project):
+    assert project.run("plan", "--out", "saved").status == 2
+    assert not project.exists("app.conf")
+    assert (project.state / "ledger.db").stat().st_mode & 0o777 == 0o600
+    project.ok("apply", "--plan", "saved")
+    assert project.exists("app.conf")
+
+
 def test_the_first_plan_ever_makes_no_state_directory(project):
     before = project.tree()
     assert project.run("plan").status == 2

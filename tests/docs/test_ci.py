@@ -319,7 +319,7 @@ def test_a_merge_request_shows_how_environments_differ_and_passes_with_a_warning
 
 @pytest.fixture
 def deployed(shop: Shop) -> Shop:
-    """Applied once by hand, as the page says; then a value was changed."""
+    """Applied once; then a value was changed."""
     with_login = {"VAULT_ID_TOKEN": shop.id_token(), "ETCD_PASSWORD": "pw-of-etcd"}
     applied = shop.confsync("apply", "--config", "ci.yaml", **with_login)
     assert applied.returncode == 0, applied.stderr
@@ -351,7 +351,7 @@ def test_what_was_not_approved_is_not_applied(deployed: Shop) -> None:
     apply = deployed.job("deploy.yml", "apply", plan=plan)
 
     assert apply.status == 1
-    moved = f"the world has moved since this plan was saved: 1 target differ: file:{deployed.target}"
+    moved = f"the world has moved since this plan was saved: 1 target differs: file:{deployed.target}"
     assert moved in apply.log
     assert "timeout = 500ms" in deployed.target.read_text()
 
@@ -379,11 +379,15 @@ def test_there_is_no_plan_where_a_value_is_not_of_its_type(shop: Shop) -> None:
     assert not (shop.checkout / "shop.plan").exists()
 
 
-def test_before_the_first_plan_there_has_to_be_a_state_directory(shop: Shop) -> None:
-    job = shop.job("deploy.yml", "plan")
+def test_the_first_apply_of_all_is_looked_at_before_too(shop: Shop) -> None:
+    plan = shop.job("deploy.yml", "plan")
+    assert (plan.status, plan.outputs) == (0, {"status": "2"})
+    assert not shop.target.exists()
 
-    assert job.status == 3
-    assert "run confsync apply first" in job.log
+    apply = shop.job("deploy.yml", "apply", plan=plan)
+
+    assert apply.status == 0, apply.log
+    assert shop.target.exists()
 
 
 # A release
