@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from confsync.cli.options import given, global_options
+from confsync.cli.options import Options, given, global_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +33,28 @@ def check(context: click.Context, *, online: bool) -> int:
 
     Exit status: 0 valid, 1 something is wrong outside the configuration (--online), 3 the configuration is invalid.
     """
+    from confsync.cli.printing import print_json
+    from confsync.cli.session import setup_logs
+    from confsync.errors import ConfigError
+
+    options = given(context)
+    setup_logs(options)
+    try:
+        return _checked(options, online=online)
+    except ConfigError as exc:
+        if not options.as_json:
+            raise
+        print_json({"valid": False, "problems": str(exc).splitlines(), "notes": []})
+        return 3
+
+
+def _checked(options: Options, *, online: bool) -> int:
     from confsync.cli.printing import complain, print_json
-    from confsync.cli.session import reading, setup_logs
+    from confsync.cli.session import reading
     from confsync.errors import ConfigError
     from confsync.source.registry import validate_source
     from confsync.text import plural
 
-    options = given(context)
-    setup_logs(options)
     problems: list[str] = []
     outside: list[str] = []
     notes: list[str] = []
@@ -109,15 +123,16 @@ def _documented(session: Session) -> tuple[list[str], list[str]]:
     """What of environments is not as `keys` says, read by a sync or not; and what could not be looked at."""
     if not session.loaded.config.keys:
         return [], []
-    from confsync.environments.documented_values import environments_of, look
+    from confsync.environments.documented_values import environments_of, look, used_of
 
+    used = used_of(session.loaded, session.options.environment)
     wrong: list[str] = []
     unseen: list[str] = []
     for environment in environments_of(session.loaded, session.options.environment):
         # One by one: who may not read one of them may read the others.
         with session.core((environment,)) as core:
             core.hub.refresh()
-            found = look(core, environment)
+            found = look(core, environment, used=environment in used)
         where = f"environment {environment!r}: " if environment else ""
         wrong += [f"{where}{text}" for text in found.problems]
         unseen += [f"{where}{text}" for text in found.unseen]
@@ -126,7 +141,8 @@ def _documented(session: Session) -> tuple[list[str], list[str]]:
 
 @click.command(short_help="Print the configuration's JSON Schema.")
 @global_options
-def schema() -> int:
+@click.pass_context
+def schema(context: click.Context) -> int:
     """Print the configuration's JSON Schema, the options of every installed backend included.
 
     \b
@@ -136,6 +152,7 @@ def schema() -> int:
     from confsync.cli.printing import print_json
     from confsync.source.registry import config_schema
 
+    given(context)
     print_json(config_schema())
     return 0
 
@@ -143,7 +160,8 @@ def schema() -> int:
 @click.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @global_options
-def completion(shell: str) -> int:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
     """Print the completion script of a shell.
 
     \b
@@ -155,6 +173,7 @@ def completion(shell: str) -> int:
 
     from confsync.cli.main import cli
 
+    given(context)
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choice above
     # Not `.source()`: that would check the version of the bash it runs, which may be another than the reader's.

@@ -32,25 +32,35 @@ class Findings:
 
 
 def environments_of(loaded: LoadedConfig, chosen: str | None) -> list[str | None]:
-    """The environments in use, and those that `required` names.
+    """The environments in use, and those that `required` is for: all of them, where it is for every one.
 
     Args:
         chosen: overrides `defaults.environment`, or None.
     """
+    named: set[str | None] = set()
+    for key in loaded.config.keys.values():
+        if isinstance(key.required, list):
+            named.update(key.required)
+        elif key.required:
+            named.update(loaded.config.environments)
+    return sorted(used_of(loaded, chosen) | named, key=str)
+
+
+def used_of(loaded: LoadedConfig, chosen: str | None) -> set[str | None]:
+    """The environments in use: those of the syncs, and the default."""
     default = chosen or loaded.config.defaults.environment
-    used = {sync.environment or default for sync in loaded.config.syncs.values()} | {default}
-    named = {
-        one for key in loaded.config.keys.values() if isinstance(key.required, list) for one in key.required
-    }
-    return sorted(used | named, key=str)
+    return {sync.environment or default for sync in loaded.config.syncs.values()} | {default}
 
 
-def look(core: Core, environment: str | None) -> Findings:
+def look(core: Core, environment: str | None, *, used: bool = True) -> Findings:
     """Read every documented key of an environment, which `core` was opened for, and was read.
 
     Nothing is fetched that fetching makes.
+
+    Args:
+        used: whether the environment is in use here; of another it is no problem that its keys are denied to us.
     """
-    looking = _Looking(core, environment)
+    looking = _Looking(core, environment, used)
     looking.at_required()
     for source in core.hub.sources:
         looking.at_values(source)
@@ -63,6 +73,7 @@ class _Looking:
 
     core: Core
     environment: str | None
+    used: bool
     problems: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
@@ -76,24 +87,28 @@ class _Looking:
     def at_required(self) -> None:
         """The keys it has to have: one source of those that may have it has to."""
         for required in self.core.documentation(self.environment).required():
-            missing = self._missing(required)
+            missing, denied = self._missing(required)
             if missing is not None:
-                self.problems[missing] = None
+                told = self.unseen if denied and not self.used else self.problems
+                told[missing] = None
 
-    def _missing(self, required: Required) -> str | None:
+    def _missing(self, required: Required) -> tuple[str | None, bool]:
+        """What to say if it is missing, and whether it may only be denied to us."""
         told = []
+        denied = False
         for source, path in required.places:
             try:
                 found = self.view(source).find(path)
                 if found is not None:
-                    return None
+                    return None, False
                 absent = self.view(source).absent(path)
             except SourceError as exc:
+                denied = denied or isinstance(exc, Denied)
                 told.append(f"{source}:{path} is required, and cannot be read: {exc}")
                 continue
             missing = MissingKey(source, path, "", absent.nearest, absent.detail)
             told.append(str(missing.documented(required=True, ask=required.key.ask)))
-        return "; ".join(told)
+        return "; ".join(told), denied
 
     def at_values(self, source: str) -> None:
         """The values of a source that something is said of."""
