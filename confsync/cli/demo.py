@@ -15,7 +15,7 @@ from time import monotonic
 
 import click
 
-from confsync.cli.options import global_options
+from confsync.cli.options import given, global_options
 from confsync.errors import ConfsyncError
 
 _PATIENCE = 15.0
@@ -29,12 +29,14 @@ _PATIENCE = 15.0
     help="Work in DIR and leave it there.",
 )
 @global_options
-def demo(keep: Path | None) -> int:
+@click.pass_context
+def demo(context: click.Context, keep: Path | None) -> int:
     """Watch confsync work, in a scratch directory, without any server.
 
     Values change and the file follows; a hand edit is healed; plan, explain and diff show what and why. Every command
     is run for real, and shown.
     """
+    given(context)
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise ConfsyncError(f"{keep} is not empty", hint="name a directory that does not exist yet")
     directory = keep or Path(tempfile.mkdtemp(prefix="confsync-demo-"))

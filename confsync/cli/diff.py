@@ -64,6 +64,9 @@ def diff(context: click.Context, words: tuple[str, ...], sync: str | None, every
 
     With --sync the targets of a sync are shown as they would be under each environment, masked as in a plan.
 
+    diff looks, with your credentials, and brings nothing down: `local` in the configuration does not restrict it, and
+    values are shown that env and exec hold back, unless they are sensitive.
+
     Exit status: 0 the same, 1 something could not be compared, 2 they differ, 3 the configuration or the call is
     invalid.
     """
@@ -213,10 +216,12 @@ def _tell(options: Options, asked: Asked, comparison: Comparison) -> None:
 
         _print(comparison_as_markdown(comparison))
     else:
-        from confsync.cli.diff_text import comparison_as_text, doubts
+        from confsync.cli.diff_text import comparison_as_text
 
         _print(comparison_as_text(comparison, _and(asked.named), _columns()))
-        _complain(doubts(comparison))
+    from confsync.cli.diff_text import doubts
+
+    _complain(doubts(comparison))
 
 
 # Renders
@@ -250,11 +255,13 @@ def _tell_renders(options: Options, asked: Asked, renders: ComparedRenders) -> N
 
         _print(renders_as_markdown(renders))
     else:
-        from confsync.cli.diff_renders import render_doubts, renders_as_text
+        from confsync.cli.diff_renders import renders_as_text
 
         beside = sys.stdout.isatty() and _columns() >= _WIDE
         _print(renders_as_text(renders, _and(asked.named), _columns() if beside else None))
-        _complain(render_doubts(renders))
+    from confsync.cli.diff_renders import render_doubts
+
+    _complain(render_doubts(renders))
 
 
 _NARROWEST = 20

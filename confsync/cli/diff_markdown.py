@@ -41,13 +41,20 @@ def _summary(comparison: Comparison) -> str:
     names = " and ".join(f"**{escaped(name)}**" for name in comparison.environments)
     differing = comparison.count(Difference.VALUES, Difference.PRESENCE)
     unknown = comparison.count(Difference.UNKNOWN)
-    told = count_of(differing, "differs", "differ") + f" between {names}"
     parts = [
-        told if differing else f"No difference between {names}",
+        _told(comparison, differing) + f" between {names}",
         f"{plural(comparison.same, 'key')} the same",
     ]
     parts += [f"{plural(unknown, 'key')} not compared"] if unknown else []
     return ", ".join(parts) + escaped(read_at(comparison)) + "."
+
+
+def _told(comparison: Comparison, differing: int) -> str:
+    if differing:
+        return count_of(differing, "differs", "differ")
+    if not comparison.incomplete:
+        return "No difference"
+    return "No difference is seen" if comparison.same else "Nothing could be compared"
 
 
 def _row(key: ComparedKey, names: Sequence[str]) -> str:

@@ -79,8 +79,9 @@ def init(context: click.Context, *, directory: Path, template: str | None, list_
 
     Nothing that exists is overwritten.
     """
+    options = given(context)
     if list_templates:
-        _list(as_json=given(context).as_json)
+        _list(as_json=options.as_json)
         return 0
     if template is None:
         _write(directory, _SMALL)

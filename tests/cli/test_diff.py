@@ -290,7 +290,12 @@ def test_a_sync_is_compared_as_a_whole(shop):
     assert "there is no sync 'ap'; did you mean 'app'?" in result.err
 
 
-@pytest.mark.parametrize("call", ["plan", "ls", "get db/host", "status", "check", "explain app"])
+OTHERS = (
+    "plan", "ls", "get db/host", "status", "check", "explain app", "init there", "completion bash", "schema", "demo",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call", OTHERS)
 def test_other_commands_refuse_markdown(shop, call):
     for arguments in (("--output", "markdown", *call.split()), (*call.split(), "--output", "markdown")):
         result = shop.run(*arguments)

@@ -115,7 +115,11 @@ def test_where_everything_is_denied_nothing_was_compared(bare, guarded):
     assert result.status == 1
     assert "source 'etcd' was not compared: " in result.err
     assert "grant-permission" in result.err
-    assert "nothing is seen to differ" in result.out
+    assert result.out.startswith("nothing could be compared between dev and prod")
+    for form in ("json", "markdown"):
+        other = bare.run("diff", "dev", "prod", "--output", form)
+        assert (other.status, other.err) == (1, result.err)
+    assert other.out.startswith("Nothing could be compared between **dev** and **prod**")
 
 
 def test_a_sync_is_rendered_under_the_environment_that_may_be_read(bare, guarded):
