@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -72,6 +73,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["standalone_mode"] = False
+        _write_whole()
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:
@@ -85,6 +87,15 @@ class _Commands(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _write_whole() -> None:
+    """Have stdout write all it is given under PYTHONUNBUFFERED too: Python forgets there what a pipe does not take."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+        encoding, errors = out.encoding, out.errors
+        writer = io.BufferedWriter(out.detach())
+        sys.stdout = io.TextIOWrapper(writer, encoding, errors, line_buffering=True)
+
+
 def _status_of(error: Exception) -> int:
     from confsync.errors import ConfigError, ConfsyncError
     from confsync.text import printable
@@ -95,9 +106,10 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return EXIT_INVALID
-    if isinstance(error, BrokenPipeError):
-        # Whoever read the output has gone (`| head`); Python would complain once more at exit.
+    if isinstance(error, BrokenPipeError | BlockingIOError):
+        # Whoever read the output has gone (`| head`), or does not read; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
         return EXIT_FAILED
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -128,7 +128,18 @@ def test_the_state_directory_can_be_configured(project):
 def test_a_plan_cannot_be_saved_without_a_state_directory(project):
     result = project.run("plan", "--out", "p", "--state-dir", "memory")
     assert result.status == 3
-    assert "run confsync apply first" in result.err
+    assert "leave out --state-dir memory" in result.err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_is_not_taken_is_an_error_and_not_lost(project, unbuffered):
+    ours, theirs = os.pipe2(os.O_NONBLOCK)
+    with open(theirs, "wb") as full, open(ours, "rb"):
+        done = subprocess.run(
+            project.argv("schema"), cwd=project.root, env=project.environ(PYTHONUNBUFFERED=unbuffered),
+            stdout=full, stderr=subprocess.PIPE, check=False, text=True, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "confsync: write could not complete without blocking\n")
 
 
 def on_a_terminal(project, *arguments, **env):
