@@ -91,8 +91,7 @@ def execute(order: Order, opened: Opened) -> int:
     with ExitStack() as stack:
         try:
             execution = Execution(order, descriptors, signals, stack)
-            with signals.interrupting():
-                execution.prepare(opened)
+            execution.prepare(opened)
         except Interrupted as exc:
             log.warning("interrupted before the command was started", extra={"signal": str(exc)})
             return 128 + exc.number
@@ -122,12 +121,19 @@ class Execution:
         self._start = self._new_start()
 
     def prepare(self, opened: Opened) -> None:
-        """Read and render what the command gets, and write its files. Raises `ConfsyncError`."""
+        """Read and render what the command gets, and write its files.
+
+        Only the reading is done where a signal cuts it short: a store may hang. The rest is a matter of milliseconds.
+
+        Raises:
+            ConfsyncError: it cannot be had, or not be written.
+            Interrupted: a signal that is to end us came before all was read.
+        """
         order = self._order
         core = self._sources.enter_context(opened(self._follower.notice))
         policy = Policy(core.loaded, core.hub, order.environment)
         self._provider = Provider(core, policy, order.environment, order.selection, order.syncs)
-        self._provision = self._provider.provide()
+        self._provision = self._signals.run(self._provider.provide)
         self._wanted = replace(order.wanted, credentials=credentials_of(core.loaded))
         _tell_withheld(self._provision.collected, strict=order.strict)
         if self._path is not None:

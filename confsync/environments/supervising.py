@@ -17,14 +17,13 @@ from confsync.clock import Clock
 from confsync.environments.child import Child, Exited, NotStarted, Stopped
 from confsync.environments.provision import Provision
 from confsync.environments.scratch import Scratch
-from confsync.environments.signalling import Signal, Signals, has_terminal, stop_like_a_job
+from confsync.environments.signalling import ENDING, Signal, Signals, has_terminal, stop_like_a_job
 from confsync.errors import ConfsyncError
 from confsync.text import plural
 
 log = logging.getLogger(__name__)
 
 RESTART = "restart"
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ class Supervisor:
         return None
 
     def _pass_on(self, event: Signal) -> None:
-        if event.number in _ENDING:
+        if event.number in ENDING:
             self._is_to_end = self._is_to_end or self._next is not None or event.number == signal.SIGTERM
         if event.number == signal.SIGCONT:
             if self._child.is_stopped():

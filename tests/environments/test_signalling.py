@@ -1,0 +1,64 @@
+"""What a process does while signals may come: the work ends, or is left behind; nothing that came is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import os, signal, threading
+from confsync.environments.signalling import Interrupted, Signals
+signals = Signals()
+def work():
+    {work}
+try:
+    print("gave", signals.run(work))
+except Interrupted as exc:
+    print("interrupted by", exc)
+except ValueError as exc:
+    print("raised", exc)
+while (event := signals.wait(0)) is not None:
+    print("then", getattr(event, "number", event))
+"""
+
+
+def said(work):
+    """What is said when this is the work. A process of its own: it blocks signals and has handlers."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(work=work)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_what_the_work_gives_or_raises_is_given_or_raised():
+    assert said("return 3") == ["gave 3"]
+    assert said("raise ValueError('no')") == ["raised no"]
+
+
+def test_a_signal_ends_the_wait_for_work_that_never_ends():
+    hangs = "os.kill(os.getpid(), signal.SIGTERM); threading.Event().wait()"
+
+    assert said(hangs) == ["interrupted by SIGTERM"]
+
+
+def test_one_that_came_before_the_work_was_begun_counts_and_it_is_not_waited_for():
+    program = PROGRAM.replace("def work", "os.kill(os.getpid(), signal.SIGINT)\ndef work")
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(work="threading.Event().wait()")],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+
+    assert done.stdout == "interrupted by SIGINT\n"
+
+
+def test_what_else_comes_meanwhile_is_kept_in_its_order():
+    comes = "os.kill(os.getpid(), signal.SIGUSR1); signals.put('news'); return 3"
+
+    gave, *later = said(comes)
+
+    assert gave == "gave 3"
+    assert sorted(later) == ["then 10", "then news"]
