@@ -51,6 +51,7 @@ class Report:
             "held_back": [_withheld(one) for one in collected.held_back],
             "denied": [_withheld(one) for one in collected.denied],
             "not_fetched": [_withheld(one) for one in collected.unfetched],
+            "idle_rules": list(collected.idle),
             "overrides": {one.name: list(one.lines) for one in outcome.overrides} if outcome else {},
             "file": _file(outcome) if outcome else None,
         }
@@ -89,6 +90,7 @@ def tell(report: Report) -> None:
     substituted = [one for one in collected.variables if one.rule]
     texts = [f"{one.name} by {one.rule}{_at(report.places.get(one.rule, ''))}" for one in substituted]
     _lines("substituted", "cyan", texts)
+    _lines("note", "yellow", collected.idle)
 
 
 def _tell_by_reason(label: str, colour: str, withheld: Sequence[Withheld]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
@@ -31,6 +31,7 @@ from confsync.environments.variables import Collected
 from confsync.errors import ConfigError, ConfsyncError
 from confsync.reconcile.core import Core
 from confsync.source.changes import Event
+from confsync.source.credentials import credentials_of
 from confsync.source.hub import SourceHub
 from confsync.source.registry import load_backend
 from confsync.source.source import Source
@@ -218,23 +219,6 @@ def _logs_in(source: SourceConfig) -> bool:
         return False  # who opens it says what is wrong, and where
 
 
-def credentials_of(loaded: LoadedConfig) -> frozenset[str]:
-    """The variables that hold credentials for the sources: those of the stores' own tools, those the options name."""
-    sources = loaded.config.sources.values()
-    usual = {name for source in sources for name in load_backend(source.backend).credentials}
-    return frozenset(usual.union(*(_variables_in(source.options) for source in sources)))
-
-
-def _variables_in(options: object) -> Iterator[str]:
-    """What stands under `env`, `password_env` and their like: by this name every driver takes a variable's."""
-    if not isinstance(options, Mapping):
-        return
-    for name, value in options.items():
-        if isinstance(value, str) and (name == "env" or str(name).endswith("_env")):
-            yield value
-        yield from _variables_in(value)
-
-
 def _has_leases(hub: SourceHub) -> bool:
     return any(not isinstance(source, Source) and source.has_leases for source in hub.sources.values())
 
@@ -254,6 +238,8 @@ def _tell_withheld(collected: Collected, *, strict: bool) -> None:
         named = [f"{one.key} ({one.why})" for one in keys[:_NAMED]]
         more = [f"{len(keys) - _NAMED} more"] if len(keys) > _NAMED else []
         log.warning(f"{plural(len(keys), 'key')} {what}", extra={"keys": "; ".join([*named, *more])})
+    if collected.idle:
+        log.warning("rules of the local policy that name nothing", extra={"rules": "; ".join(collected.idle)})
 
 
 def _tell_own(surroundings: Surroundings) -> None:

@@ -170,7 +170,21 @@ class Gathering:
         problems = [*self.problems, *_collisions(variables)]
         if problems:
             raise ConfsyncError("\n".join(dict.fromkeys(problems)))
-        return Collected(tuple(variables), tuple(self.held_back), tuple(self.denied), tuple(self.unfetched))
+        return Collected(
+            tuple(variables),
+            tuple(self.held_back),
+            tuple(self.denied),
+            tuple(self.unfetched),
+            tuple(self._idle_rules()),
+        )
+
+    def _idle_rules(self) -> Iterator[str]:
+        """The rules that name nothing, where nothing is left that they could name."""
+        if not self.selection.is_everything or self.denied:
+            return
+        parted = (one.key.partition(":") for one in self.unfetched)
+        for rule in self.policy.idle([*self.seen, *((source, path) for source, _, path in parted)]):
+            yield f"{rule} names no key ({self.policy.place(rule)})"
 
 
 def _keys_of(places: Iterable[tuple[str, str]]) -> Iterator[str]:

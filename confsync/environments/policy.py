@@ -7,7 +7,7 @@ rules.py     what the rules name    guarded_views.py   what is left of a source'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,6 +77,22 @@ class Policy:
     def place(self, rule: str) -> str:
         """Where a rule, by its name, is written: `confsync.yaml:12:5`."""
         return self._places.of(rule)
+
+    def idle(self, keys: Iterable[tuple[str, str]]) -> Sequence[str]:
+        """The patterns of `deny` and `allow` that name nothing, in their order, as rules: a slip of the pen, perhaps.
+
+        Args:
+            keys: (source, path) of every key there is; for a secret that was not read its own path.
+        """
+        paths: dict[str, list[str]] = {source: [] for source in self._rules}
+        for source, path in keys:
+            paths[source].append(path)
+        names = dict.fromkeys(rule.name for rules in self._rules.values() for rule in rules.patterns)
+        for source, rules in self._rules.items():
+            idle = () if rules.closing is not None else set(rules.idle(paths[source]))
+            own = {rule.name for rule in rules.patterns}
+            names = dict.fromkeys(name for name in names if name not in own or name in idle)
+        return list(names)
 
     def stand_ins(self) -> Sequence[StandIn]:
         """The substitutes for keys that the environment shows, or would show if they existed."""

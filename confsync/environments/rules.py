@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -122,11 +122,13 @@ class Rules:
 
     Attributes:
         allowed: None where all comes down that is not denied.
+        patterns: what is denied and what is allowed, each pattern alone.
     """
 
     substitutes: Sequence[Substitute]
     denials: Sequence[Rule]
     allowed: Rule | None
+    patterns: Sequence[Rule]
 
     def ruling(self, path: str) -> Ruling | None:
         """What becomes of the key at `path`; None: it comes down."""
@@ -156,6 +158,12 @@ class Rules:
         if self.allowed is not None:
             yield self.allowed
 
+    def idle(self, keys: Collection[str]) -> Iterator[str]:
+        """The patterns that name none of `keys`, which are all that the source shows, or secrets that were not read."""
+        for rule in self.patterns:
+            if not any(map(rule.names, keys)):
+                yield rule.name
+
     def stand_ins(self, wanted: Wanted) -> Mapping[str, str]:
         """Field -> what stands in for it, of a secret that is asked for as a whole."""
         if _METADATA in dict(wanted.parameters):
@@ -183,7 +191,9 @@ class Reader:
 
     def rules(self, source: str) -> Rules:
         """The rules as they apply to `source`."""
-        return Rules(list(self._substitutes(source)), list(self._denials(source)), self._allowed(source))
+        denials = list(self._denials(source))
+        patterns = [*denials, *self._each_allowed(source)]
+        return Rules(list(self._substitutes(source)), denials, self._allowed(source), patterns)
 
     def _denials(self, source: str) -> Iterator[Rule]:
         for index, text in enumerate(self.said.deny):
@@ -207,6 +217,18 @@ class Reader:
         name = f"local.{self.environment}.allow"
         place = self.places.note(name, ("local", self.environment, "allow"), of_key=True)
         return Rule(name, place, names, lambda path: not maybe(path), closes_all=not globs)
+
+    def _each_allowed(self, source: str) -> Iterator[Rule]:
+        """What is allowed, each pattern as a rule of its own."""
+        for index, text in enumerate(self.said.allow or ()):
+            name = f'local.{self.environment}.allow "{text}"'
+            place = self.places.note(name, ("local", self.environment, "allow", index), of_key=False)
+            pattern = self._pattern(text, source, place)
+            if pattern is not None:
+                surely, maybe = (
+                    self._matcher(source, [pattern.glob], in_doubt=doubt) for doubt in (False, True)
+                )
+                yield Rule(name, place, surely if is_whole(source, self.hub) else _of_unread(surely, maybe))
 
     def _substitutes(self, source: str) -> Iterator[Substitute]:
         for text, value in self.said.substitute.items():
@@ -256,6 +278,11 @@ class Reader:
 
     def _matcher(self, source: str, globs: Sequence[str], *, in_doubt: bool) -> Callable[[str], bool]:
         return self.hub.matcher(source, globs, self.environment, in_doubt=in_doubt)
+
+
+def _of_unread(surely: Callable[[str], bool], maybe: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Tells whether a field is named, or a field of a whole secret may be."""
+    return lambda path: surely(path) or ("#" not in path and maybe(path))
 
 
 def _generously(text: str, pattern: str, *, of_secrets: bool) -> Iterator[str]:

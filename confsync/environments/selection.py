@@ -31,6 +31,11 @@ class Selection:
     documented: bool = False
     without: Sequence[str] = ()
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether all keys are wanted."""
+        return not (self.prefixes or self.globs or self.syncs or self.documented or self.without)
+
 
 class Selector:
     """A selection as it applies to the sources of a configuration. Thread-safe; asks no store.

@@ -48,12 +48,14 @@ class Collected:
         held_back: by the policy; `why` is the rule.
         denied: by the store, to whoever asks.
         unfetched: what is made anew for each who fetches it.
+        idle: the rules of `local`, and where they are written, that name nothing, where all keys were looked at.
     """
 
     variables: tuple[Variable, ...]
     held_back: tuple[Withheld, ...] = ()
     denied: tuple[Withheld, ...] = ()
     unfetched: tuple[Withheld, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 def collect(

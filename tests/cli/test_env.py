@@ -213,6 +213,18 @@ def test_strict_refuses_what_is_not_all(shop):
     assert variables(shop.run("env", "prod", "cache", "--strict"))
 
 
+def test_a_rule_that_names_nothing_is_told_of(shop):
+    configuration = (shop.root / "confsync.yaml").read_text()
+    assert "deny: [" in configuration
+    (shop.root / "confsync.yaml").write_text(configuration.replace("deny: [", 'deny: ["DB/*", ', 1))
+
+    told = shop.ok("env", "prod")
+
+    assert 'note         local.prod.deny "DB/*" names no key (' in told.err
+    assert "DB/*" in shop.ok("env", "prod", "--output", "json").json["idle_rules"][0]
+    assert "names no key" not in shop.ok("env", "prod", "cache").err
+
+
 def test_the_report_for_programs(shop):
     report = shop.ok("env", "prod", "--output", "json").json
     assert report["environment"] == "prod"

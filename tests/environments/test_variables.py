@@ -558,3 +558,40 @@ def test_all_that_exists_comes_down_is_substituted_or_is_listed(opened, deny, al
         source, _, path = one.key.partition(":")
         assert {one.key, f"{source}:{path.partition('#')[0]}", f"{source}:*"} & (down | held)
     assert down <= {one.key for one in free.variables} | {f"{s}:{p}" for s, p in (("values", "db/host"),)}
+
+
+# Rules that name nothing
+
+
+@pytest.mark.parametrize(
+    ("rules", "idle"),
+    [
+        ({"deny": ["DB/*", "db/*"]}, ['local.prod.deny "DB/*"']),
+        ({"deny": ["password", "passwords"]}, ['local.prod.deny "password"', 'local.prod.deny "passwords"']),
+        ({"deny": ["vault:/secret/data/prod/shop/db"]}, ['local.prod.deny "vault:/secret/data/prod/shop/db"']),
+        ({"deny": ["*password*", "vault:db#user", "api", "/prod/api", "team/db"]}, []),
+        ({"allow": ["*", "/prod/api/*", "no/*"]}, ['local.prod.allow "/prod/api/*"', 'local.prod.allow "no/*"']),
+        ({"deny": ["vault:db"], "allow": ["db#password", "db#*", "db/*"]}, []),
+        ({"deny": ["vault:", "DB/*", "values:DB/*"]}, ['local.prod.deny "values:DB/*"']),
+        ({"substitute": {"new/key": "x"}}, []),
+    ],
+)  # fmt: skip
+def test_a_rule_that_names_nothing_is_told(stocked, rules, idle):
+    stocked.values(prod={"db/host": "h", "api/url": "u"}, common={})
+    stocked.configure(local={"prod": rules})
+
+    told = stocked.collect("prod").idle
+
+    assert [one.partition(" names no key (")[0] for one in told] == idle
+    assert all("confsync.yaml:" in one for one in told)
+
+
+def test_where_not_all_was_looked_at_no_rule_is_said_to_name_nothing(stocked):
+    stocked.values(prod={"db/host": "h", "api/url": "u"}, common={})
+    stocked.configure(local={"prod": {"deny": ["DB/*"]}})
+    for selection in ({"globs": ["api/*"]}, {"without": ["api/*"]}):
+        assert stocked.collect("prod", "values:", **selection).idle == ()
+    assert stocked.collect("prod", "values:").idle == ()
+    stocked.store.deny("kv/prod/db")
+
+    assert stocked.collect("prod").idle == ()
