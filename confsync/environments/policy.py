@@ -86,7 +86,8 @@ class Policy:
         """
         paths: dict[str, list[str]] = {source: [] for source in self._rules}
         for source, path in keys:
-            paths[source].append(path)
+            if source in paths:
+                paths[source].append(path)
         names = dict.fromkeys(rule.name for rules in self._rules.values() for rule in rules.patterns)
         for source, rules in self._rules.items():
             idle = () if rules.closing is not None else set(rules.idle(paths[source]))
