@@ -114,7 +114,7 @@ def _lines(label: str, colour: str, lines: Sequence[str]) -> None:
     for line in lines[:_MOST]:
         click.echo(f"{click.style(label.ljust(11), fg=colour)}  {printable(line)}", err=True)
     if len(lines) > _MOST:
-        click.echo(f"{'':11}  and {len(lines) - _MOST} more: --output json lists all", err=True)
+        click.echo(f"{'':11}  and {len(lines) - _MOST} more: confsync env --output json lists all", err=True)
 
 
 def _tell_outcome(outcome: Outcome, environment: str) -> None:

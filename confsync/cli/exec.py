@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from confsync.cli.options import Options
     from confsync.environments.execution import Order
+    from confsync.environments.policy import Policy
+    from confsync.environments.variables import Collected
     from confsync.reconcile.core import Core
     from confsync.source.changes import Event
 
@@ -100,15 +103,17 @@ def exec(  # noqa: A001 - the command's name
 
     \b
     --sync       Each target of the sync is a file DIR/SYNC/NAME, readable by you only, on tmpfs where there is one
-                 ($XDG_RUNTIME_DIR, /dev/shm). CONFSYNC_FILES is DIR, and {files} in COMMAND stands for it. A data
+                 ($XDG_RUNTIME_DIR, else /dev/shm). CONFSYNC_FILES is DIR, and {files} in COMMAND stands for it. A data
                  map's values are variables too. DIR is removed at the end, also when confsync is killed. With
                  --only-syncs the command gets nothing else.
     --pristine   Of your variables the command gets PATH, HOME, USER, LOGNAME, SHELL, TERM, COLORTERM, LANG, LANGUAGE,
                  LC_*, TZ, TMPDIR, PWD, and those named with --keep.
     --keep       Variables that hold credentials for the sources (VAULT_TOKEN, ETCDCTL_PASSWORD…) are confsync's:
                  the command gets one only if you name it here.
-    --watch      What changes is made anew; files are switched all at once. Where that fails, or a store is down, the
-                 command goes on with what it has.
+    --watch      What changes is made anew; files are switched all at once. Where that fails, a store is down, or the
+                 configuration changed, the command goes on with what it has. A restart ends the process that was
+                 started, not what that has started: write exec in front of a shell's last command, as in
+                 sh -c 'prepare; exec ./server'.
     Signals      are passed on; Ctrl-C reaches the command once. After SIGTERM it has --kill-after to end, then it is
                  killed.
 
@@ -119,6 +124,7 @@ def exec(  # noqa: A001 - the command's name
     from confsync.environments.child import NotStarted
     from confsync.environments.execution import Order, execute
     from confsync.environments.selection import Selection
+    from confsync.environments.signalling import Interrupted
     from confsync.environments.surroundings import Wanted
     from confsync.units import parse_duration
 
@@ -150,7 +156,12 @@ def exec(  # noqa: A001 - the command's name
         patience,
     )
     try:
-        return execute(order, lambda notify: _opened(options, order, notify))
+        return execute(order, lambda notify: _opened(options, order, notify), partial(_tell, wanted))
+    except Interrupted as exc:
+        from confsync.cli.printing import complain
+
+        complain(f"interrupted before the command was started ({exc})")
+        return 128 + exc.number
     except NotStarted as exc:
         from confsync.cli.printing import complain
 
@@ -158,6 +169,17 @@ def exec(  # noqa: A001 - the command's name
         return exc.status
     finally:
         _clean_expired(options)
+
+
+def _tell(environment: str, collected: Collected, policy: Policy) -> None:
+    """Say as `confsync env` does what does not come down; nothing where all of it does, as it is."""
+    rules = {one.rule for one in collected.variables if one.rule}
+    if not (rules or collected.held_back or collected.denied or collected.idle):
+        return
+    from confsync.cli.env_report import Report, tell
+
+    places = {rule: policy.place(rule) for rule in rules}
+    tell(Report(environment, collected, places, json=False, reveal=False))
 
 
 def _clean_expired(options: Options) -> None:

@@ -23,7 +23,7 @@ from confsync.environments.policy import Policy
 from confsync.environments.provision import Provider, Provision
 from confsync.environments.scratch import Scratch, new_path, roots, sweep
 from confsync.environments.selection import Selection
-from confsync.environments.signalling import Interrupted, Signals
+from confsync.environments.signalling import Signals
 from confsync.environments.starter import NOT_FOUND
 from confsync.environments.supervising import Supervisor
 from confsync.environments.surroundings import Surroundings, Wanted, our_variables, surround
@@ -40,7 +40,6 @@ from confsync.text import plural
 log = logging.getLogger(__name__)
 
 _CHORES = 10.0  # seconds they may take at the end: to revoke a login, of a store that hangs
-_NAMED = 5  # keys in one line of the log
 PLACEHOLDER = "{files}"
 """What stands for the directory of the files in a command's words."""
 
@@ -75,13 +74,18 @@ Opened = Callable[[Callable[[Event], None]], AbstractContextManager[Core]]
 """Opens a core that tells of events, and closes it at the end."""
 
 
-def execute(order: Order, opened: Opened) -> int:
+Tell = Callable[[Collected, Policy], None]
+"""Says what does not come down, and what stands in for it, before the command starts."""
+
+
+def execute(order: Order, opened: Opened, tell: Tell) -> int:
     """Run a command with what its environment comes down to, to its end. Call it in the main thread, before any other.
 
     Returns:
-        The command's exit status as a shell has it, or 128 and the number of the signal that ended us before it ran.
+        The command's exit status as a shell has it.
 
     Raises:
+        Interrupted: a signal that is to end us came before it ran.
         NotStarted: the command cannot be started.
         ConfsyncError: what it is to get cannot be had.
     """
@@ -90,12 +94,8 @@ def execute(order: Order, opened: Opened) -> int:
     descriptors = inherited()
     signals: Signals[Provision] = Signals()
     with ExitStack() as stack:
-        try:
-            execution = Execution(order, descriptors, signals, stack)
-            execution.prepare(opened)
-        except Interrupted as exc:
-            log.warning("interrupted before the command was started", extra={"signal": str(exc)})
-            return 128 + exc.number
+        execution = Execution(order, descriptors, signals, stack, tell)
+        execution.prepare(opened)
         return execution.run()
 
 
@@ -103,12 +103,18 @@ class Execution:
     """Belongs to the main thread; what it opens, `stack` closes."""
 
     def __init__(
-        self, order: Order, descriptors: Sequence[int], signals: Signals[Provision], stack: ExitStack
+        self,
+        order: Order,
+        descriptors: Sequence[int],
+        signals: Signals[Provision],
+        stack: ExitStack,
+        tell: Tell,
     ) -> None:
         self._order = order
         self._descriptors = descriptors
         self._signals = signals
         self._stack = stack
+        self._tell = tell
         self._clock: Clock = SystemClock()
         self._path = new_path() if order.syncs else None
         self._guardian = Guardian(self._path, order.patience)
@@ -136,7 +142,9 @@ class Execution:
         self._provider = Provider(core, policy, order.environment, order.selection, order.syncs)
         self._provision = self._signals.run(self._provider.provide)
         self._wanted = replace(order.wanted, credentials=credentials_of(core.loaded))
-        _tell_withheld(self._provision.collected, strict=order.strict)
+        self._tell(self._provision.collected, policy)
+        if order.strict:
+            _refuse_withheld(self._provision.collected)
         if self._path is not None:
             self._scratch = Scratch(self._path)
             self._stack.callback(self._scratch.remove)
@@ -223,23 +231,11 @@ def _has_leases(hub: SourceHub) -> bool:
     return any(not isinstance(source, Source) and source.has_leases for source in hub.sources.values())
 
 
-def _tell_withheld(collected: Collected, *, strict: bool) -> None:
-    """Say what does not come down. Raises `ConfsyncError` where that is not to be."""
-    kinds = {
-        "held back by the local policy": collected.held_back,
-        "denied to you": collected.denied,
-        "not fetched: made anew for each who asks; a sync may have them": collected.unfetched,
-    }
-    for what, keys in kinds.items():
-        if not keys:
-            continue
-        if strict and keys is not collected.unfetched:
-            raise ConfsyncError("\n".join(f"{one.key} is {what}: {one.why}" for one in keys))
-        named = [f"{one.key} ({one.why})" for one in keys[:_NAMED]]
-        more = [f"{len(keys) - _NAMED} more"] if len(keys) > _NAMED else []
-        log.warning(f"{plural(len(keys), 'key')} {what}", extra={"keys": "; ".join([*named, *more])})
-    if collected.idle:
-        log.warning("rules of the local policy that name nothing", extra={"rules": "; ".join(collected.idle)})
+def _refuse_withheld(collected: Collected) -> None:
+    """Raise `ConfsyncError` where something is held back or denied."""
+    if collected.held_back or collected.denied:
+        held, denied = plural(len(collected.held_back), "key"), plural(len(collected.denied), "key")
+        raise ConfsyncError(f"--strict: {held} held back, {denied} denied; nothing was started")
 
 
 def _tell_own(surroundings: Surroundings) -> None:
