@@ -53,6 +53,14 @@ class LoadedConfig:
         """The directory relative paths are relative to."""
         return self.path.parent
 
+    def is_current(self) -> bool:
+        """Whether the files are still those that were read, and say the same."""
+        try:
+            now = tuple(File(path, path.read_text(encoding="utf-8")) for path in _files(self.path))
+        except (OSError, UnicodeDecodeError, ConfigError):
+            return False
+        return now == self.files
+
     def template_directories(self) -> list[Path]:
         """Where templates are looked for, in order, absolute."""
         return [self.base / directory for directory in self.config.templates]

@@ -3,6 +3,9 @@ hangs holds up neither signals nor the end of the command.
 
 An event says only that something is different; what the command gets is made afresh, for others to compare. Where that
 fails (a store is down, a key is gone) the command goes on with what it has, that is said once, and it is tried again.
+
+What was decided when the configuration was read holds for what was read then. If it is another when values change, they
+are followed no longer: its policy might hold back now what it let down before.
 """
 
 from __future__ import annotations
@@ -78,6 +81,9 @@ class Follower:
             if not woken and (retry is None or now < retry):
                 continue
             self._settle(defaults.wait)
+            if not provider.core.loaded.is_current():
+                log.warning("the configuration changed; the command goes on with what it has, start it again")
+                return
             made = self._made(provider)
             retry = self._clock.monotonic() + backoff.delay(self._failures) if made is None else None
             if made is not None and not self._closed.is_set():

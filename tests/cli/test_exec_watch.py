@@ -57,6 +57,18 @@ def said(running):
     return value, int(pid)
 
 
+def test_no_value_is_followed_under_a_policy_that_is_another_now(app):
+    with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        app.config(syncs={}, local={"dev": {"deny": ["db/*"]}})
+        app.values(host("two"))
+
+        running.wait_error("the configuration changed; the command goes on with what it has, start it again")
+        assert running.children() == [first]
+        running.signal(signal.SIGTERM)
+        assert running.end() == 0
+
+
 def test_it_is_restarted_with_the_new_value(app):
     with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
         value, first = said(running)
