@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from confsync.cli.session import Session
     from confsync.ledger.records import TargetRecord
+    from confsync.reconcile.core import Core
     from confsync.source.documentation import Documentation
 
 
@@ -27,11 +28,11 @@ def explain(context: click.Context, what: str) -> int:
     For a target (its path) or a sync: each key it was made from, with source, revision, when that revision was first
     seen, and what the configuration says of it; when and why it was last written. For a key: what the configuration
     says of it, its revision, which prefix has it and which lose to it, every target it reaches, and the variable it
-    becomes for `confsync env` and `exec`.
+    becomes for `confsync env` and `exec`. Of what was never applied is told what the configuration says.
 
     Exit status: 0, 1 nothing is known of it, 3 the configuration is invalid.
     """
-    from confsync.cli.explain_key import key_facts, print_key
+    from confsync.cli.explain_key import is_known, key_facts, print_key
     from confsync.cli.printing import print_json
     from confsync.cli.session import reading, setup_logs
 
@@ -52,26 +53,70 @@ def explain(context: click.Context, what: str) -> int:
                     _print_target(fact)
             return 0
         with session.core() as core:
-            core.hub.refresh()
-            keys = key_facts(session, core, what)
+            wanted = _wanted(session, core, what)
+            keys = []
+            if not wanted:
+                core.hub.refresh()
+                keys = key_facts(session, core, what)
     if options.as_json:
-        print_json(keys)
-    else:
-        for key in keys:
-            print_key(key)
-    return 0
+        print_json(wanted or keys)
+        return 0 if wanted or any(map(is_known, keys)) else 1
+    for fact in wanted:
+        _print_wanted(fact)
+    for key in keys:
+        print_key(key)
+    return 0 if wanted or any(map(is_known, keys)) else 1
 
 
 def _targets(session: Session, what: str) -> list[TargetRecord]:
     known = session.ledger.targets()
     if what in session.loaded.config.syncs:
         return [record for record in known.values() if record.sync == what]
-    candidates = {
+    names = _names_of(what)
+    return [record for target, record in known.items() if target in names]
+
+
+def _names_of(what: str) -> list[str]:
+    """What a target may be called that somebody means."""
+    return [
         what,
         *(f"{kind}:{what}" for kind in ("kubernetes_secret", "kubernetes_config_map")),
         *(f"{kind}:{os.path.abspath(what)}" for kind in ("file", "directory")),
+    ]
+
+
+def _wanted(session: Session, core: Core, what: str) -> list[dict[str, Any]]:
+    """What the configuration tells of a sync, or of a target, that was never applied."""
+    if what in session.loaded.config.syncs:
+        targets = [target for target, sync in core.static_targets.items() if sync == what]
+        return [_wanted_facts(session, core, what, target) for target in targets or (None,)]
+    return [
+        _wanted_facts(session, core, core.static_targets[target], target)
+        for target in _names_of(what)
+        if target in core.static_targets
+    ]
+
+
+def _wanted_facts(session: Session, core: Core, sync: str, target: str | None) -> dict[str, Any]:
+    """As `_target_facts`, as far as there are any; `target` is None where only a render tells which there are."""
+    from confsync.config.references import parse_reference
+
+    spec, record = session.loaded.config.syncs[sync], session.ledger.sync(sync)
+    documentation = core.documentation(core.environment_of(spec))
+    references = [parse_reference(value) for value in (spec.data or {}).values() if isinstance(value, str)]
+    templates = [*filter(None, [spec.template]), *(spec.templates or {}).values()]
+    return {
+        "target": target,
+        "sync": sync,
+        "state": record.state.value if record else "pending",
+        "detail": record.detail if record else "",
+        "written": None,
+        "keys": [
+            {"source": one.source, "key": one.path, **_told_of(documentation, one.source, one.path)}
+            for one in dict.fromkeys(references)
+        ],
+        "templates": [one if isinstance(one, str) else "inline" for one in templates],
     }
-    return [record for target, record in known.items() if target in candidates]
 
 
 def _documentations(session: Session, targets: Iterable[TargetRecord]) -> Mapping[str | None, Documentation]:
@@ -143,9 +188,8 @@ def _told_of(documentation: Documentation | None, source: str, path: str) -> dic
 
 
 def _print_target(facts: dict[str, Any]) -> None:
-    from confsync.cli.documented import about_and_owner
-    from confsync.cli.printing import path_of, table
-    from confsync.text import printable, revision_text
+    from confsync.cli.printing import path_of
+    from confsync.text import printable
 
     attributes = facts["attributes"]
     owner = ":".join(attributes[name] for name in ("owner", "group") if name in attributes)
@@ -163,18 +207,7 @@ def _print_target(facts: dict[str, Any]) -> None:
     if facts["templates"]:
         click.echo(f"  made by   {', '.join(facts['templates'])}")
     click.echo("  made from")
-    rows = []
-    for key in facts["keys"]:
-        revision = f"revision {revision_text(key['revision'])}" if key["revision"] else ""
-        name = printable(f"{key['source']}:{key['key']}")
-        rows.append(
-            ("   ", name, revision, f"since {key['since']}", about_and_owner(key["about"], key["owner"]))
-        )
-        rows += [
-            ("   ", printable(f"  #{field}"), "", "", about_and_owner(told["about"], told["owner"]))
-            for field, told in key.get("fields", {}).items()
-        ]
-    table(rows)
+    _print_keys(facts["keys"])
     for name in facts["listed"]:
         click.echo(f"    everything below {printable(name)}")
     for name in facts["missing"]:
@@ -183,3 +216,39 @@ def _print_target(facts: dict[str, Any]) -> None:
         click.echo(
             f"  {entry['at']}  {entry['event']}{': ' + printable(entry['why']) if entry['why'] else ''}"
         )
+
+
+def _print_keys(keys: Iterable[dict[str, Any]]) -> None:
+    """The keys a target is made from, with what is known of each."""
+    from confsync.cli.documented import about_and_owner
+    from confsync.cli.printing import table
+    from confsync.text import printable, revision_text
+
+    rows = []
+    for key in keys:
+        revision = f"revision {revision_text(key['revision'])}" if key.get("revision") else ""
+        since = f"since {key['since']}" if "since" in key else ""
+        name = printable(f"{key['source']}:{key['key']}")
+        rows.append(("   ", name, revision, since, about_and_owner(key["about"], key["owner"])))
+        rows += [
+            ("   ", printable(f"  #{field}"), "", "", about_and_owner(told["about"], told["owner"]))
+            for field, told in key.get("fields", {}).items()
+        ]
+    table(rows)
+
+
+def _print_wanted(facts: dict[str, Any]) -> None:
+    """What was never applied, for people."""
+    from confsync.cli.printing import path_of
+    from confsync.text import printable
+
+    target = path_of(facts["target"]) if facts["target"] else "targets that only a render tells"
+    click.echo(click.style(target, bold=True))
+    why = f": {facts['detail']}" if facts["detail"] else ""
+    click.echo(f"  sync      {facts['sync']}: {printable(facts['state'] + why)}")
+    click.echo("  written   not applied yet: see what it would be with confsync plan")
+    if facts["templates"]:
+        click.echo(f"  made by   {printable(', '.join(facts['templates']))}")
+    if facts["keys"]:
+        click.echo("  made from")
+        _print_keys(facts["keys"])
