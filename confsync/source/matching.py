@@ -73,10 +73,23 @@ def shown_as(key: str, prefixes: Iterable[str]) -> set[str]:
         key: as the environment shows it.
         prefixes: those of the environment. Where one lies below another it shows one stored key by two names.
     """
-    places = {prefix.strip("/") for prefix in prefixes}
-    return {key} | {
-        name for full in _full(Wanted(key, absolute=False), places) for name in _below(full, places)
-    }
+    return _names_by(_steps_between({prefix.strip("/") for prefix in prefixes}), key)
+
+
+def _steps_between(prefixes: Collection[str]) -> Sequence[str]:
+    """What lies between each prefix and those that it lies below: `shop/` between `prod` and `prod/shop`."""
+    steps = {step for prefix in prefixes if prefix for step in _below(f"{prefix}/", prefixes)}
+    return sorted(steps - {""})
+
+
+def _names_by(steps: Iterable[str], key: str) -> set[str]:
+    """Each name of a key, of which its name below an inner prefix gives that below an outer one, and the other way."""
+    names = {key}
+    for step in steps:
+        names.add(f"{step}{key}")
+        if key.startswith(step):
+            names.add(key[len(step) :])
+    return names
 
 
 def names_in(wanted: Wanted, prefixes: Collection[str]) -> tuple[set[str], set[str]]:
@@ -105,17 +118,17 @@ def _below(full: str, prefixes: Iterable[str]) -> set[str]:
 def _any_key(globs: Sequence[str], prefixes: set[str]) -> Callable[[str], bool]:
     """Of an enumerable source. A full key is meant by what begins like one: with a slash, or a prefix."""
     begins = ("/", *(f"{prefix}/" for prefix in prefixes if prefix))
-    from_root = [glob.strip("/") for glob in globs if glob.startswith(begins)]
-    shown, full = _any_of(glob.strip("/") for glob in globs), _any_of(from_root)
-    is_nested = any(len(_below(f"{prefix}/", prefixes)) > 1 for prefix in prefixes)
+    full_globs = [glob.strip("/") for glob in globs if glob.startswith(begins)]
+    shown, full = _any_of(glob.strip("/") for glob in globs), _any_of(full_globs)
+    steps = _steps_between(prefixes)
+    roots = [f"{prefix}/" if prefix else "" for prefix in prefixes] if full_globs else []
 
     def is_meant(path: str) -> bool:
         key = path.strip("/")
-        names = shown_as(key, prefixes) if is_nested else {key}
-        # A file may stand in for a store of secrets, and have its fields for keys.
-        if any(map(shown.match, names | {name.replace("#", "/") for name in names if "#" in name})):
-            return True
-        return bool(from_root) and any(map(full.match, _full(Wanted(key, absolute=False), prefixes)))
+        names = _names_by(steps, key) if steps else {key}
+        if "#" in key:  # a file may stand in for a store of secrets, and have its fields for keys
+            names |= {name.replace("#", "/") for name in names}
+        return any(map(shown.match, names)) or any(full.match(f"{root}{key}") for root in roots)
 
     return is_meant
 
