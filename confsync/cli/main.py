@@ -19,14 +19,14 @@ COMMANDS = {
     "plan": ("plan", "Show what apply would change, and why; change nothing."),
     "run": ("run", "Keep every target in agreement, for ever: the daemon."),
     "status": ("status", "Show how every sync stands."),
-    "explain": ("explain", "Show where a target's content comes from, or where a key goes."),
-    "get": ("look", "Print the value of one key."),
-    "ls": ("look", "List the keys of a source."),
     "diff": ("diff", "Show how environments differ."),
     "env": ("env", "Print or write the variables an environment comes down to."),
     "exec": ("exec", "Run a command with an environment's values."),
-    "docs": ("docs", "Print what is said of keys, as a table for a wiki."),
+    "explain": ("explain", "Show where a target's content comes from, or where a key goes."),
+    "get": ("look", "Print the value of one key."),
+    "ls": ("look", "List the keys of a source."),
     "check": ("author", "Validate the configuration and its templates."),
+    "docs": ("docs", "Print what is said of keys, as a table for a wiki."),
     "schema": ("author", "Print the configuration's JSON Schema."),
     "init": ("init", "Write a configuration that works, to start from."),
     "demo": ("demo", "Watch confsync work, in a scratch directory, without any server."),
@@ -137,8 +137,10 @@ def _status_of(error: Exception) -> int:
 @click.version_option(__version__, prog_name="confsync")
 @global_options
 def cli() -> None:
-    """Keep files, and Kubernetes Secrets and ConfigMaps, in agreement with the values in etcd, Vault and their like.
+    """Keep files, Kubernetes Secrets and ConfigMaps, and environments in agreement with the values in etcd, Vault and
+    their like.
 
     confsync reads keys from the sources in its configuration, renders templates, and writes files whole or not at all;
-    it checks before, reloads after, heals what others change, and can say of every line where it came from.
+    it checks before, reloads after, heals what others change, and can say of every line where it came from. It shows
+    how environments differ, and gives a process on a laptop what one of them comes down to.
     """
