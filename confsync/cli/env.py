@@ -49,6 +49,18 @@ class _Wanted:
     selection: Selection
 
 
+def _complete_formats(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from confsync.environments.dialects import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+def _complete_dialects(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from confsync.environments.dialects import DIALECTS
+
+    return [name for name in DIALECTS if name.startswith(incomplete)]
+
+
 @click.command(short_help="Print or write the variables an environment comes down to.")
 @click.argument("words", nargs=-1, metavar="ENV [[SOURCE:]PREFIX]...", shell_complete=complete_environments)
 @click.option(
@@ -59,16 +71,17 @@ class _Wanted:
 )
 @click.option(
     "--sync", "syncs", multiple=True, metavar="SYNC", shell_complete=complete_syncs,
-    help="The variables of a sync: of its data map, or for the keys its templates read; repeatable.",
+    help="The variables of a sync: of its data map, or for the keys its templates read; repeatable. "
+    "With keys selected besides it is both.",
 )  # fmt: skip
 @click.option("--documented", is_flag=True, help="Only keys that the configuration's `keys` describes.")
 @click.option(
-    "--format", "form", metavar="FORMAT",
+    "--format", "form", metavar="FORMAT", shell_complete=_complete_formats,
     help="dotenv, shell, fish, powershell, json, yaml, toml, docker, github, gitlab, systemd, direnv or vscode.  "
     "[default: by the name of --out, else dotenv]",
 )  # fmt: skip
 @click.option(
-    "--dialect", metavar="READER",
+    "--dialect", metavar="READER", shell_complete=_complete_dialects,
     help="Who reads the dotenv: common (what all read alike), python-dotenv, node, compose or shell.",
 )  # fmt: skip
 @click.option(
@@ -212,7 +225,7 @@ def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
         collected, places = _collected(session, wanted)
     report = Report(wanted.environment, collected, places, json=options.as_json, reveal=wanted.reveal)
     if wanted.strict and (collected.held_back or collected.denied):
-        report.print_json()
+        replace(report, collected=replace(collected, variables=())).print_json()
         tell(report)
         return _strictly_refused(collected)
     report = replace(report, outcome=_given_out(session, files, wanted, collected, quiet=options.as_json))
@@ -257,12 +270,12 @@ def _check_environment(context: click.Context, session: Session, name: str) -> N
 
 def _collected(session: Session, wanted: _Wanted) -> tuple[Collected, dict[str, str]]:
     """What comes down, and where the rules are written that substitute some of it."""
+    from confsync.environments.joined import collect_joined
     from confsync.environments.policy import Policy
-    from confsync.environments.variables import collect
 
     with session.core((wanted.environment,), personal=True) as core:
         policy = Policy(session.loaded, core.hub, wanted.environment)
-        collected = collect(core, wanted.environment, policy, wanted.selection)
+        collected = collect_joined(core, wanted.environment, policy, wanted.selection)
     return collected, {one.rule: policy.place(one.rule) for one in collected.variables if one.rule}
 
 
@@ -310,4 +323,9 @@ def _written_out(
     )
     outcome = write_out(files, variables, order, os.environ)
     print_masks(outcome.written.masks)
+    if files.directory is None:
+        forgotten = (
+            "--state-dir memory keeps no list of it: env --clean removes it only where you name the file"
+        )
+        return replace(outcome, notes=(*outcome.notes, forgotten))
     return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from confsync.cli.options import Options
 
 if TYPE_CHECKING:
     from confsync.environments.cleaning import Cleaned
+    from confsync.environments.written import WrittenFiles
 
 
 def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
@@ -26,7 +28,8 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
     files = WrittenFiles(directory_for(options.state_dir))
     complete = bool(names) or files.is_readable()
     if names:
-        done = clean(files, paths=[place_of(name) for name in names], expired=expired)
+        _refuse_environments(options, files, names)
+        done = _clean_named(files, [place_of(name) for name in names], expired=expired)
     elif expired:
         done = clean(files, expired=True)
     else:
@@ -42,6 +45,44 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
             "(name them: confsync env --clean FILE; the next env --out begins the list anew)"
         )
     return 0 if complete and all(one.fate is not Fate.FAILED for one in done) else 1
+
+
+def _refuse_environments(options: Options, files: WrittenFiles, names: Sequence[str]) -> None:
+    """Raise `ConfigError` where an environment is named in place of a file."""
+    from confsync.config.loading import find_config, load_config
+    from confsync.environments.output_file import place_of
+    from confsync.errors import ConfigError, ConfsyncError
+    from confsync.text import printable
+
+    nowhere = [name for name in names if not os.path.lexists(name) and files.of(place_of(name)) is None]
+    if not nowhere:
+        return
+    try:
+        known = load_config(find_config(options.config)).config.environments
+    except ConfsyncError:
+        return  # what was written is removed whatever became of the configuration
+    for name in nowhere:
+        if name in known:
+            raise ConfigError(
+                f"--clean takes names of files, and {printable(name)} is an environment",
+                hint="confsync env --clean removes all that was written",
+            )
+
+
+def _clean_named(files: WrittenFiles, paths: Sequence[str], *, expired: bool) -> tuple[Cleaned, ...]:
+    """Clean these files, by their marks alone where the list cannot be used."""
+    from confsync.cli.printing import complain
+    from confsync.environments.cleaning import clean
+    from confsync.environments.written import WrittenFiles
+    from confsync.errors import LedgerError
+
+    try:
+        return clean(files, paths=paths, expired=expired)
+    except LedgerError as exc:
+        if expired:
+            raise
+        complain(f"{exc}; only blocks between confsync's marks are removed")
+        return clean(WrittenFiles(None), paths=paths)
 
 
 def _document(one: Cleaned) -> dict[str, str | None]:

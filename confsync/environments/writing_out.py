@@ -228,16 +228,22 @@ def _whole(
 ) -> _Made:
     if before.content is not None and not _is_ours(before, noted, hasher):
         shown = printable(order.path)
-        why = (
-            "was changed by hand since confsync env wrote it" if noted else "was not written by confsync env"
-        )
         raise ConfsyncError(
-            f"{shown}: {why}, and {order.form} cannot be merged into a file",
+            f"{shown}: {_whose(noted)}, and {order.form} cannot be merged into a file",
             hint="move it away, or write to another file; nothing was written",
         )
     written = order.write(variables)
     names = tuple(one.name for one in variables)
     return _Made(written.text.encode(), variables, Outcome(order.path, written, names, changed=False))
+
+
+def _whose(noted: WrittenFile | None) -> str:
+    """Why a file is not confsync's alone."""
+    if noted is None:
+        return "was not written by confsync env"
+    if noted.whole:
+        return "was changed by hand since confsync env wrote it"
+    return "has other lines than those of confsync env"
 
 
 def _is_ours(before: OutputFile, noted: WrittenFile | None, hasher: Hasher) -> bool:

@@ -12,7 +12,9 @@ import threading
 
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 
+from confsync.cli.main import cli
 from confsync.environments.dialects import FORMATS
 from confsync.redact import DOTS
 
@@ -102,6 +104,8 @@ SELECTIONS = {
     "--documented": {"BACKEND"},
     "--sync app": {"HOST", "URL"},
     "--sync page": {"CACHE_HOST"},
+    "cache --sync app": {"CACHE_HOST", "CACHE_PORT", "HOST", "URL"},
+    "--key *port --sync page --without x": {"CACHE_HOST", "CACHE_PORT"},
 }
 
 
@@ -246,6 +250,14 @@ def test_the_report_of_a_refusal_is_printed_too(shop):
     result = shop.run("env", "prod", "--output", "json", "--strict")
     assert result.status == 1
     assert len(result.json["held_back"]) == 13
+    assert result.json["variables"] == {}
+
+
+def test_a_shell_completes_formats_and_dialects():
+    complete = ShellComplete(cli, {}, "confsync", "_CONFSYNC_COMPLETE").get_completions
+
+    assert [one.value for one in complete(["env", "prod", "--format"], "d")] == ["dotenv", "docker", "direnv"]
+    assert [one.value for one in complete(["env", "prod", "--dialect"], "no")] == ["node"]
 
 
 def test_the_report_of_a_file(shop):

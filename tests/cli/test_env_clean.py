@@ -124,6 +124,34 @@ def test_a_block_is_removed_where_it_is_named_though_it_is_on_no_list(shop):
     assert "it is not there" in shop.ok("env", "--clean", "nowhere").out
 
 
+@pytest.mark.parametrize("call", ["env prod --clean", "env --clean .env prod"])
+def test_an_environment_is_no_file(shop, call):
+    shop.ok("env", "prod", "--out", ".env")
+    result = shop.run(*call.split())
+    assert (result.status, result.out) == (3, "")
+    assert "--clean takes names of files, and prod is an environment" in result.err
+    assert PASSWORD in shop.read(".env")
+
+
+def test_a_file_that_is_called_like_an_environment_is_one(shop):
+    shop.ok("env", "prod", "--out", "prod")
+    assert f"{shop.root}/prod of prod: removed\n" in shop.ok("env", "--clean", "prod").out
+
+
+def test_what_is_on_no_list_is_told_when_it_is_written(shop):
+    result = shop.ok("env", "prod", "--out", ".env", "--state-dir", "memory")
+    assert "env --clean removes it only where you name the file" in result.err
+
+
+def test_without_a_state_directory_that_can_be_used_a_named_block_is_removed(shop):
+    shop.write(".env", "MINE=1\n")
+    shop.ok("env", "prod", "--out", ".env", "--state-dir", "memory")
+    shop.state.write_text("in the way")
+    result = shop.ok("env", "--clean", ".env")
+    assert shop.read(".env") == "MINE=1\n"
+    assert "only blocks between confsync's marks are removed" in result.err
+
+
 @pytest.mark.parametrize("made", ["", "# Made by: confsync env prod\n"])
 def test_somebodys_text_that_looks_like_a_block_is_not_removed(shop, made):
     text = f'FOO="\n# >>> confsync env prod >>>\n{made}x\n# <<< confsync env prod <<<\n"\nBAR=1\n'

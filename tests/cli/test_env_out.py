@@ -246,7 +246,8 @@ def test_a_file_of_ours_may_change_its_kind(shop):
     assert json.loads(shop.read("file"))["DB_HOST"] == "db1"
     shop.write(".env", "MINE=1\n")
     out(shop)
-    assert "cannot be merged" in refused(shop, "--out", ".env", "--format", "json")
+    told = refused(shop, "--out", ".env", "--format", "json")
+    assert "has other lines than those of confsync env, and json cannot be merged" in told
 
 
 def test_a_dash_is_stdout(shop):
