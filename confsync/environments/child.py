@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -222,6 +223,14 @@ def _write_all(fd: int, data: bytes) -> None:
         left = left[os.write(fd, left) :]
 
 
+_NEEDS_SHELL = re.compile(r"^[A-Za-z_]\w*=|[\s;|&<>$`(){}]")
+"""What a shell would read, and is in the name of hardly any program."""
+_SHELLS_OWN = frozenset({
+    ".", "alias", "case", "cd", "eval", "exec", "export", "for", "if", "set", "source", "trap", "ulimit", "umask",
+    "unset", "while",
+})  # fmt: skip
+
+
 def _not_started(
     number: int, status: int, words: Sequence[str], variables: Mapping[bytes, bytes]
 ) -> NotStarted:
@@ -234,6 +243,9 @@ def _not_started(
             return NotStarted(
                 f"{program} cannot be started: the interpreter it names does not exist", status, hint=hint
             )
+        if _NEEDS_SHELL.search(words[0]) or words[0] in _SHELLS_OWN:
+            hint = "if a shell is to read it, have one do so: -- sh -c '…'"
+            return NotStarted(f"there is no program called {program!r}", status, hint=hint)
         path = printable(os.fsdecode(variables.get(b"PATH", os.defpath.encode())))
         where = "does not exist" if "/" in words[0] else f"is not in PATH ({path})"
         return NotStarted(f"{program} {where}", status, hint="install it, or write its full path")

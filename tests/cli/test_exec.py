@@ -45,6 +45,15 @@ def test_a_command_that_is_not_found_is_127_with_a_line(execs):
     assert done.stderr.startswith("confsync: no-such-program is not in PATH (")
 
 
+@pytest.mark.parametrize("word", ["echo hi", "FOO=1", "cd"])
+def test_what_a_shell_would_read_is_told_to_need_one(execs, word):
+    done = execs.run("dev", "--", word, "x")
+
+    assert done.returncode == 127
+    hint = "if a shell is to read it, have one do so: -- sh -c '…'"
+    assert done.stderr == f"confsync: there is no program called {word!r} ({hint})\n"
+
+
 def test_an_empty_word_is_no_command_and_127(execs):
     done = execs.run("dev", "--", "", "x")
 
@@ -118,6 +127,11 @@ def test_the_path_of_the_environment_is_where_the_command_is_looked_for(execs):
     [
         (["dev"], 3, "write it after --, as in: confsync exec dev -- COMMAND"),
         (["dev", "./server"], 3, "confsync exec dev -- ./server"),
+        (
+            ["dev", "ls", "-l"],
+            3,
+            "A command and its options stand after --, as in: confsync exec ENV -- ls -l",
+        ),
         (["dev", "--"], 3, "there is no command"),
         (["dve", "--", "touch", "ran"], 3, "there is no environment 'dve'; did you mean 'dev'?"),
         (["dev", "--sync", "ap", "--", "touch", "ran"], 3, "there is no sync 'ap'; did you mean 'app'?"),
