@@ -123,6 +123,9 @@ FILTERS = [
     "string", "striptags", "sum", "tojson", "trim", "truncate(12)", "truncate(300)", "unique|join", "urlencode",
     "urlize", "wordcount", "wordwrap(6)", "xmlattr", "attr('upper')", "dictsort", "groupby('x')", "nosuchfilter",
     "map(attribute='x')|list", "selectattr('x')|list", "string|list|batch(3)|map('join')|join('.')",
+    "redis_quote", "postgresql_quote", "pg_hba_quote", "php_quote", "spring_quote", "connection_string_quote",
+    "bare_word", "bare_word(also='/+=')", "identifier", "one_of('x', 'y')", "whole_number", "port", "host",
+    "host(wildcard=true)", "address", "address(80)", "url_path",
 ]  # fmt: skip
 ENCODERS = [
     "b64encode", "b64url_encode", "b64url_encode(padding=false)", "hex_encode", "to_json", "to_json(ensure_ascii=true)",
@@ -131,6 +134,7 @@ ENCODERS = [
     "reverse", "trim", "snake_case", "kebab_case", "comment", "nindent", "replace('b', 'c')", "replace('-', '_')",
     "to_yaml", "pprint", "center(99)", "string", "indent", "wordwrap(9)", "truncate(30)", "list|join('-')", "list|last",
     "forceescape", "nginx_quote(variables=true)", "b64encode|wordwrap(20)", "split(',')|join(';')",
+    "redis_quote", "postgresql_quote", "pg_hba_quote", "php_quote", "spring_quote", "connection_string_quote",
 ]  # fmt: skip
 METHODS = [
     "upper()", "lower()", "swapcase()", "title()", "strip()", "split()", "split(',')", "rsplit('/', 1)", "splitlines()",
