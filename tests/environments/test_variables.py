@@ -305,9 +305,9 @@ def test_whoever_gets_nothing_at_all_of_a_source_is_told_so(laptop, documented, 
     (line,) = problems(laptop)
 
     assert line == (
-        "vault: nothing of it may be read: memory: permission denied on kv/prod (vault login; or name what you may read, "
-        "without a list: confsync env prod SECRET, or the configuration's `keys:`; or read only the other sources: "
-        "confsync env prod OTHER:)"
+        "vault: nothing of it may be read: memory: permission denied on kv/prod (vault login; or name what you may "
+        "read, without a list: confsync env prod SECRET, or the configuration's `keys:`; or read only the other "
+        "sources: confsync env prod OTHER:)"
     )
     assert laptop.variables("prod", "values:") == {"API_URL": "http://api", "DB_HOST": "db.prod"}
 
