@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from confsync.environments.policy import Policy
 from confsync.environments.scratch import File
 from confsync.environments.selection import Selection
-from confsync.environments.variables import Collected, collect
+from confsync.environments.variables import Collected, Variable, collect
 from confsync.errors import ConfsyncError, SourceError
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
@@ -48,11 +48,39 @@ class Provision:
         return found
 
 
+def _values(collected: Collected) -> dict[str, str]:
+    return {one.name: one.value for one in collected.variables}
+
+
 def _above(path: str) -> set[str]:
     """The secret of a field, and the directories it lies in: what was looked at to find it."""
     secret = path.partition("#")[0]
     parts = secret.split("/")
     return {secret, *("/".join(parts[:depth]) for depth in range(len(parts)))}
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is another in one provision than in another: names."""
+
+    variables: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @classmethod
+    def between(cls, old: Provision, new: Provision) -> Changes:
+        """What differs."""
+        names = old.variables.keys() | new.variables.keys()
+        before = {file.path: file for file in old.files}
+        after = {file.path: file for file in new.files}
+        return cls(
+            tuple(sorted(one for one in names if old.variables.get(one) != new.variables.get(one))),
+            tuple(sorted(one for one in before | after if before.get(one) != after.get(one))),
+        )
+
+    def facts(self) -> dict[str, str]:
+        """For the log."""
+        named = {"variables": ", ".join(self.variables), "files": ", ".join(self.files)}
+        return {name: text for name, text in named.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +106,37 @@ class Provider:
         """
         collected = self._selected()
         self._read_others()
-        variables = {one.name: one.value for one in collected.variables}
         if not self.syncs:
-            return Provision(variables, (), collected, ())
+            return Provision(_values(collected), (), collected, ())
         from confsync.environments.sync_files import files_of  # which imports Jinja
 
         rendered = files_of(self.core, self.policy, self.syncs)
         held_back = tuple(dict.fromkeys((*collected.held_back, *rendered.held_back)))
-        collected = replace(collected, held_back=held_back)
-        return Provision(variables | self._named_by_maps(), rendered.files, collected, rendered.reads)
+        variables = {one.name: one for one in collected.variables} | self._named_by_maps()
+        collected = replace(collected, variables=tuple(variables.values()), held_back=held_back)
+        return Provision(_values(collected), rendered.files, collected, rendered.reads)
 
     def _selected(self) -> Collected:
         if self.selection is None:
             return Collected(())
         return collect(self.core, self.environment, self.policy, self.selection)
 
-    def _named_by_maps(self) -> dict[str, str]:
+    def _named_by_maps(self) -> dict[str, Variable]:
         """The variables of the syncs' data maps, by the names these give them.
 
         Raises:
             ConfsyncError: two maps have another value for one name.
         """
-        variables: dict[str, str] = {}
-        origin: dict[str, str] = {}
+        variables: dict[str, Variable] = {}
         for sync in filter(self._names_variables, dict.fromkeys(self.syncs)):
             selection = Selection(syncs=[sync])
             for one in collect(self.core, self.environment, self.policy, selection, fetching=True).variables:
-                if variables.get(one.name, one.value) != one.value:
+                other = variables.setdefault(one.name, one)
+                if other.value != one.value:
                     raise ConfsyncError(
-                        f"{origin[one.name]} and {one.key} have different values for the variable {one.name}",
+                        f"{other.key} and {one.key} have different values for the variable {one.name}",
                         hint="run the command with one of these syncs",
                     )
-                variables[one.name], origin[one.name] = one.value, one.key
         return variables
 
     def _read_others(self) -> None:

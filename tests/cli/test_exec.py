@@ -354,6 +354,18 @@ def test_a_substitute_reaches_variables_and_files(execs):
     assert done.stderr.startswith('substituted  DB_HOST by local.prod.substitute "db/host" (')
 
 
+def test_a_substitute_in_a_data_map_is_told_too(execs):
+    execs.config(
+        syncs={"app": {"data": {"DATABASE": "values:db/host"}, "to": {"directory": "app"}}},
+        local={"prod": {"substitute": {"db/host": "127.0.0.1"}}},
+    )
+
+    done = execs.run("prod", "--sync", "app", "--only-syncs", "--", "sh", "-c", 'echo "$DATABASE"')
+
+    assert done.stdout == "127.0.0.1\n"
+    assert done.stderr.startswith('substituted  DATABASE by local.prod.substitute "db/host" (')
+
+
 # Files
 
 
