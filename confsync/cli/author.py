@@ -110,10 +110,12 @@ def _rehearsed(core: Core) -> tuple[list[str], list[str]]:
     core.hub.refresh()
     reconciler = Reconciler(core, looking=True, rehearsing=True)
     assessments = [reconciler.assess(name) for name in core.loaded.config.syncs]
+    problems: dict[str, list[str]] = {}  # what is wrong with several is told once
+    for one in assessments:
+        for text in (*((one.detail,) if one.state is not State.OK else ()), *one.problems):
+            problems.setdefault(text, []).append(repr(one.name))
     wrong = [
-        f"sync {one.name!r}: {text}"
-        for one in assessments
-        for text in (*((one.detail,) if one.state is not State.OK else ()), *one.problems)
+        f"sync{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}" for text, names in problems.items()
     ]
     notes = [f"sync {one.name!r}: {text}" for one in assessments for text in one.notes]
     return wrong, notes

@@ -53,7 +53,7 @@ def docs(context: click.Context, *, online: bool) -> int:
             click.echo(line)
     if not rows:
         click.echo("confsync: the configuration says nothing of any key: write it under `keys`", err=True)
-    problems = [f"{_where(one)}{text}" for one, has in found.items() for text in has.problems]
+    problems = _problems(found)
     for problem in problems:
         complain(problem)
     return 1 if problems else 0
@@ -184,10 +184,23 @@ def _undocumented(found: Mapping[str | None, Presence]) -> Iterator[str]:
     for environment, has in found.items():
         for source, count in has.undocumented.items():
             what = (
-                "its keys are not listed to us" if count is None else f"{plural(count, 'key')} not documented"
+                "its keys could not be listed" if count is None else f"{plural(count, 'key')} not documented"
             )
             if count != 0:
                 yield f"{_where(environment)}{source}: {what}"
+
+
+def _problems(found: Mapping[str | None, Presence]) -> list[str]:
+    """Why what is unreadable is; what is so in every environment is told once."""
+    told: dict[str, list[str | None]] = {}
+    for environment, has in found.items():
+        for problem in has.problems:
+            told.setdefault(problem, []).append(environment)
+    everywhere = [problem for problem, where in told.items() if len(where) == len(found)]
+    return [
+        *everywhere,
+        *(f"{_where(one)}{text}" for text, where in told.items() if text not in everywhere for one in where),
+    ]
 
 
 def _markdown(

@@ -107,7 +107,7 @@ def _holder(core: Core, environment: str | None, sources: Sequence[str], text: s
 def ls(context: click.Context, prefix: str, values: bool) -> int:
     """List the keys of the sources, or those below PREFIX, with their revisions, and what is said of them.
 
-    Exit status: 0, 1 a source cannot be read, 3 the configuration is invalid.
+    Exit status: 0, 1 a source cannot be read or nothing is there, 3 the configuration is invalid.
     """
     from confsync.cli.printing import complain, print_json, table
     from confsync.cli.session import reading, refresh_or_raise, setup_logs, split_key
@@ -129,6 +129,8 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
                     rows += _rows(core, documentation, name, view, path, values=values)
                 except SourceError as exc:
                     problems.append(str(exc))
+            if path.strip("/") and not rows and not problems:
+                problems.append(_nothing_there(core, environment, source, path))
     if options.as_json:
         print_json([_facts(row, values=values) for row in rows])
     else:
@@ -136,6 +138,45 @@ def ls(context: click.Context, prefix: str, values: bool) -> int:
     for problem in problems:
         complain(problem)
     return 1 if problems else 0
+
+
+def _nothing_there(core: Core, environment: str | None, source: str | None, path: str) -> str:
+    """That there is no such key and nothing below it, with what was meant, perhaps."""
+    where = f" in environment {environment}" if environment is not None else ""
+    named = f"{source}:{path}" if source else path
+    return f"there is nothing at or below {named!r}{where} ({_meant(core, environment, source, path)})"
+
+
+def _meant(core: Core, environment: str | None, source: str | None, path: str) -> str:
+    """What to type instead."""
+    config = core.loaded.config
+    if source is None and path in config.environments:
+        return f"that is an environment: confsync ls -e {path}"
+    if source is None and path in config.sources:
+        return f"that is a source: confsync ls {path}:"
+    from confsync.text import nearest
+
+    wanted = path.strip("/*")
+    near = nearest(wanted, _places(core, environment, [source] if source else list(core.hub.sources)))
+    glob = "it is a prefix, no pattern; " if any(sign in path for sign in "*?[") else ""
+    return f"{glob}did you mean {near!r}?" if near else f"{glob}list all keys with: confsync ls"
+
+
+def _places(core: Core, environment: str | None, sources: Sequence[str]) -> set[str]:
+    """The keys of these sources, and what they lie below, as far as they are listed to us."""
+    from confsync.errors import SourceError
+
+    found: set[str] = set()
+    for name in sources:
+        view = core.hub.view(name, environment, looking=True)
+        try:
+            paths = [one.rstrip("/") for one in view.under("")] if view.by_request else view.paths()
+        except SourceError:
+            continue
+        found |= {
+            path.rsplit("/", depth)[0] for path in paths for depth in range(min(4, path.count("/") + 1))
+        }
+    return found
 
 
 class _Row(NamedTuple):

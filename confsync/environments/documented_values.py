@@ -64,7 +64,7 @@ def look(core: Core, environment: str | None, *, used: bool = True) -> Findings:
     looking.at_required()
     for source in core.hub.sources:
         looking.at_values(source)
-    return Findings(tuple(looking.problems), tuple(looking.unseen))
+    return Findings((*looking.unreadable(), *looking.problems), tuple(looking.unseen))
 
 
 @dataclass(slots=True)
@@ -77,6 +77,12 @@ class _Looking:
     problems: dict[str, None] = field(default_factory=dict)
     unseen: dict[str, None] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
+    unanswered: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+
+    def unreadable(self) -> Iterator[str]:
+        """A line for each reason for which a source gave no answer, however many keys it was asked for."""
+        for (source, why), asked in self.unanswered.items():
+            yield f"{next(iter(asked)) if len(asked) == 1 else source} cannot be read: {why}"
 
     def view(self, source: str) -> View:
         """One view of a source, so that each secret is asked for once."""
@@ -102,10 +108,13 @@ class _Looking:
                 if found is not None:
                     return None, False
                 absent = self.view(source).absent(path)
-            except SourceError as exc:
-                denied = denied or isinstance(exc, Denied)
+            except Denied as exc:
+                denied = True
                 told.append(f"{source}:{path} is required, and cannot be read: {exc}")
                 continue
+            except SourceError as exc:
+                self._cannot_read(source, f"{source}:{path}", exc)
+                return None, False  # it may be there
             missing = MissingKey(source, path, "", absent.nearest, absent.detail)
             told.append(str(missing.documented(required=True, ask=required.key.ask)))
         return "; ".join(told), denied
@@ -132,7 +141,7 @@ class _Looking:
         try:
             found = self.view(source).find(path)
         except SourceError as exc:
-            self._cannot_read(f"{source}:{path}", exc)
+            self._cannot_read(source, f"{source}:{path}", exc)
             return None
         if found is None or not found.fetched:
             return None
@@ -145,7 +154,7 @@ class _Looking:
             try:
                 yield from view.paths()
             except SourceError as exc:
-                self._cannot_read(source, exc)
+                self._cannot_read(source, source, exc)
             return
         for path in dict.fromkeys(pattern.key for pattern in checked if not pattern.wild):
             yield from [path] if "#" in path else self._fields(source, path)
@@ -157,7 +166,7 @@ class _Looking:
         try:
             return fields(self.view(source), secret)
         except SourceError as exc:
-            self._cannot_read(f"{source}:{secret}", exc)
+            self._cannot_read(source, f"{source}:{secret}", exc)
             return []
 
     def _named(self, source: str, pattern: Pattern) -> Iterator[str]:
@@ -166,15 +175,17 @@ class _Looking:
         try:
             secrets = self.view(source).below(_folder(pattern.glob))
         except SourceError as exc:
-            self._cannot_read(f"what {pattern.glob!r} names in {source}", exc)
+            self._cannot_read(source, f"what {pattern.glob!r} names in {source}", exc)
             return
         for secret in filter(may_name, secrets):
             yield from self._fields(source, secret)
 
-    def _cannot_read(self, what: str, why: SourceError) -> None:
+    def _cannot_read(self, source: str, what: str, why: SourceError) -> None:
         """What is denied may be none of this configuration's business; whether it is right is not known."""
-        told = self.unseen if isinstance(why, Denied) else self.problems
-        told[f"{what} cannot be read: {why}"] = None
+        if isinstance(why, Denied):
+            self.unseen[f"{what} cannot be read: {why}"] = None
+        else:
+            self.unanswered.setdefault((source, str(why)), {})[what] = None
 
 
 def _folder(glob: str) -> str:

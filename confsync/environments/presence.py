@@ -28,7 +28,7 @@ class Presence:
             glob, how many keys it tells of.
         undocumented: source -> how many of its keys, of those that may be read, nothing is said of; None where they are
             not listed to whoever asks.
-        problems: why what is unreadable is.
+        problems: why what is unreadable is; what is so for several keys of a source is told of the source.
     """
 
     answers: Mapping[str, str | int]
@@ -44,7 +44,7 @@ def presence(core: Core, environment: str | None) -> Presence:
     search = _Search(core, environment)
     for source in core.hub.sources:
         search.source(source)
-    return Presence(search.answers, search.undocumented, tuple(search.problems))
+    return Presence(search.answers, search.undocumented, tuple(search.told()))
 
 
 @dataclass(slots=True)
@@ -55,7 +55,12 @@ class _Search:
     environment: str | None
     answers: dict[str, str | int] = field(default_factory=dict)
     undocumented: dict[str, int | None] = field(default_factory=dict)
-    problems: dict[str, None] = field(default_factory=dict)
+    problems: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def told(self) -> Iterator[str]:
+        """A line for each thing that went wrong with a source."""
+        for (source, why), paths in self.problems.items():
+            yield f"{source}:{paths[0]}: {why}" if len(paths) == 1 and paths[0] else f"{source}: {why}"
 
     def source(self, source: str) -> None:
         """Look through one source; what may be in several is there once one has it."""
@@ -69,7 +74,7 @@ class _Search:
             for path in _every(view):
                 told[documentation.entry(source, path)] += 1
         except SourceError as exc:
-            why = self._why(source, exc)
+            why = self._why(source, "", exc)
             self.undocumented[source] = None
             for text in globs:
                 self._answer(text, why)
@@ -82,15 +87,15 @@ class _Search:
         try:
             found = view.find(path)
         except SourceError as exc:
-            return self._why(f"{source}:{path}", exc)
+            return self._why(source, path, exc)
         if found is None:
             return NO
         return YES if found.fetched else WHEN_FETCHED
 
-    def _why(self, what: str, error: SourceError) -> str:
+    def _why(self, source: str, path: str, error: SourceError) -> str:
         if isinstance(error, Denied):
             return DENIED
-        self.problems[f"{what}: {error}"] = None
+        self.problems.setdefault((source, str(error)), []).append(path)
         return UNREADABLE
 
     def _answer(self, text: str, answer: str | int) -> None:

@@ -88,7 +88,25 @@ def test_docs_online_of_a_source_that_cannot_be_read(documented):
     assert result.status == 1
     assert {key["environments"]["prod"] for key in result.json["keys"]} == {"unreadable"}
     assert result.json["undocumented"]["prod"] == {"values": None}
-    assert "environment 'prod': values" in result.err
+    assert result.err.startswith("confsync: values: ")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_a_source_that_cannot_be_read_is_told_once_however_many_keys_it_has(documented):
+    syncs = {name: {"template": "app.conf.j2", "to": f"{name}.conf"} for name in ("one", "two")}
+    documented.syncs(syncs, keys=KEYS)
+    documented.write("values.yaml", "{")
+    for command in (("ls",), ("get", "db/host"), ("env", "dev"), ("exec", "dev", "--", "true")):
+        assert len(documented.run(*command).err.splitlines()) == 1, command
+    checked = documented.run("check", "--online").err.splitlines()
+    beginnings = (
+        "syncs 'one', 'two': ",
+        "environment 'dev': values cannot",
+        "environment 'prod': values cannot",
+    )
+    assert [line.startswith(f"confsync: {one}") for line, one in zip(checked, beginnings, strict=True)] == [
+        True
+    ] * 3
 
 
 def test_docs_of_a_configuration_that_says_nothing(project):
@@ -320,3 +338,22 @@ def test_the_daemon_notices_what_is_said_of_a_key_and_a_value_that_is_right_agai
     documented.values({"dev": {"db": {"host": "10.0.0.1"}}, "prod": {}})
     eventually(lambda: "host = 10.0.0.1" in documented.read("app.conf"), within=20)
     eventually(lambda: documented.run("status").status == 0, within=20)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "says"),
+    [
+        ("prod", "that is an environment: confsync ls -e prod"),
+        ("values", "that is a source: confsync ls values:"),
+        ("db*", "it is a prefix, no pattern; did you mean 'db'?"),
+        ("DB/hots", "did you mean 'db/host'?"),
+        (
+            "values:zzz",
+            "nothing at or below 'values:zzz' in environment dev (list all keys with: confsync ls)",
+        ),
+    ],
+)
+def test_ls_of_what_is_not_there_says_what_there_is(project, prefix, says):
+    result = project.run("ls", prefix)
+    assert (result.status, result.out) == (1, "")
+    assert says in result.err
