@@ -11,11 +11,10 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from confsync.clock import Clock
 from confsync.environments.child import Child, Exited, NotStarted, Stopped
-from confsync.environments.provision import Provision
+from confsync.environments.provision import Changes, Provision
 from confsync.environments.scratch import Scratch
 from confsync.environments.signalling import ENDING, Signal, Signals, has_terminal, stop_like_a_job
 from confsync.errors import ConfsyncError
@@ -24,30 +23,6 @@ from confsync.text import plural
 log = logging.getLogger(__name__)
 
 RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What is another in one provision than in another: names."""
-
-    variables: tuple[str, ...]
-    files: tuple[str, ...]
-
-    @classmethod
-    def between(cls, old: Provision, new: Provision) -> Changes:
-        """What differs."""
-        names = old.variables.keys() | new.variables.keys()
-        before = {file.path: file for file in old.files}
-        after = {file.path: file for file in new.files}
-        return cls(
-            tuple(sorted(one for one in names if old.variables.get(one) != new.variables.get(one))),
-            tuple(sorted(one for one in before | after if before.get(one) != after.get(one))),
-        )
-
-    def facts(self) -> dict[str, str]:
-        """For the log."""
-        named = {"variables": ", ".join(self.variables), "files": ", ".join(self.files)}
-        return {name: text for name, text in named.items() if text}
 
 
 class Supervisor:
