@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from confsync.cli.session import Session
     from confsync.config.loading import LoadedConfig
     from confsync.environments.comparison import Comparison
-    from confsync.environments.renders import ComparedRenders
+    from confsync.environments.renders import ComparedRenders, Rendered
     from confsync.reconcile.core import Core
 
 _PIPED = 120
@@ -39,15 +39,17 @@ _PIPED = 120
 )
 @click.option(
     "--sync",
+    "syncs",
+    multiple=True,
     metavar="SYNC",
     shell_complete=complete_syncs,
-    help="Compare what this sync makes under each of them.",
+    help="Compare what this sync makes under each of them; repeatable.",
 )
 @click.option("--all", "everything", is_flag=True, help="List the keys that are the same, too.")
 @credentials_option
 @global_options
 @click.pass_context
-def diff(context: click.Context, words: tuple[str, ...], sync: str | None, everything: bool) -> int:
+def diff(context: click.Context, words: tuple[str, ...], syncs: tuple[str, ...], everything: bool) -> int:
     """Show how environments differ: keys that only some have, and values that are not the same.
 
     With PREFIX only keys at and below it; one that is called like an environment is written with its source, or with
@@ -76,18 +78,18 @@ def diff(context: click.Context, words: tuple[str, ...], sync: str | None, every
     setup_logs(options)
     with reading(options, ledger_needed=False) as session:
         asked = _asked(context, session.loaded, words)
-        if sync is None:
+        named = known_syncs(session.loaded, syncs)
+        if named is None:
             comparison = _compared(session, asked, everything=everything)
         else:
-            known_syncs(session.loaded, (sync,))
             if asked.prefix is not None or everything:
                 raise click.UsageError("a sync is compared as a whole: leave out PREFIX and --all", context)
-            renders = _rendered(session, asked, sync)
-    if sync is None:
+            renders = _rendered(session, asked, named)
+    if named is None:
         _tell(options, asked, comparison)
         return 2 if comparison.differ else 1 if comparison.incomplete else 0
     _tell_renders(options, asked, renders)
-    return 2 if renders.differ else 1 if renders.incomplete else 0
+    return 2 if any(one.differ for one in renders) else 1 if any(one.incomplete for one in renders) else 0
 
 
 class Asked(NamedTuple):
@@ -227,41 +229,45 @@ def _tell(options: Options, asked: Asked, comparison: Comparison) -> None:
 # Renders
 
 
-def _rendered(session: Session, asked: Asked, sync: str) -> ComparedRenders:
-    """The sync under each environment; where a store denies one of them, each is read apart."""
+def _rendered(session: Session, asked: Asked, syncs: Sequence[str]) -> list[ComparedRenders]:
+    """Each sync under each environment; where a store denies one of these, each is read apart."""
     from confsync.environments.renders import compare_renders, render_under
     from confsync.errors import Denied
 
     with session.core(asked.environments, personal=True) as core:
         failed = core.hub.refresh()
         if not any(isinstance(error, Denied) for error in failed.values()):
-            return compare_renders(sync, [render_under(core, sync, one) for one in asked.environments])
-    rendered = []
+            return [
+                compare_renders(sync, [render_under(core, sync, one) for one in asked.environments])
+                for sync in syncs
+            ]
+    rendered: dict[str, list[Rendered]] = {sync: [] for sync in syncs}
     for environment in asked.environments:
         with session.core((environment,), personal=True) as core:
             core.hub.refresh()
-            rendered.append(render_under(core, sync, environment))
-    return compare_renders(sync, rendered)
+            for sync in syncs:
+                rendered[sync].append(render_under(core, sync, environment))
+    return [compare_renders(sync, sides) for sync, sides in rendered.items()]
 
 
-def _tell_renders(options: Options, asked: Asked, renders: ComparedRenders) -> None:
+def _tell_renders(options: Options, asked: Asked, renders: Sequence[ComparedRenders]) -> None:
     if options.as_json:
-        from confsync.cli.diff_json import renders_as_json
+        from confsync.cli.diff_json import all_renders_as_json
         from confsync.cli.printing import print_json
 
-        print_json(renders_as_json(renders))
+        print_json(all_renders_as_json(renders))
     elif options.as_markdown:
         from confsync.cli.diff_markdown import renders_as_markdown
 
-        _print(renders_as_markdown(renders))
+        _print(chain.from_iterable(map(renders_as_markdown, renders)))
     else:
         from confsync.cli.diff_renders import renders_as_text
 
-        beside = sys.stdout.isatty() and _columns() >= _WIDE
-        _print(renders_as_text(renders, _and(asked.named), _columns() if beside else None))
+        columns = _columns() if sys.stdout.isatty() and _columns() >= _WIDE else None
+        _print(line for one in renders for line in renders_as_text(one, _and(asked.named), columns))
     from confsync.cli.diff_renders import render_doubts
 
-    _complain(render_doubts(renders))
+    _complain(dict.fromkeys(line for one in renders for line in render_doubts(one)))
 
 
 _NARROWEST = 20

@@ -28,11 +28,14 @@ With --sync there are, besides environments, same and complete:
                    what of it only apply fetches
     comparisons    of each environment with the first under which it can be rendered: environments (both), same,
                    targets: target (for each environment its id, or null), same, sensitive, diff (its lines)
+
+Of more than one --sync there are environments, same and complete of all of them, and `syncs`, such a document for each.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from confsync.cli.diff_lines import folded, one_below_the_other
@@ -103,6 +106,19 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "value": value,
         "encoding": encoding,
         "why": cell.why or None,
+    }
+
+
+def all_renders_as_json(renders: Sequence[ComparedRenders]) -> dict[str, Any]:
+    """What each of one or more syncs makes under each environment."""
+    documents = [renders_as_json(one) for one in renders]
+    if len(documents) == 1:
+        return documents[0]
+    return {
+        "environments": documents[0]["environments"],
+        "same": all(one["same"] for one in documents),
+        "complete": all(one["complete"] for one in documents),
+        "syncs": documents,
     }
 
 

@@ -390,6 +390,22 @@ def test_a_reader_that_goes_away_ends_it_quietly(shop):
 # Renders
 
 
+def test_several_syncs_are_compared_each(shop):
+    call = ("diff", "dev", "prod", "--sync", "app", "--sync", "secret")
+    told, document = shop.run(*call), shop.run(*call, "--output", "json").json
+    alone = shop.run(*call[:3], "--sync", "secret", "--output", "json").json
+
+    assert told.status == 2
+    assert "sync 'app' makes something else under dev and prod" in told.out
+    assert "sync 'secret' makes something else under dev and prod" in told.out
+    assert [one["sync"] for one in document["syncs"]] == ["app", "secret"]
+    assert (document["environments"], document["same"]) == (["dev", "prod"], False)
+    assert document["syncs"][1]["comparisons"] == alone["comparisons"]
+    markdown = shop.run(*call, "--output", "markdown").out
+    assert "Sync `app`: 1 target differs" in markdown
+    assert "Sync `secret`: 1 target differs" in markdown
+
+
 def test_a_sync_is_rendered_under_each_environment_whatever_its_own_is(shop):
     result = shop.run("diff", "staging", "dev", "--sync", "app")
     assert result.status == 2
