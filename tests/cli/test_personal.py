@@ -133,7 +133,7 @@ def test_without_a_user_the_command_says_what_to_set(laptop):
     ended = laptop("env", "prod", ETCDCTL_USER="")
 
     assert ended.returncode == 1
-    assert "it wants a login (set ETCDCTL_USER=NAME:PASSWORD)" in ended.stderr
+    assert "it wants a login (set ETCDCTL_USER=NAME:PASSWORD" in ended.stderr
 
 
 def test_a_user_without_a_password_is_an_invalid_call(laptop):
