@@ -5,6 +5,8 @@ left to be undone: there the handler ends the process. In between Ctrl-C is Pyth
 open is closed. C code that calls Python may make another error of it, or none (a callback of the garbage collector):
 that it came is kept, and decides the status. `run`, `apply` and `exec` have handlers of their own for their work.
 
+What Ctrl-C does while Python itself starts, in its first hundredths of a second, is Python's affair.
+
 Where Ctrl-C is ignored from the start, as in a shell's background job, it stays so. For the main thread.
 """
 
