@@ -423,6 +423,12 @@ def test_of_a_source_that_was_not_read_nobody_can_tell_what_is_missing(stocked, 
         view_of(core, policy_of(core, **rules), "values").find("tls/key")
 
 
+@pytest.mark.parametrize("rules", [{"deny": ["values:"]}, {"allow": []}])
+def test_nor_of_one_of_which_nothing_comes_down(opened, rules):
+    with pytest.raises(HeldBack):
+        view_of(opened, policy_of(opened, **rules), "values").find("tls/key")
+
+
 # Renders
 
 
