@@ -87,6 +87,8 @@ def is_below(path: str, prefix: str) -> bool:
 
 
 def _prefixes(source: str, selection: Selection, hub: SourceHub, environment: str | None) -> Sequence[str]:
+    if selection.globs and all(_pattern(text, hub).source not in (None, source) for text in selection.globs):
+        return []  # so that it need not be read
     if not selection.prefixes:
         return [""]
     found = []

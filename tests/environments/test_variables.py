@@ -523,6 +523,12 @@ def test_a_required_key_is_not_missed_where_one_of_the_sources_that_may_have_it_
     assert problems(laptop) == problems(laptop, "c") == problems(laptop, "values:", "more:") == missing
 
 
+def test_a_source_that_no_glob_names_is_not_read(laptop):
+    laptop.store.fail_with(Unavailable("it is down"))
+
+    assert laptop.variables("prod", globs=["values:db/*"]) == {"DB_HOST": "db.prod"}
+
+
 # Whatever the rules
 
 
