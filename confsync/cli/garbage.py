@@ -6,7 +6,7 @@ import atexit
 import gc
 
 _USUAL = gc.get_threshold()
-_MORE = 200_000  # objects made and not gone after which the youngest are looked through; usually 700 to 10,000
+_MORE = 200_000  # objects made and not gone after which the youngest are looked through; usually 700 or more
 
 
 def look_rarely() -> None:
