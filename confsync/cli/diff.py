@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from confsync.cli.session import Session
     from confsync.config.loading import LoadedConfig
     from confsync.environments.comparison import Comparison
-    from confsync.environments.renders import ComparedRenders, Rendered
+    from confsync.environments.comparison.renders import ComparedRenders, Rendered
     from confsync.reconcile.core import Core
 
 _PIPED = 120
@@ -231,7 +231,7 @@ def _tell(options: Options, asked: Asked, comparison: Comparison) -> None:
 
 def _rendered(session: Session, asked: Asked, syncs: Sequence[str]) -> list[ComparedRenders]:
     """Each sync under each environment; where a store denies one of these, each is read apart."""
-    from confsync.environments.renders import compare_renders, render_under
+    from confsync.environments.comparison.renders import compare_renders, render_under
     from confsync.errors import Denied
 
     with session.core(asked.environments, personal=True) as core:

@@ -40,8 +40,8 @@ from typing import Any
 
 from confsync.cli.diff_lines import folded, one_below_the_other
 from confsync.environments.comparison import Cell, ComparedKey, ComparedSource, Comparison, Difference
-from confsync.environments.looks import State
-from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
+from confsync.environments.comparison.looks import State
+from confsync.environments.comparison.renders import ComparedPair, ComparedRenders, ComparedTarget
 
 
 def comparison_as_json(comparison: Comparison, prefix: str | None) -> dict[str, Any]:

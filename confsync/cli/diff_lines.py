@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import click
 
-from confsync.environments.renders import Line
+from confsync.environments.comparison.renders import Line
 
 _COLOURS = {"~": "yellow", "-": "red", "+": "green", "±": "cyan", "?": "magenta"}
 _CONTEXT = 3

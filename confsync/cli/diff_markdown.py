@@ -10,7 +10,7 @@ from confsync.cli.diff_renders import render_doubts, rendered_at
 from confsync.cli.diff_text import cells_of, count_of, doubts, read_at, sign_of
 from confsync.cli.markdown import code, escaped
 from confsync.environments.comparison import ComparedKey, Comparison, Difference
-from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget
+from confsync.environments.comparison.renders import ComparedPair, ComparedRenders, ComparedTarget
 from confsync.text import plural
 
 _LONGEST_VALUE = 80

@@ -10,7 +10,7 @@ from confsync.cli.diff_lines import coloured, folded, one_below_the_other
 from confsync.cli.diff_text import at_revisions
 from confsync.cli.diff_values import cut, padded, wrapped
 from confsync.cli.printing import path_of
-from confsync.environments.renders import ComparedPair, ComparedRenders, ComparedTarget, Line
+from confsync.environments.comparison.renders import ComparedPair, ComparedRenders, ComparedTarget, Line
 
 _MOST_LINES = 2000
 

@@ -9,8 +9,8 @@ import click
 from confsync.cli.diff_lines import coloured, folded, one_below_the_other
 from confsync.cli.diff_values import cut, padded, spelled, width
 from confsync.environments.comparison import Cell, ComparedKey, Comparison, Difference
-from confsync.environments.looks import State
-from confsync.environments.renders import compare_texts
+from confsync.environments.comparison.looks import State
+from confsync.environments.comparison.renders import compare_texts
 from confsync.redact import DOTS
 from confsync.text import plural, printable, revision_text
 

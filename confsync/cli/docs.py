@@ -95,7 +95,7 @@ def _required(key: Key) -> str:
 
 def _variable(loaded: LoadedConfig, pattern: Pattern, key: Key) -> str:
     """The variable one key becomes; "" of globs, of secrets as a whole, and of what has no legal name."""
-    from confsync.environments.naming import variable_name
+    from confsync.environments.variables.naming import variable_name
 
     if key.variable is not None:
         return key.variable

@@ -22,10 +22,10 @@ from confsync.cli.options import (
 
 if TYPE_CHECKING:
     from confsync.cli.session import Session
-    from confsync.environments.selection import Selection
+    from confsync.environments.output.writing_out import Outcome
+    from confsync.environments.output.written import WrittenFiles
     from confsync.environments.variables import Collected, Variable
-    from confsync.environments.writing_out import Outcome
-    from confsync.environments.written import WrittenFiles
+    from confsync.environments.variables.selection import Selection
 
 _STDOUT = "-"
 
@@ -159,8 +159,8 @@ def env(
         return cleaned(options, words, expired=expired)
     if expired:
         raise click.UsageError("--expired goes with --clean", context)
-    from confsync.environments.output_file import place_of
-    from confsync.environments.selection import Selection
+    from confsync.environments.output.output_file import place_of
+    from confsync.environments.variables.selection import Selection
 
     wanted = _Wanted(
         environment=words[0] if words else "",
@@ -214,8 +214,8 @@ def _lifetime(context: click.Context, ttl: str | None, out: str | None) -> float
 def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
     from confsync.cli.env_report import Report, remind, tell
     from confsync.cli.session import reading
-    from confsync.environments.scratch import roots, sweep
-    from confsync.environments.written import WrittenFiles, directory_for
+    from confsync.environments.execution.scratch import roots, sweep
+    from confsync.environments.output.written import WrittenFiles, directory_for
 
     sweep(roots())
     files = WrittenFiles(directory_for(options.state_dir))
@@ -270,8 +270,8 @@ def _check_environment(context: click.Context, session: Session, name: str) -> N
 
 def _collected(session: Session, wanted: _Wanted) -> tuple[Collected, dict[str, str]]:
     """What comes down, and where the rules are written that substitute some of it."""
-    from confsync.environments.joined import collect_joined
     from confsync.environments.policy import Policy
+    from confsync.environments.variables.joined import collect_joined
 
     with session.core((wanted.environment,), personal=True) as core:
         policy = Policy(session.loaded, core.hub, wanted.environment)
@@ -307,8 +307,8 @@ def _written_out(
     session: Session, files: WrittenFiles, wanted: _Wanted, path: str, variables: Sequence[Variable]
 ) -> Outcome:
     from confsync.cli.env_print import print_masks
-    from confsync.environments.output_file import place_of
-    from confsync.environments.writing_out import Order, write_out
+    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.writing_out import Order, write_out
 
     until = None if wanted.lifetime is None else files.clock.now() + wanted.lifetime
     order = Order(

@@ -11,18 +11,18 @@ import click
 from confsync.cli.options import Options
 
 if TYPE_CHECKING:
-    from confsync.environments.cleaning import Cleaned
-    from confsync.environments.written import WrittenFiles
+    from confsync.environments.output.cleaning import Cleaned
+    from confsync.environments.output.written import WrittenFiles
 
 
 def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
     """Remove, and say what was removed. Gives the exit status."""
     from confsync.cli.printing import complain, print_json
     from confsync.config.loading import find_config
-    from confsync.environments.cleaning import Fate, clean
-    from confsync.environments.output_file import place_of
-    from confsync.environments.scratch import roots, sweep
-    from confsync.environments.written import WrittenFiles, directory_for
+    from confsync.environments.execution.scratch import roots, sweep
+    from confsync.environments.output.cleaning import Fate, clean
+    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.written import WrittenFiles, directory_for
 
     sweep(roots())
     files = WrittenFiles(directory_for(options.state_dir))
@@ -50,7 +50,7 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
 def _refuse_environments(options: Options, files: WrittenFiles, names: Sequence[str]) -> None:
     """Raise `ConfigError` where an environment is named in place of a file."""
     from confsync.config.loading import find_config, load_config
-    from confsync.environments.output_file import place_of
+    from confsync.environments.output.output_file import place_of
     from confsync.errors import ConfigError, ConfsyncError
     from confsync.text import printable
 
@@ -72,8 +72,8 @@ def _refuse_environments(options: Options, files: WrittenFiles, names: Sequence[
 def _clean_named(files: WrittenFiles, paths: Sequence[str], *, expired: bool) -> tuple[Cleaned, ...]:
     """Clean these files, by their marks alone where the list cannot be used."""
     from confsync.cli.printing import complain
-    from confsync.environments.cleaning import clean
-    from confsync.environments.written import WrittenFiles
+    from confsync.environments.output.cleaning import clean
+    from confsync.environments.output.written import WrittenFiles
     from confsync.errors import LedgerError
 
     try:
@@ -91,7 +91,7 @@ def _document(one: Cleaned) -> dict[str, str | None]:
 
 def _print(done: Sequence[Cleaned]) -> None:
     from confsync.cli.printing import complain
-    from confsync.environments.cleaning import Fate
+    from confsync.environments.output.cleaning import Fate
     from confsync.text import printable
 
     for one in done:

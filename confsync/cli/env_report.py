@@ -11,9 +11,9 @@ import click
 from confsync.text import plural, printable
 
 if TYPE_CHECKING:
+    from confsync.environments.output.writing_out import Outcome
+    from confsync.environments.output.written import WrittenFile, WrittenFiles
     from confsync.environments.variables import Collected, Variable, Withheld
-    from confsync.environments.writing_out import Outcome
-    from confsync.environments.written import WrittenFile, WrittenFiles
 
 _MOST = 8
 """Names in a line, and lines of a kind."""

@@ -129,11 +129,11 @@ def exec(  # noqa: A001 - the command's name
     run; before it ran 1 a source cannot be read or a value not be used, 3 the configuration or the call is invalid.
     """  # fmt: skip
     from confsync.cli.session import setup_logs
-    from confsync.environments.child import NotStarted
     from confsync.environments.execution import Order, execute
-    from confsync.environments.selection import Selection
-    from confsync.environments.signalling import Interrupted
-    from confsync.environments.surroundings import Wanted
+    from confsync.environments.execution.child import NotStarted
+    from confsync.environments.execution.signalling import Interrupted
+    from confsync.environments.execution.surroundings import Wanted
+    from confsync.environments.variables.selection import Selection
     from confsync.units import parse_duration
 
     options = given(context)
@@ -192,13 +192,13 @@ def _tell(environment: str, collected: Collected, policy: Policy) -> None:
 
 def _clean_expired(options: Options) -> None:
     """Remove what `confsync env --out` wrote and is past its time; whatever becomes of that, the status stays."""
-    from confsync.environments.written import WrittenFiles, directory_for
+    from confsync.environments.output.written import WrittenFiles, directory_for
 
     files = WrittenFiles(directory_for(options.state_dir))
     if not files.expired():
         return
     from confsync.cli.printing import complain
-    from confsync.environments.cleaning import Fate, clean_expired
+    from confsync.environments.output.cleaning import Fate, clean_expired
     from confsync.errors import LedgerError
     from confsync.text import printable
 

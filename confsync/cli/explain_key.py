@@ -137,7 +137,7 @@ def _documented(
     core: Core, environment: str | None, source: str, path: str, found: Found | None
 ) -> dict[str, Any]:
     """What is said of a key, what is wrong with its value by that, and the variable it becomes."""
-    from confsync.environments.naming import variable_name
+    from confsync.environments.variables.naming import variable_name
 
     documentation = core.documentation(environment)
     key = documentation.of(source, path)

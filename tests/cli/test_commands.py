@@ -190,7 +190,9 @@ def test_diff_of_two_environments_ends_with_2_where_they_differ(project):
 
 
 def test_diff_of_an_environment_with_itself_ends_with_0(project):
-    assert project.ok("diff", "dev", "dev").out.startswith("dev and dev are the same: 3 keys (values at revision ")
+    assert project.ok("diff", "dev", "dev").out.startswith(
+        "dev and dev are the same: 3 keys (values at revision "
+    )
 
 
 def test_diff_of_an_unknown_environment_names_the_nearest(project):

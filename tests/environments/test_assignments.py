@@ -10,7 +10,7 @@ from contextlib import suppress
 import dotenv
 import pytest
 
-from confsync.environments.assignments import Unclosed, grammar_of, statements
+from confsync.environments.output.assignments import Unclosed, grammar_of, statements
 
 
 def read(grammar, text):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from confsync.environments.child import Exited, NotStarted, Start, Stopped, inherited
+from confsync.environments.execution.child import Exited, NotStarted, Start, Stopped, inherited
 from confsync.testing.waiting import eventually
 
 
@@ -43,7 +43,7 @@ def test_one_whose_exec_dies_before_all_is_told_becomes_nothing(tmp_path, told):
     """The exec dies by SIGKILL, with half of the orders written or none."""
     program = (
         "import os, marshal, signal, sys\n"
-        "from confsync.environments.child import Start\n"
+        "from confsync.environments.execution.child import Start\n"
         "start = Start((), ())\n"
         f"orders = marshal.dumps(([b'touch', b'{tmp_path}/ran'], dict(os.environb), []))\n"
         f"os.write(start._orders, orders[:len(orders) // 2 if {told!r} else 0])\n"

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from confsync.environments.git import check_unseen, own_place
+from confsync.environments.output.git import check_unseen, own_place
 from confsync.errors import ConfsyncError
 
 NAMES = (".env", "-x", ":(top)x", "a*b", "[x]", "trailing ", "#x", "!x", "q'x", "back\\slash", "é", "a b")

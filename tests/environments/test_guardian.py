@@ -11,9 +11,9 @@ from time import monotonic
 
 import pytest
 
-from confsync.environments import guardian, starter
-from confsync.environments.child import Guardian
-from confsync.environments.guardian import Running
+from confsync.environments.execution import guardian, starter
+from confsync.environments.execution.child import Guardian
+from confsync.environments.execution.guardian import Running
 from confsync.testing.waiting import eventually
 
 LIGHT = {

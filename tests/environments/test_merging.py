@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from confsync.environments.merging import (
+from confsync.environments.output.merging import (
     check_above,
     check_marks,
     overrides,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confsync.environments.naming import suggested_name, variable_name
+from confsync.environments.variables.naming import suggested_name, variable_name
 
 LEGAL = re.compile(r"[A-Z_][A-Z0-9_]*")
 

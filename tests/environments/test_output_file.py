@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from confsync.environments import output_file
-from confsync.environments.output_file import look, place_of, remove, replace, sweep
+from confsync.environments.output import output_file
+from confsync.environments.output.output_file import look, place_of, remove, replace, sweep
 from confsync.errors import ConfigError, ConfsyncError
 
 

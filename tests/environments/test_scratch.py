@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from confsync.environments import scratch
-from confsync.environments.guardian import hold, remove_tree
-from confsync.environments.scratch import File, Scratch, filesystem, new_path, roots, sweep
+from confsync.environments.execution import scratch
+from confsync.environments.execution.guardian import hold, remove_tree
+from confsync.environments.execution.scratch import File, Scratch, filesystem, new_path, roots, sweep
 from confsync.errors import ConfsyncError
 
 

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import os, signal, threading
-from confsync.environments.signalling import Interrupted, Signals
+from confsync.environments.execution.signalling import Interrupted, Signals
 signals = Signals()
 def work():
     {work}

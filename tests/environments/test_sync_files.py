@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from confsync.environments.execution.provision import Provider
+from confsync.environments.execution.sync_files import _safe, _tails
 from confsync.environments.policy import Policy
-from confsync.environments.provision import Provider
-from confsync.environments.sync_files import _safe, _tails
 from confsync.errors import ConfsyncError, RenderError
 
 PLACES = st.lists(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from confsync.environments.policy import Policy
-from confsync.environments.selection import Selection
 from confsync.environments.variables import collect
+from confsync.environments.variables.selection import Selection
 from confsync.errors import ConfsyncError, Denied, Unavailable
 
 PASSWORD = "correct horse"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins.laptop import REAL, policy_of
 
-from confsync.environments.selection import Selection
 from confsync.environments.variables import Variable, collect
+from confsync.environments.variables.selection import Selection
 from confsync.errors import ConfsyncError, Denied, Unavailable
 
 PASSWORD = "correct horse"

@@ -7,8 +7,8 @@ import pytest
 from confsync.clock import SystemClock
 from confsync.config.loading import load_config
 from confsync.environments.policy import Policy
-from confsync.environments.selection import Selection
 from confsync.environments.variables import collect
+from confsync.environments.variables.selection import Selection
 from confsync.errors import ConfsyncError
 from confsync.ledger.ledger import memory_ledger
 from confsync.reconcile.core import Core

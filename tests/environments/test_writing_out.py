@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from confsync.environments import output_file, writing_out
-from confsync.environments.assignments import SCRIPTS
-from confsync.environments.cleaning import Fate, clean
 from confsync.environments.dialects import FORMATS, LINE_BASED
+from confsync.environments.output import output_file, writing_out
+from confsync.environments.output.assignments import SCRIPTS
+from confsync.environments.output.cleaning import Fate, clean
+from confsync.environments.output.writing_out import Order, write_out
+from confsync.environments.output.written import WrittenFiles
 from confsync.environments.variables import Variable
-from confsync.environments.writing_out import Order, write_out
-from confsync.environments.written import WrittenFiles
 from confsync.errors import ConfsyncError
 
 

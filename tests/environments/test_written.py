@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from confsync.environments.written import WrittenFile, WrittenFiles, directory_for
+from confsync.environments.output.written import WrittenFile, WrittenFiles, directory_for
 from confsync.errors import LedgerError
 
 ONE = WrittenFile(
@@ -184,7 +184,7 @@ def test_who_reads_waits_for_nobody(files):
 
 
 def test_who_holds_it_too_long_is_not_waited_for(files, monkeypatch):
-    monkeypatch.setattr("confsync.environments.written._PATIENCE", 0.05)
+    monkeypatch.setattr("confsync.environments.output.written._PATIENCE", 0.05)
     with files.changing():
         told = []
 

@@ -24,8 +24,8 @@ from confsync.config.loading import LoadedConfig, load_config
 from confsync.config.local import LocalPolicy
 from confsync.config.models import Sync
 from confsync.environments.policy import Policy
-from confsync.environments.selection import Selection
 from confsync.environments.variables import Collected, collect
+from confsync.environments.variables.selection import Selection
 from confsync.ledger.ledger import memory_ledger
 from confsync.reconcile.core import Core
 from confsync.render.renderer import RenderFailed

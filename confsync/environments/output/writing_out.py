@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from confsync.digest import Hasher
-from confsync.environments import merging, output_file
-from confsync.environments.assignments import SCRIPTS, grammar_of
 from confsync.environments.dialects import LINE_BASED, Written, write
-from confsync.environments.git import check_unseen, own_place
-from confsync.environments.merging import Edited, Merged, Override, Own
-from confsync.environments.output_file import OutputFile
+from confsync.environments.output import merging, output_file
+from confsync.environments.output.assignments import SCRIPTS, grammar_of
+from confsync.environments.output.git import check_unseen, own_place
+from confsync.environments.output.merging import Edited, Merged, Override, Own
+from confsync.environments.output.output_file import OutputFile
+from confsync.environments.output.written import WrittenFile, WrittenFiles
 from confsync.environments.variables import Variable
-from confsync.environments.written import WrittenFile, WrittenFiles
 from confsync.errors import ConfsyncError, LedgerError
 from confsync.sinks.names import staging_path
 from confsync.text import printable

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from confsync.environments import guardian, starter
+from confsync.environments.execution import guardian, starter
 from confsync.errors import ConfsyncError
 from confsync.text import printable
 

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from confsync.config.loading import LoadedConfig
-from confsync.environments.guarded_views import AddressedGuard, EnumerableGuard, LoginGuard
-from confsync.environments.rules import Kind, Reader, RulePlaces, Ruling
+from confsync.environments.policy.guarded_views import AddressedGuard, EnumerableGuard, LoginGuard
+from confsync.environments.policy.rules import Kind, Reader, RulePlaces, Ruling
 from confsync.errors import ConfigError
 from confsync.render.recorder import SourceView
 from confsync.snapshot import View

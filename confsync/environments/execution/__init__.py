@@ -17,17 +17,17 @@ from confsync.clock import Clock, SystemClock
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend
-from confsync.environments.child import Child, Guardian, NotStarted, Start, inherited
-from confsync.environments.following import Follower, follow_leases
+from confsync.environments.execution.child import Child, Guardian, NotStarted, Start, inherited
+from confsync.environments.execution.following import Follower, follow_leases
+from confsync.environments.execution.provision import Provider, Provision
+from confsync.environments.execution.scratch import Scratch, new_path, roots, sweep
+from confsync.environments.execution.signalling import Signals
+from confsync.environments.execution.starter import NOT_FOUND
+from confsync.environments.execution.supervising import Supervisor
+from confsync.environments.execution.surroundings import Surroundings, Wanted, our_variables, surround
 from confsync.environments.policy import Policy
-from confsync.environments.provision import Provider, Provision
-from confsync.environments.scratch import Scratch, new_path, roots, sweep
-from confsync.environments.selection import Selection
-from confsync.environments.signalling import Signals
-from confsync.environments.starter import NOT_FOUND
-from confsync.environments.supervising import Supervisor
-from confsync.environments.surroundings import Surroundings, Wanted, our_variables, surround
 from confsync.environments.variables import Collected
+from confsync.environments.variables.selection import Selection
 from confsync.errors import ConfigError, ConfsyncError
 from confsync.reconcile.core import Core
 from confsync.source.changes import Event

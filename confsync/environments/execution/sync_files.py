@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from confsync.config.models import OnDisk, Sync
+from confsync.environments.execution.scratch import File
 from confsync.environments.policy import Policy
-from confsync.environments.scratch import File
 from confsync.environments.variables import Withheld
 from confsync.errors import ConfigError, ConfsyncError, HeldBack, RenderError
 from confsync.reads import Reads

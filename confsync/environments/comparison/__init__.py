@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from confsync.environments.looks import Looked, Shown, State, Unlisted, look_at_all, look_by_request
+from confsync.environments.comparison.looks import (
+    Looked,
+    Shown,
+    State,
+    Unlisted,
+    look_at_all,
+    look_by_request,
+)
 from confsync.errors import Invalid, SourceError
 
 if TYPE_CHECKING:

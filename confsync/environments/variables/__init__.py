@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from confsync.environments.policy import Policy
-from confsync.environments.selection import Selection
+from confsync.environments.variables.selection import Selection
 from confsync.reconcile.core import Core
 
 
@@ -77,12 +77,12 @@ def collect(
             whose names or values no variable can have, two keys for one name, required keys that are missing or
             denied, values that are not of their type.
     """
-    from confsync.environments.gathering import Gathering
-    from confsync.environments.source_variables import gather_sources
+    from confsync.environments.variables.gathering import Gathering
+    from confsync.environments.variables.source_variables import gather_sources
 
     gathering = Gathering(core, environment, policy, selection or Selection())
     if gathering.selection.syncs:
-        from confsync.environments.sync_variables import gather_syncs  # which imports Jinja
+        from confsync.environments.variables.sync_variables import gather_syncs  # which imports Jinja
 
         gather_syncs(gathering, fetching=fetching)
     else:

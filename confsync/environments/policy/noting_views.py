@@ -7,7 +7,7 @@ from typing import Any
 
 from confsync.address import parse
 from confsync.driver import Entry
-from confsync.environments.guarded_views import WrappedView
+from confsync.environments.policy.guarded_views import WrappedView
 from confsync.errors import Denied, HeldBack, SourceError
 from confsync.render.refused_field import RefusedField
 from confsync.snapshot import PLACEHOLDER, Found, View

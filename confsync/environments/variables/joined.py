@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from confsync.environments.policy import Policy
-from confsync.environments.selection import Selection
 from confsync.environments.variables import Collected, Withheld, collect
+from confsync.environments.variables.selection import Selection
 from confsync.reconcile.core import Core
 
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from confsync.environments.gathering import Gathering
-from confsync.environments.selection import is_below
+from confsync.environments.variables.gathering import Gathering
+from confsync.environments.variables.selection import is_below
 from confsync.errors import ConfsyncError, Denied, Invalid, SourceError, Unavailable
 from confsync.snapshot import View, as_bytes
 from confsync.text import nearest, printable
@@ -55,7 +55,7 @@ def _gather_source(gathering: Gathering, source: str) -> None:
 
 def _gather_granted(gathering: Gathering, name: str, denied: Denied) -> None:
     """What may be read of a source of which not everything may be: each prefix apart, as `diff` looks at it."""
-    from confsync.environments.looks import State, look_at_all
+    from confsync.environments.comparison.looks import State, look_at_all
     from confsync.source.source import Source
 
     source = gathering.core.hub.sources[name]

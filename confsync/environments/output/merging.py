@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from confsync.environments.assignments import SCRIPTS, Statement, Unclosed, statements
+from confsync.environments.output.assignments import SCRIPTS, Statement, Unclosed, statements
 from confsync.errors import ConfsyncError
 from confsync.text import printable
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from tempfile import gettempdir
 
-from confsync.environments.guardian import hold, name_in_the_making, remove_tree
+from confsync.environments.execution.guardian import hold, name_in_the_making, remove_tree
 from confsync.errors import ConfsyncError
 
 log = logging.getLogger(__name__)

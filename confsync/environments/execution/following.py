@@ -17,7 +17,7 @@ from collections.abc import Callable
 from confsync import backoff
 from confsync.clock import Clock
 from confsync.config.models import Wait
-from confsync.environments.provision import Provider, Provision
+from confsync.environments.execution.provision import Provider, Provision
 from confsync.errors import ConfsyncError
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from confsync.config.patterns import Pattern, parse_pattern
-from confsync.environments.shown import as_shown
+from confsync.environments.policy.shown import as_shown
 from confsync.errors import ConfigError
 from confsync.source.documentation import Documentation
 from confsync.source.hub import SourceHub

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from confsync.digest import Hasher
-from confsync.environments import merging, output_file
-from confsync.environments.assignments import grammar_of
 from confsync.environments.dialects import form_by_name
-from confsync.environments.git import own_place
-from confsync.environments.output_file import OutputFile
-from confsync.environments.writing_out import own_part
-from confsync.environments.written import WrittenFile, WrittenFiles
+from confsync.environments.output import merging, output_file
+from confsync.environments.output.assignments import grammar_of
+from confsync.environments.output.git import own_place
+from confsync.environments.output.output_file import OutputFile
+from confsync.environments.output.writing_out import own_part
+from confsync.environments.output.written import WrittenFile, WrittenFiles
 from confsync.errors import ConfsyncError
 from confsync.text import printable
 

@@ -13,10 +13,10 @@ import signal
 from collections.abc import Callable
 
 from confsync.clock import Clock
-from confsync.environments.child import Child, Exited, NotStarted, Stopped
-from confsync.environments.provision import Changes, Provision
-from confsync.environments.scratch import Scratch
-from confsync.environments.signalling import ENDING, Signal, Signals, has_terminal, stop_like_a_job
+from confsync.environments.execution.child import Child, Exited, NotStarted, Stopped
+from confsync.environments.execution.provision import Changes, Provision
+from confsync.environments.execution.scratch import Scratch
+from confsync.environments.execution.signalling import ENDING, Signal, Signals, has_terminal, stop_like_a_job
 from confsync.errors import ConfsyncError
 from confsync.text import plural
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from confsync.environments.execution.scratch import File
 from confsync.environments.policy import Policy
-from confsync.environments.scratch import File
-from confsync.environments.selection import Selection
 from confsync.environments.variables import Collected, Variable, collect
+from confsync.environments.variables.selection import Selection
 from confsync.errors import ConfsyncError, SourceError
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
@@ -108,7 +108,7 @@ class Provider:
         self._read_others()
         if not self.syncs:
             return Provision(_values(collected), (), collected, ())
-        from confsync.environments.sync_files import files_of  # which imports Jinja
+        from confsync.environments.execution.sync_files import files_of  # which imports Jinja
 
         rendered = files_of(self.core, self.policy, self.syncs)
         held_back = tuple(dict.fromkeys((*collected.held_back, *rendered.held_back)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from confsync.address import Wanted, parse
 from confsync.driver import Entry
-from confsync.environments.rules import Kind, Rule, Rules
+from confsync.environments.policy.rules import Kind, Rule, Rules
 from confsync.errors import Denied, HeldBack, SourceError
 from confsync.render.refused_field import OTHER_FIELDS, RefusedField
 from confsync.snapshot import Absent, Found, Problem, Snapshot, View, as_bytes

@@ -9,11 +9,11 @@ from typing import Any
 
 from confsync.config.models import DataValue, Sync
 from confsync.config.references import Reference, parse_reference
-from confsync.environments.gathering import Gathering
-from confsync.environments.noting_views import DiscoveringView, NotingView
 from confsync.environments.policy import Kind
-from confsync.environments.shown import is_whole
-from confsync.environments.source_variables import fields_of
+from confsync.environments.policy.noting_views import DiscoveringView, NotingView
+from confsync.environments.policy.shown import is_whole
+from confsync.environments.variables.gathering import Gathering
+from confsync.environments.variables.source_variables import fields_of
 from confsync.errors import ConfigError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
 from confsync.render.recorder import SourceView

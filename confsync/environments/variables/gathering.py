@@ -9,11 +9,11 @@ from itertools import groupby
 from shlex import quote
 
 from confsync.address import parse
-from confsync.environments.naming import suggested_name, variable_name
 from confsync.environments.policy import Kind, Policy
-from confsync.environments.selection import Selection, Selector
-from confsync.environments.shown import as_shown, is_whole
+from confsync.environments.policy.shown import as_shown, is_whole
 from confsync.environments.variables import Collected, Variable, Withheld
+from confsync.environments.variables.naming import suggested_name, variable_name
+from confsync.environments.variables.selection import Selection, Selector
 from confsync.errors import ConfsyncError
 from confsync.reconcile.core import Core
 from confsync.snapshot import as_bytes

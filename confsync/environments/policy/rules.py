@@ -19,7 +19,7 @@ from confsync.address import Wanted, parse
 from confsync.config.loading import LoadedConfig, Places
 from confsync.config.local import LocalPolicy
 from confsync.config.patterns import Pattern, parse_pattern
-from confsync.environments.shown import as_shown, is_whole
+from confsync.environments.policy.shown import as_shown, is_whole
 from confsync.errors import ConfigError
 from confsync.render.formats.scalars import as_text
 from confsync.source.hub import SourceHub
