@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,14 @@ settings.load_profile("confsync")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Make the processes that tests start the same, however the tests were started."""
+    # What a shell starts in the background ignores Ctrl-C, and so would all it starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _keep_bytecode(config)
+
+
+def _keep_bytecode(config: pytest.Config) -> None:
     """Let the processes that tests start keep their bytecode, even where Python is told to write none.
 
     Hundreds are started, and each would spend half its start compiling. Where nothing may be written beside the

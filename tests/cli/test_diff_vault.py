@@ -93,7 +93,7 @@ def test_what_one_environment_denies_is_told_from_what_is_missing(shop):
     done = diff(shop, "pay")
     assert done.returncode == 1
     assert "? vault:pay#key  denied in prod" in done.stdout
-    assert "nothing is seen to differ between dev and prod" in done.stdout
+    assert "nothing could be compared between dev and prod" in done.stdout
     assert "permission denied" in done.stderr or "do not allow" in done.stderr
 
 

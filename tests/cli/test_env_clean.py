@@ -232,8 +232,8 @@ def test_without_a_state_directory_it_is_in_the_home_of_whoever_calls(shop):
     environ = {"XDG_STATE_HOME": ""}
     result = shop.run("env", "prod", "--out", ".env", env=environ, state=False)
     assert result.status == 0
-    assert (shop.directory / ".local/state/confsync/environments/output/written.json").is_file()
+    assert (shop.directory / ".local/state/confsync/environments/written.json").is_file()
     environ = {"XDG_STATE_HOME": str(shop.directory / "xdg")}
     shop.run("env", "prod", "--out", ".env", env=environ, state=False)
-    assert (shop.directory / "xdg/confsync/environments/output/written.json").is_file()
+    assert (shop.directory / "xdg/confsync/environments/written.json").is_file()
     assert not shop.state.exists()
