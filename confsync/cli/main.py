@@ -91,9 +91,9 @@ def _write_whole() -> None:
     """Have stdout write all it is given under PYTHONUNBUFFERED too: Python forgets there what a pipe does not take."""
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
-        encoding, errors = out.encoding, out.errors
-        writer = io.BufferedWriter(out.detach())
-        sys.stdout = io.TextIOWrapper(writer, encoding, errors, line_buffering=True)
+        # Not detached: by the one it began with Python tells how wide the terminal is.
+        writer = io.BufferedWriter(io.FileIO(out.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(writer, out.encoding, out.errors, line_buffering=True)
 
 
 def _status_of(error: Exception) -> int:
