@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import subprocess
+import termios
 
 import pytest
 import yaml
@@ -90,7 +91,8 @@ def lines(result):
 def on_a_terminal(shop, *arguments, columns=120, **env):
     """What the command prints to a terminal of that width."""
     ours, theirs = pty.openpty()
-    environ = shop.project.environ(TERM="xterm", COLUMNS=str(columns), **env)
+    termios.tcsetwinsize(theirs, (40, columns))
+    environ = shop.project.environ(TERM="xterm", **env)
     process = subprocess.Popen(
         shop.project.argv(*arguments),
         cwd=shop.root,
@@ -424,8 +426,10 @@ def test_a_sync_is_rendered_under_each_environment_whatever_its_own_is(shop):
     assert "sync 'app' makes the same under staging and prod (values at revision " in same.out
 
 
-def test_two_files_stand_side_by_side_where_there_is_room(shop):
-    wide = plain(on_a_terminal(shop, "diff", "dev", "prod", "--sync", "app", columns=140))
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_two_files_stand_side_by_side_where_there_is_room(shop, unbuffered):
+    call = ("diff", "dev", "prod", "--sync", "app")
+    wide = plain(on_a_terminal(shop, *call, columns=140, PYTHONUNBUFFERED=unbuffered))
     assert re.search(r"^host = localhost +~ host = stg$", wide, re.MULTILINE)
     assert re.search(r"^dev +prod$", wide, re.MULTILINE)
     narrow = plain(on_a_terminal(shop, "diff", "dev", "prod", "--sync", "app", columns=80))
