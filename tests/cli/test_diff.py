@@ -93,6 +93,7 @@ def on_a_terminal(shop, *arguments, columns=120, **env):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, columns))
     environ = shop.project.environ(TERM="xterm", **env)
+    environ.pop("COLUMNS", None)  # which would go before what the terminal says
     process = subprocess.Popen(
         shop.project.argv(*arguments),
         cwd=shop.root,
