@@ -28,9 +28,10 @@ settings.load_profile("confsync")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the processes that tests start the same, however the tests were started."""
-    # What a shell starts in the background ignores Ctrl-C, and so would all it starts.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What a shell starts in the background ignores what a terminal's keys send, and so would all it starts.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     _keep_bytecode(config)
 
 

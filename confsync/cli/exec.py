@@ -128,6 +128,7 @@ def exec(  # noqa: A001 - the command's name
     Exit status: the command's; 128 and the signal's number where one killed it; 127 it is not found, 126 it cannot be
     run; before it ran 1 a source cannot be read or a value not be used, 3 the configuration or the call is invalid.
     """  # fmt: skip
+    from confsync.cli import interrupts
     from confsync.cli.session import setup_logs
     from confsync.environments.execution import Order, execute
     from confsync.environments.execution.child import NotStarted
@@ -164,7 +165,8 @@ def exec(  # noqa: A001 - the command's name
         patience,
     )
     try:
-        return execute(order, lambda notify: _opened(options, order, notify), partial(_tell, wanted))
+        opened = partial(_opened, options, order)
+        return execute(order, opened, partial(_tell, wanted), interrupts.came)
     except Interrupted as exc:
         from confsync.cli.printing import complain
 

@@ -8,6 +8,7 @@ Where nothing is watched or on lease the sources are closed again, and the login
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -21,7 +22,7 @@ from confsync.environments.execution.child import Child, Guardian, NotStarted, S
 from confsync.environments.execution.following import Follower, follow_leases
 from confsync.environments.execution.provision import Provider, Provision
 from confsync.environments.execution.scratch import Scratch, new_path, roots, sweep
-from confsync.environments.execution.signalling import Signals
+from confsync.environments.execution.signalling import Interrupted, Signals
 from confsync.environments.execution.starter import NOT_FOUND
 from confsync.environments.execution.supervising import Supervisor
 from confsync.environments.execution.surroundings import Surroundings, Wanted, our_variables, surround
@@ -78,8 +79,11 @@ Tell = Callable[[Collected, Policy], None]
 """Says what does not come down, and what stands in for it, before the command starts."""
 
 
-def execute(order: Order, opened: Opened, tell: Tell) -> int:
+def execute(order: Order, opened: Opened, tell: Tell, interrupted: Callable[[], bool] = lambda: False) -> int:
     """Run a command with what its environment comes down to, to its end. Call it in the main thread, before any other.
+
+    Args:
+        interrupted: whether Ctrl-C came before; it may have been lost to Python code that C calls.
 
     Returns:
         The command's exit status as a shell has it.
@@ -93,6 +97,8 @@ def execute(order: Order, opened: Opened, tell: Tell) -> int:
         raise NotStarted("the command is an empty word", NOT_FOUND, hint="is a variable of a script empty?")
     descriptors = inherited()
     signals: Signals[Provision] = Signals()
+    if interrupted():
+        raise Interrupted(signal.SIGINT)
     with ExitStack() as stack:
         execution = Execution(order, descriptors, signals, stack, tell)
         execution.prepare(opened)
