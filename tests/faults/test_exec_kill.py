@@ -83,9 +83,9 @@ def _exec(execs):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = execs.exec_command(*arguments())[4:]
         warnings.simplefilter("ignore")  # pytest's filters are not the program's
-        from confsync.cli.main import cli
+        from confsync.__main__ import main
 
-        cli()
+        main()
     except SystemExit as exc:
         status = exc.code if isinstance(exc.code, int) else 98
     except KeyboardInterrupt:
