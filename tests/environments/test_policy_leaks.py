@@ -135,7 +135,7 @@ def text_of(value):
         return str(exc)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(RULES, st.sampled_from(KEYS), st.sampled_from(["{}", "/{}", "{}/"]))
 def test_no_view_of_keys_shows_what_is_held_back(opened, rules, key, spelling):
     seen = shown(view_of(opened, policy_of(opened, **rules), "values"), spelling.format(key.path))
@@ -145,7 +145,7 @@ def test_no_view_of_keys_shows_what_is_held_back(opened, rules, key, spelling):
         assert seen == [LOCAL]
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     RULES,
     st.sampled_from(FIELDS),
@@ -176,7 +176,7 @@ TEMPLATES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(RULES, st.sampled_from(TEMPLATES))
 def test_no_render_shows_what_is_held_back(opened, rules, template):
     try:
