@@ -9,6 +9,7 @@ import subprocess
 
 import dotenv
 import pytest
+from stand_ins.mounts import mount as mount
 
 from confsync.testing.waiting import eventually
 
@@ -260,25 +261,6 @@ def test_what_is_no_file_is_left_alone(shop):
     assert "is a symbolic link" in refused(shop, "--out", "link")
     (shop.root / "folder").mkdir()
     assert "is no name for a file" in refused(shop, "--out", "folder/", status=3)
-
-
-@pytest.fixture
-def mount():
-    """Mount something for the length of a test."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    points = []
-
-    def mount(*arguments):
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
-        if "remount" not in " ".join(arguments):
-            points.append(arguments[-1])
-
-    yield mount
-    for point in reversed(points):
-        subprocess.run(["umount", "-l", point], check=True)
 
 
 @pytest.mark.root

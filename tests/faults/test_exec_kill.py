@@ -6,7 +6,6 @@ import importlib
 import os
 import pkgutil
 import random
-import select
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ import warnings
 import pytest
 from stand_ins.executed import execs as execs
 from stand_ins.executed import is_alive
+from stand_ins.moments import wait_in
 
 import confsync
 from confsync.config.models import Config, Sync
@@ -94,26 +94,12 @@ def _exec(execs):
         os._exit(status)
 
 
-def _await(pid, seconds):
-    """Wait for an exact moment, or for the end of the process if it comes first."""
-    moment = time.perf_counter() + seconds
-    ended = os.pidfd_open(pid)
-    try:
-        # The last millisecond is spun: a sleep would round every moment to the scheduler's.
-        if select.select([ended], [], [], max(0, seconds - 0.001))[0]:
-            return
-    finally:
-        os.close(ended)
-    while time.perf_counter() < moment:
-        pass
-
-
 def _await_moment(execs, pid, seed, longest):
     """Wait for a moment of its life; one is when the command runs, however slow the machine has become since."""
     if seed == 0:
         eventually(lambda: command(execs))
     else:
-        _await(pid, random.Random(seed).uniform(0, longest))
+        wait_in(pid, random.Random(seed).uniform(0, longest))
 
 
 def lifetime(execs, forked):

@@ -7,13 +7,13 @@ import json
 import os
 import pkgutil
 import random
-import select
 import signal
 import sys
 import time
 import warnings
 
 import pytest
+from stand_ins.moments import wait_in
 
 import confsync
 from confsync.config.models import Config, Sync
@@ -40,25 +40,11 @@ def apply(workspace):
         if pid == 0:
             _apply(workspace)
         if after is not None:
-            _await(pid, after)
+            wait_in(pid, after)
             os.kill(pid, signal.SIGKILL)
         return os.waitpid(pid, 0)[1]
 
     return apply
-
-
-def _await(pid, seconds):
-    """Wait for an exact moment, or for the end of the process if it comes first."""
-    moment = time.perf_counter() + seconds
-    ended = os.pidfd_open(pid)
-    try:
-        # The last millisecond is spun: a sleep would round every moment to the scheduler's.
-        if select.select([ended], [], [], max(0, seconds - 0.001))[0]:
-            return
-    finally:
-        os.close(ended)
-    while time.perf_counter() < moment:
-        pass
 
 
 def _apply(workspace):

@@ -8,27 +8,9 @@ import stat
 import subprocess
 
 import pytest
+from stand_ins.mounts import mount as mount
 
 from confsync.testing.waiting import eventually
-
-
-@pytest.fixture
-def mount():
-    """Mount something for the length of a test."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    points = []
-
-    def mount(*arguments):
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
-        if "remount" not in " ".join(arguments):
-            points.append(arguments[-1])
-
-    yield mount
-    for point in reversed(points):
-        subprocess.run(["umount", "-l", point], capture_output=True)  # a test may have done so itself
 
 
 def file(path, **more):
