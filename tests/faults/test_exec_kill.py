@@ -21,6 +21,7 @@ from confsync.config.models import Config, Sync
 from confsync.testing.waiting import eventually
 
 KILLS = 30
+ASKING = [signal.SIGINT, signal.SIGTERM]
 SETTLED = 0.05  # seconds after the command was seen to run, within which moments are still of interest
 
 
@@ -61,10 +62,14 @@ def forked(with_files):
 
     def forked():
         (with_files.root / "pid").unlink(missing_ok=True)
-        started.append(os.fork())
-        if started[-1] == 0:
-            _exec(with_files)
-        return started[-1]
+        # What comes while Python's own hooks run after a fork is lost: no command that is started as usual has any.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+        pid = os.fork()
+        if pid == 0:
+            _exec(with_files, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        started.append(pid)
+        return pid
 
     yield forked
     for pid in started:
@@ -72,15 +77,16 @@ def forked(with_files):
             os.kill(pid, signal.SIGKILL)
 
 
-def _exec(execs):
+def _exec(execs, mask):
     status = 99
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.chdir(execs.root)
         os.environ["XDG_RUNTIME_DIR"] = str(execs.runtime)
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = execs.exec_command(*arguments())[4:]
         warnings.simplefilter("ignore")  # pytest's filters are not the program's
         from confsync.__main__ import main
@@ -109,9 +115,15 @@ def lifetime(execs, forked):
     eventually(lambda: command(execs))
     took = time.perf_counter() - began
     os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
+    ended(pid)
     gone(execs)
     return took
+
+
+def ended(pid):
+    """Wait for its end; gives its exit status."""
+    eventually(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def command(execs):
@@ -137,14 +149,14 @@ def test_killed_at_any_moment_it_leaves_no_file_and_no_command(with_files, forke
         pid = forked()
         _await_moment(with_files, pid, seed, longest)
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        ended(pid)
         ran += gone(with_files)
 
     assert 0 < ran < KILLS, "the moments were not of its whole life"
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ASKING)
 def test_asked_to_end_at_any_moment_it_leaves_nothing_and_says_how_it_ended(with_files, forked, number):
     longest = lifetime(with_files, forked) + SETTLED
     ran = 0
@@ -152,9 +164,8 @@ def test_asked_to_end_at_any_moment_it_leaves_nothing_and_says_how_it_ended(with
         pid = forked()
         _await_moment(with_files, pid, seed, longest)
         os.kill(pid, number)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-        assert status in (128 + number, -number)
+        assert ended(pid) in (128 + number, -number)
         ran += gone(with_files)
     assert 0 < ran < KILLS // 2, "the moments were not of its whole life"
 
