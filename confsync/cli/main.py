@@ -12,7 +12,7 @@ import click
 
 from confsync import __version__
 from confsync.cli import interrupts
-from confsync.cli.options import global_options
+from confsync.cli.options import global_options, wants_no_color
 
 COMMANDS = {
     "apply": ("apply", "Make every target agree with its source, once."),
@@ -98,13 +98,18 @@ def _write_whole() -> None:
 
 def _status_of(error: Exception) -> int:
     from confsync.errors import ConfigError, ConfsyncError
-    from confsync.text import printable
 
     if isinstance(error, click.Abort):
         interrupts.say()
         return interrupts.STATUS
-    if isinstance(error, click.ClickException):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
+        return EXIT_INVALID
+    if isinstance(error, click.UsageError):
+        _complain(_of_the_call(error))
+        return EXIT_INVALID
+    if isinstance(error, click.ClickException):
+        _complain(error.format_message())
         return EXIT_INVALID
     if isinstance(error, BrokenPipeError | BlockingIOError):
         # Whoever read the output has gone (`| head`), or does not read; Python would complain once more at exit.
@@ -113,19 +118,36 @@ def _status_of(error: Exception) -> int:
         return EXIT_FAILED
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"confsync: {printable(f'{where}{error.strerror}')}", err=True)
+        _complain(f"{where}{error.strerror}")
         return EXIT_FAILED
     if isinstance(error, ConfsyncError):
-        # There is no context any more that would know of NO_COLOR.
-        color = False if os.environ.get("NO_COLOR") else None
         for line in str(error).splitlines():
-            click.echo(f"{click.style('confsync:', fg='red')} {printable(line)}", err=True, color=color)
+            _complain(line)
         return EXIT_INVALID if isinstance(error, ConfigError) else EXIT_FAILED
     from confsync.logs import trace_of
 
     click.echo(trace_of(error), err=True)
     click.echo("confsync: this is a bug: please report it with the lines above", err=True)
     return EXIT_FAILED
+
+
+def _complain(line: str) -> None:
+    from confsync.text import printable
+
+    # There is no context any more that would know of colours.
+    color = False if wants_no_color() else None
+    click.echo(f"{click.style('confsync:', fg='red')} {printable(line)}", err=True, color=color)
+
+
+def _of_the_call(error: click.UsageError) -> str:
+    """What is wrong with the words of the call, and where the right ones stand: in one line."""
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    if error.ctx is None:
+        return message
+    path = error.ctx.command_path
+    command = path.rpartition("confsync")[2].strip()
+    return f"{command}: {message} (see {path} --help)" if command else f"{message} (see {path} --help)"
 
 
 @click.group(

@@ -63,9 +63,14 @@ def given(context: click.Context, *, markdown: bool = False) -> Options:
         raise click.UsageError(
             f"{context.info_name} has no output in markdown; it has text and json", context
         )
-    if os.environ.get("NO_COLOR"):
+    if wants_no_color():
         context.color = False
     return options
+
+
+def wants_no_color() -> bool:
+    """Whether nothing is to be coloured, not even on a terminal: NO_COLOR is set, or the terminal has no colours."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def _so_far(context: click.Context) -> Options:

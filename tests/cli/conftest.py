@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from stand_ins.terminal import Printed, printed_to_terminal
 from stand_ins.vaulted import vault as vault
 from stand_ins.vaulted import vault_server as vault_server
 from stand_ins.vaulted import vaulted as vaulted
@@ -112,6 +113,18 @@ class Project:
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def shown(self, *arguments: str, columns: int = 120, errors_apart: bool = False, **env: str) -> Printed:
+        """What `confsync ARGUMENTS` prints to a terminal."""
+        printed = printed_to_terminal(
+            self.argv("--state-dir", str(self.state), *arguments),
+            cwd=self.root,
+            env=self.environ(**env),
+            columns=columns,
+            errors_apart=errors_apart,
+        )
+        assert "Traceback" not in printed.terminal + printed.errors, printed
+        return printed
 
     def ok(self, *arguments: str) -> Result:
         """`run`, which must succeed."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import subprocess
 import sys
 
@@ -31,7 +29,8 @@ def test_a_wrong_call_ends_with_3_and_says_so_on_stderr(project, arguments):
     result = project.run(*arguments)
     assert result.status == 3
     assert result.out == ""
-    assert "Error" in result.err
+    assert result.err.startswith("confsync: ")
+    assert result.err.count("\n") == 1
 
 
 def test_a_misspelt_command_gets_the_nearest_one(project):
@@ -142,45 +141,44 @@ def test_output_that_is_not_taken_is_an_error_and_not_lost(project, unbuffered):
     assert (done.returncode, done.stderr) == (1, "confsync: write could not complete without blocking\n")
 
 
-def on_a_terminal(project, *arguments, **env):
-    """What the command prints to a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        project.argv("--state-dir", str(project.state), *arguments),
-        cwd=project.root,
-        env=project.environ(TERM="xterm", **env),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    while select.select([ours], [], [], 30)[0]:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(ours)
-    process.wait(30)
-    return shown.decode()
-
-
 def test_colour_is_for_terminals(project):
-    assert "\x1b[" in on_a_terminal(project, "plan")
+    assert "\x1b[" in project.shown("plan").terminal
     assert "\x1b[" not in project.run("plan").out
 
 
 def test_no_color_is_obeyed(project):
-    shown = on_a_terminal(project, "plan", NO_COLOR="1")
+    shown = project.shown("plan", NO_COLOR="1").terminal
     assert "host = localhost" in shown
     assert "\x1b[" not in shown
 
 
+def test_a_terminal_without_colours_gets_none(project):
+    shown = project.shown("plan", TERM="dumb").terminal
+    assert "host = localhost" in shown
+    assert "\x1b[" not in shown
+    assert "\x1b[" not in project.shown("explain", "nothing-such", TERM="dumb").terminal
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["plan", "--nonsense"], "plan: no such option '--nonsense' (see {} plan --help)"),
+        (["exec"], "exec: missing argument 'ENV' (see {} exec --help)"),
+        (["plan", "--output", "x"], "plan: invalid value for '--output'"),
+        (["nonsense"], "there is no command 'nonsense' (see {} --help)"),
+        (["plan", "--output"], "option '--output' requires an argument"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_a_wrong_call_gets_one_line_that_says_where_the_right_one_is_told(bare, call, said):
+    result = bare.run(*call, state=False)
+    assert (result.status, result.out) == (3, "")
+    assert result.err.startswith("confsync: " + said.format("python -m confsync"))
+    assert result.err.count("\n") == 1
+
+
 def test_no_color_is_obeyed_in_errors(project):
-    shown = on_a_terminal(project, "explain", "nothing-such", NO_COLOR="1")
+    shown = project.shown("explain", "nothing-such", NO_COLOR="1").terminal
     assert "is no target, sync or key" in shown
     assert "\x1b[" not in shown
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pty
 import re
-import select
 import subprocess
-import termios
 
 import pytest
 import yaml
@@ -88,31 +85,9 @@ def lines(result):
     return [line.rstrip() for line in result.out.splitlines()]
 
 
-def on_a_terminal(shop, *arguments, columns=120, **env):
+def on_terminal(shop, *arguments, columns=120, **env):
     """What the command prints to a terminal of that width."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, columns))
-    environ = shop.project.environ(TERM="xterm", **env)
-    environ.pop("COLUMNS", None)  # which would go before what the terminal says
-    process = subprocess.Popen(
-        shop.project.argv(*arguments),
-        cwd=shop.root,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    while select.select([ours], [], [], 30)[0]:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        shown += chunk
-    os.close(ours)
-    process.wait(30)
-    return shown.decode().replace("\r\n", "\n")
+    return shop.project.shown(*arguments, columns=columns, **env).terminal
 
 
 def plain(text):
@@ -157,7 +132,7 @@ def test_a_table_fits_the_terminal(shop, columns):
     shop.values(
         {name: {"a": letter * 500, "b/c": "x" * 40} for name, letter in zip(VALUES, "xyz", strict=True)}
     )
-    shown = on_a_terminal(shop, "diff", *VALUES, "values:", columns=columns)
+    shown = on_terminal(shop, "diff", *VALUES, "values:", columns=columns)
     table = shown.splitlines()[:-1]
     assert len(table) > 1
     assert [line for line in table if len(plain(line)) > columns] == []
@@ -165,7 +140,7 @@ def test_a_table_fits_the_terminal(shop, columns):
 
 def test_a_terminal_that_is_hardly_one_is_written_to_all_the_same(shop):
     for call in (("dev", "prod"), (*VALUES,), ("dev", "prod", "--sync", "app")):
-        assert "values:db/host" in on_a_terminal(shop, "diff", *call, columns=3) or "--sync" in call
+        assert "values:db/host" in on_terminal(shop, "diff", *call, columns=3) or "--sync" in call
 
 
 def test_an_environment_is_the_same_as_itself(shop):
@@ -207,9 +182,7 @@ def test_values_that_differ_look_different(shop, columns):
     assert len(document["keys"]) == len(pairs)
     arguments = ("diff", "dev", "staging", "values:")
     text = (
-        shop.run(*arguments).out
-        if columns is None
-        else plain(on_a_terminal(shop, *arguments, columns=columns))
+        shop.run(*arguments).out if columns is None else plain(on_terminal(shop, *arguments, columns=columns))
     )
     assert "\u202e" not in text
     for line in text.splitlines():
@@ -368,8 +341,8 @@ def test_markdown_fits_a_comment(shop):
 
 
 def test_a_colour_is_for_a_terminal(shop):
-    assert "\x1b[" in on_a_terminal(shop, "diff", "dev", "prod")
-    assert "\x1b[" not in on_a_terminal(shop, "diff", "dev", "prod", NO_COLOR="1")
+    assert "\x1b[" in on_terminal(shop, "diff", "dev", "prod")
+    assert "\x1b[" not in on_terminal(shop, "diff", "dev", "prod", NO_COLOR="1")
     assert "\x1b[" not in shop.run("diff", "dev", "prod").out
 
 
@@ -430,10 +403,10 @@ def test_a_sync_is_rendered_under_each_environment_whatever_its_own_is(shop):
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_two_files_stand_side_by_side_where_there_is_room(shop, unbuffered):
     call = ("diff", "dev", "prod", "--sync", "app")
-    wide = plain(on_a_terminal(shop, *call, columns=140, PYTHONUNBUFFERED=unbuffered))
+    wide = plain(on_terminal(shop, *call, columns=140, PYTHONUNBUFFERED=unbuffered))
     assert re.search(r"^host = localhost +~ host = stg$", wide, re.MULTILINE)
     assert re.search(r"^dev +prod$", wide, re.MULTILINE)
-    narrow = plain(on_a_terminal(shop, "diff", "dev", "prod", "--sync", "app", columns=80))
+    narrow = plain(on_terminal(shop, "diff", "dev", "prod", "--sync", "app", columns=80))
     assert "    - host = localhost\n    + host = stg\n" in narrow
 
 

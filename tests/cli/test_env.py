@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 import yaml
@@ -286,38 +284,15 @@ def test_into_a_shell(shop):
     assert done.stdout == f"{PASSWORD}/https://api.example.com"
 
 
-def on_a_terminal(project, *arguments, **more):
+def shown_apart(project, *arguments, **more):
     """What the command prints to a terminal, and to stderr, which is a pipe."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        project.argv("--state-dir", str(project.state), *arguments),
-        cwd=project.root,
-        env=project.environ(TERM="xterm", **more),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-    )
-    os.close(theirs)
-    shown = []
-
-    def read():
-        try:
-            while chunk := os.read(ours, 65536):
-                shown.append(chunk)
-        except OSError:  # the other end is closed
-            pass
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    _, err = process.communicate(timeout=30)
-    reader.join(30)
-    os.close(ours)
-    return b"".join(shown).decode().replace("\r\n", "\n"), err.decode()
+    printed = project.shown(*arguments, errors_apart=True, **more)
+    return printed.terminal, printed.errors
 
 
 @pytest.mark.parametrize("form", ["dotenv", "powershell", "json", "gitlab"])
 def test_a_terminal_gets_dots_and_how_to_get_more(shop, form):
-    shown, err = on_a_terminal(shop, "env", "prod", "--format", form)
+    shown, err = shown_apart(shop, "env", "prod", "--format", form)
     assert PASSWORD not in shown + err
     assert DOTS in shown
     assert "redis" in shown
@@ -325,16 +300,16 @@ def test_a_terminal_gets_dots_and_how_to_get_more(shop, form):
 
 
 def test_a_terminal_gets_secrets_when_they_are_asked_for(shop):
-    shown, err = on_a_terminal(shop, "env", "prod", "--reveal")
+    shown, err = shown_apart(shop, "env", "prod", "--reveal")
     assert f"DB_PASSWORD={PASSWORD}\n" in shown
     assert "--reveal" not in err
-    shown, _ = on_a_terminal(shop, "env", "prod", "--output", "json")
+    shown, _ = shown_apart(shop, "env", "prod", "--output", "json")
     assert json.loads(shown)["variables"]["DB_PASSWORD"]["value"] is None
 
 
-def test_no_value_can_act_on_a_terminal(shop):
+def test_no_value_can_act_shown_apart(shop):
     shop.write("values.yaml", json.dumps({"prod": {"a": "x\x1b[2J\x07\u202e", "b": "1"}}))
-    shown, _ = on_a_terminal(shop, "env", "prod", "--reveal")
+    shown, _ = shown_apart(shop, "env", "prod", "--reveal")
     assert "B=1\n" in shown
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
     piped = shop.run("env", "prod")
@@ -343,9 +318,7 @@ def test_no_value_can_act_on_a_terminal(shop):
 
 def test_a_terminal_gets_no_masks(shop):
     shop.write("github", "")
-    shown, err = on_a_terminal(
-        shop, "env", "prod", "--format", "github", GITHUB_ENV=str(shop.root / "github")
-    )
+    shown, err = shown_apart(shop, "env", "prod", "--format", "github", GITHUB_ENV=str(shop.root / "github"))
     assert PASSWORD not in shown + err
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stand_ins.terminal import printed_to_terminal
 
 from confsync.cli.main import COMMANDS
 from confsync.testing.waiting import eventually
@@ -127,25 +128,9 @@ def test_colour_is_for_terminals_without_no_color(words: tuple[str, ...], no_col
     """https://no-color.org"""
     shop.configure(local={"prod": {"deny": ["same"]}})
     environment = {**shop.environment, "TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_color else {})}
-    terminal, ours = os.openpty()
-    with os.fdopen(terminal, "rb", buffering=0) as reading:
-        process = subprocess.Popen(
-            shop.words(*words), cwd=shop.directory, env=environment, stdin=subprocess.DEVNULL, stdout=ours, stderr=ours
-        )  # fmt: skip
-        os.close(ours)
-        printed = b""
-        while part := _some(reading.fileno()):
-            printed += part
-        process.wait(60)
+    printed = printed_to_terminal(shop.words(*words), cwd=shop.directory, env=environment)
 
-    assert (b"\x1b[" in printed) is not no_color
-
-
-def _some(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # EIO: nobody has the other end any more
-        return b""
+    assert ("\x1b[" in printed.terminal) is not no_color
 
 
 # Exit statuses
