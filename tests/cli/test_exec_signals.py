@@ -19,15 +19,18 @@ from confsync.testing.waiting import eventually
 
 NAMES = ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "WINCH")
 COUNTING = (
-    "import signal, sys, time\n"
-    "def told(number, frame):\n"
-    "    print(signal.Signals(number).name, flush=True)\n"
-    f"for name in {NAMES}: signal.signal(getattr(signal, 'SIG' + name), told)\n"
+    "import signal, sys, threading\n"
+    f"numbers = [getattr(signal, 'SIG' + name) for name in {NAMES}]\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, numbers)\n"
+    "def told():\n"
+    "    while True: print(signal.Signals(signal.sigwait(numbers)).name, flush=True)\n"
+    "threading.Thread(target=told, daemon=True).start()\n"
     "print('ready', flush=True)\n"
     "for line in sys.stdin: print('line ' + line.strip(), flush=True)\n"
     "print('end', flush=True)\n"
 )
-"""Says each signal it gets and each line it reads, until its input ends."""
+"""Says each signal it gets and each line it reads, until its input ends. It waits for them: a handler of Python's would
+not run while the line is waited for, if the signal came just before."""
 
 
 @pytest.fixture

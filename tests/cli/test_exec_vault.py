@@ -16,10 +16,10 @@ WAITS = "trap 'exit 0' TERM; cat {files}/db/db; echo; while :; do sleep 0.02; do
 TOLD = (
     "import os, signal\n"
     "path = os.environ['CONFSYNC_FILES'] + '/db/db'\n"
-    "def tell(*_): print(open(path).read(), flush=True)\n"
-    "signal.signal(signal.SIGHUP, tell)\n"
+    "def tell(): print(open(path).read(), flush=True)\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"
     "tell()\n"
-    "while True: signal.pause()\n"
+    "while signal.sigwait([signal.SIGHUP]): tell()\n"
 )
 
 

@@ -15,10 +15,10 @@ SAYS = 'trap "exit 0" TERM; echo "$DB_HOST $$"; while :; do sleep 0.02; done'
 TOLD = (
     "import os, signal, sys\n"
     "path = os.environ['CONFSYNC_FILES'] + '/app/app'\n"
-    "def tell(*_): print(os.getpid(), open(path).read(), flush=True)\n"
-    "signal.signal(signal.SIGHUP, tell)\n"
+    "def tell(): print(os.getpid(), open(path).read(), flush=True)\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"
     "tell()\n"
-    "while True: signal.pause()\n"
+    "while signal.sigwait([signal.SIGHUP]): tell()\n"
 )
 """Says what its file holds, at the start and whenever it gets SIGHUP."""
 

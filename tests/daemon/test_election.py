@@ -582,7 +582,8 @@ def test_what_is_not_allowed_is_told_once_with_the_rule_and_tried_for_ever(
     kubeconfig = api_server.kubeconfig(tmp_path / "config", token=token)
     with Replica(kubeconfig, namespace).running() as replica:
         eventually(lambda: api_server.count("get", "leases") > 3)
-        (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+        # Of what else may fail on a busy machine, each is told, too.
+        (record,) = [one for one in caplog.records if hasattr(one, "needed")]
         assert record.needed == (
             'apiGroups: ["coordination.k8s.io"], resources: [leases], verbs: [get, create, update, watch] '
             "in namespace default"

@@ -17,6 +17,7 @@ from stand_ins.moments import wait_in
 
 import confsync
 from confsync.config.models import Config, Sync
+from confsync.testing.waiting import eventually
 
 KILLS = 210
 STEPS = 3  # kills in a row before a run is let through
@@ -129,8 +130,8 @@ def test_killed_at_any_moment_every_target_is_whole_and_the_next_run_converges(w
             assert apply() == 0
             assert versions(workspace) == [version] * 3
             assert leftovers(workspace) == set()
-            reloaded = (workspace.root / "reloads").read_text()
-            assert f'"{version}-' in reloaded
+            # A reload that outlived its killed apply may be writing the same just now.
+            eventually(lambda: f'"{version}-' in (workspace.root / "reloads").read_text())  # noqa: B023 - called at once
             assert not owed(workspace)
 
     assert {(True, True, True), (False, False, False)} <= outcomes, "the moments were well chosen"

@@ -23,15 +23,15 @@ from confsync.testing.waiting import eventually
 APP = """
 import signal, sys
 config, pid_file, seen = sys.argv[1:]
-def reload(*_):
+def reload():
     with open(config) as new, open(seen, "a") as notes:
         notes.write(new.read())
-signal.signal(signal.SIGHUP, reload)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
 open(config).close()  # without its configuration it does not start
 with open(pid_file, "w") as file:
     print(__import__("os").getpid(), file=file)
-while True:
-    signal.pause()
+while signal.sigwait([signal.SIGHUP]):
+    reload()
 """
 """Reads its configuration when it gets SIGHUP, and notes what it read."""
 
