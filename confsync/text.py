@@ -54,15 +54,15 @@ def plural(count: int, noun: str) -> str:
     return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
-_TIMESTAMP = 10**17
+_TIMESTAMP = 10**14
 
 
 def revision_text(revision: int) -> str:
-    """A revision for people: stores that have none use the time of the last change, in nanoseconds since the epoch."""
+    """A revision for people: stores that have none use the time of the last change, in microseconds since the epoch."""
     if revision < _TIMESTAMP:
         return str(revision)
     from datetime import UTC, datetime
 
     return (
-        datetime.fromtimestamp(revision / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        datetime.fromtimestamp(revision / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )

@@ -49,4 +49,4 @@ def test_plurals():
 
 def test_a_revision_that_is_a_time_is_shown_as_one():
     assert revision_text(42) == "42"
-    assert revision_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123Z"
+    assert revision_text(1_700_000_000_123_456) == "2023-11-14T22:13:20.123Z"

@@ -29,7 +29,7 @@ class Contents:
 
     Attributes:
         entries: full path -> entry.
-        newest: the newest modification time of its files, in nanoseconds since the epoch; 0 without files.
+        newest: the newest modification time of its files, in microseconds since the epoch; 0 without files.
         identity: equal only for equal files of equal content.
         empty: files that hold not one byte: perhaps somebody is about to write them.
     """
@@ -73,8 +73,8 @@ class Loader:
         found = [(file, parsed[file.path][1]) for file, _, _ in files]
         return Contents(
             _combine(found),
-            max((file.mtime_ns for file, _, _ in files), default=0),
-            tuple((file.path, file.mtime_ns, digest) for file, _, digest in files),
+            max((file.written for file, _, _ in files), default=0),
+            tuple((file.path, file.written, digest) for file, _, digest in files),
             frozenset(file.path for file, data, _ in files if not data),
         )
 
@@ -134,7 +134,7 @@ def _parse(file: Found, data: bytes) -> list[Leaf]:
 def _combine(files: Sequence[tuple[Found, list[Leaf]]]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for file, leaves in files:
-        revision, modified = file.mtime_ns, file.mtime_ns / 1e9
+        revision, modified = file.written, file.written / 1e6
         for leaf in leaves:
             path = f"{file.key}/{leaf.path}" if file.key and leaf.path else file.key or leaf.path
             if path in entries:

@@ -33,9 +33,9 @@ class Found:
     stamp: tuple[int, int, int, int, int]
 
     @property
-    def mtime_ns(self) -> int:
-        """When it was last written, in nanoseconds since the epoch."""
-        return self.stamp[3]
+    def written(self) -> int:
+        """When it was last written, in microseconds since the epoch: what JSON's readers take without rounding."""
+        return self.stamp[3] // 1000
 
 
 @dataclass(slots=True)

@@ -41,7 +41,6 @@ CONNECTION = _FILES | {"tls_server_name", "proxy", "verify"}
 """What is about the connection to one address, so that for another one it means nothing."""
 _TRUE = frozenset({"1", "t", "true"})
 _NAMESPACE = re.compile(r"[^\s\x00-\x1f\x7f-\U0010ffff]+")
-_FIELD = re.compile(rf"\b({'|'.join(VARIABLES)})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ class VaultOptions(DriverOptions):
             return hint
         if unreachable and self._taken.movable:
             return "set VAULT_ADDR to its address from this machine"
-        return hint and _FIELD.sub(lambda match: VARIABLES[match[0]][0], hint)
+        return hint and re.sub(rf"\b({'|'.join(VARIABLES)})\b", lambda match: VARIABLES[match[0]][0], hint)
 
 
 def parse_address(address: str) -> str:

@@ -61,9 +61,14 @@ def test_entries_have_the_time_of_their_file_and_the_reading_the_newest(tmp_path
         (tmp_path / "d" / name).write_text("k: 1")
         os.utime(tmp_path / "d" / name, (seconds, seconds))
     reading = FileBackend.open(FileOptions(path="d"), tmp_path).read([""])
-    assert reading.revision == 2000 * 10**9
+    assert reading.revision == 2000 * 10**6
     entries = reading.trees[""]
-    assert (entries["a/k"].revision, entries["a/k"].modified) == (1000 * 10**9, 1000.0)
+    assert (entries["a/k"].revision, entries["a/k"].modified) == (1000 * 10**6, 1000.0)
+
+
+def test_revisions_are_exact_in_what_reads_json(tmp_path):
+    (tmp_path / "v.yaml").write_text("a: 1")
+    assert FileBackend.open(FileOptions(path="v.yaml"), tmp_path).read([""]).revision < 2**53
 
 
 def test_the_revision_grows_even_when_an_older_file_comes_back(tmp_path):
