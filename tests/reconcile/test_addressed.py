@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from stand_ins.installed import memory_secrets as memory_secrets
 
 from confsync.cli.plan import planned
 from confsync.clock import SystemClock
@@ -27,18 +28,6 @@ from confsync.testing.waiting import eventually
 
 CREDS = "db/creds/app"
 PASSWORD = "{{ vault('/db/creds/app').password }}"
-
-
-@pytest.fixture
-def driver(tmp_path_factory, monkeypatch):
-    """The memory store of secrets as a driver that somebody has installed."""
-    info = tmp_path_factory.mktemp("site") / "memory_secrets-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-secrets\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[confsync.backends]\nsecrets = confsync.testing.memory_secrets:MemorySecretsBackend\n"
-    )
-    monkeypatch.syspath_prepend(str(info.parent))
 
 
 @dataclass
@@ -114,7 +103,7 @@ class Project:
 
 
 @pytest.fixture
-def project(driver, tmp_path):
+def project(memory_secrets, tmp_path):
     project = Project(tmp_path)
     yield project
     project.ledger.close()

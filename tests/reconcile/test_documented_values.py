@@ -6,6 +6,7 @@ import time
 
 import pytest
 import yaml
+from stand_ins.installed import memory_secrets as memory_secrets
 
 from confsync.clock import SystemClock
 from confsync.config.loading import load_config
@@ -87,14 +88,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, tmp_path_factory, monkeypatch):
-    info = tmp_path_factory.mktemp("site") / "memory_secrets-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-secrets\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[confsync.backends]\nsecrets = confsync.testing.memory_secrets:MemorySecretsBackend\n"
-    )
-    monkeypatch.syspath_prepend(str(info.parent))
+def project(tmp_path, memory_secrets):
     project = Project(tmp_path)
     yield project
     project.ledger.close()

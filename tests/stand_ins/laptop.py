@@ -145,17 +145,8 @@ def _nested(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def laptop(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Laptop]:
+def laptop(tmp_path: Path, memory_secrets: Path) -> Iterator[Laptop]:
     """A directory and a store of its own; the store's driver is found as an installed one is."""
-    info = tmp_path_factory.mktemp("site") / "memory_secrets-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-secrets\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[confsync.backends]\nsecrets = confsync.testing.memory_secrets:MemorySecretsBackend\n"
-    )
-    monkeypatch.syspath_prepend(str(info.parent))
     laptop = Laptop(tmp_path)
     yield laptop
     laptop.ledger.close()
