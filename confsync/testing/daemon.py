@@ -31,7 +31,7 @@ from confsync.ledger.ledger import Ledger, read_ledger
 from confsync.ledger.records import State, SyncRecord
 from confsync.testing.waiting import eventually
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds a test waits for something that takes milliseconds on a machine that is not busy."""
 
 

@@ -13,7 +13,7 @@ _FIRST = 0.001
 _LONGEST = 0.05
 
 
-def eventually(condition: Callable[[], T], within: float = 5.0) -> T:
+def eventually(condition: Callable[[], T], within: float = 30.0) -> T:
     """Call `condition` until it gives something true, and give that back.
 
     An AssertionError raised by the condition counts as "not yet": the last one is what the deadline reports.

@@ -149,7 +149,7 @@ class Project:
     def daemon(self) -> subprocess.Popen[str]:
         """`confsync run`, once it is at work."""
         process = self.start("run")
-        eventually(lambda: "confsync is running" in self.log(), within=20)
+        eventually(lambda: "confsync is running" in self.log())
         return process
 
     def log(self) -> str:

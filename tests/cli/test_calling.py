@@ -257,7 +257,7 @@ def test_a_second_daemon_on_one_state_directory_is_refused_and_told_the_first_on
 def test_commands_that_only_look_work_beside_a_daemon(project):
     first = project.daemon()
     eventually(lambda: project.exists("app.conf"))
-    eventually(lambda: project.run("status").status == 0, within=20)
+    eventually(lambda: project.run("status").status == 0)
     assert f"the daemon runs as process {first.pid}" in project.run("status").err
     assert project.ok("plan").out == "nothing to do\n"
     assert project.ok("explain", "app.conf").status == 0

@@ -328,16 +328,16 @@ def test_check_online_tells_of_secrets_and_only_notes_what_is_denied(vaulted):
 def test_the_daemon_notices_what_is_said_of_a_key_and_a_value_that_is_right_again(documented):
     documented.syncs({"app": {"template": "app.conf.j2", "to": "app.conf"}})
     documented.daemon()
-    eventually(lambda: documented.exists("app.conf"), within=20)
+    eventually(lambda: documented.exists("app.conf"))
     before = documented.read("app.conf")
     documented.syncs({"app": {"template": "app.conf.j2", "to": "app.conf"}}, keys={"db/host": {"type": "ip"}})
-    eventually(lambda: "values:dev/db/host is no IP address" in documented.log(), within=20)
+    eventually(lambda: "values:dev/db/host is no IP address" in documented.log())
     assert documented.run("status").status == 2
     assert documented.read("app.conf") == before
 
     documented.values({"dev": {"db": {"host": "10.0.0.1"}}, "prod": {}})
-    eventually(lambda: "host = 10.0.0.1" in documented.read("app.conf"), within=20)
-    eventually(lambda: documented.run("status").status == 0, within=20)
+    eventually(lambda: "host = 10.0.0.1" in documented.read("app.conf"))
+    eventually(lambda: documented.run("status").status == 0)
 
 
 @pytest.mark.parametrize(

@@ -224,9 +224,9 @@ def test_the_daemon_logs_no_secret_at_debug_level(secret):
     from confsync.testing.waiting import eventually
 
     process = secret.start("run", "--log-level", "debug")
-    eventually(lambda: secret.exists("secret.conf") and OLD in secret.read("secret.conf"), within=20)
+    eventually(lambda: secret.exists("secret.conf") and OLD in secret.read("secret.conf"))
     put(secret, SECRET)
-    eventually(lambda: SECRET in secret.read("secret.conf"), within=20)
+    eventually(lambda: SECRET in secret.read("secret.conf"))
     process.terminate()
     assert process.wait(30) == 0
     assert_clean(secret)

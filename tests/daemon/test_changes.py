@@ -83,7 +83,7 @@ def test_only_syncs_that_read_the_key_are_woken(workspace, etcd):
 
         etcd.put("/k3", "new")
 
-        eventually(lambda: workspace.read("s3").startswith("new"), 15)
+        eventually(lambda: workspace.read("s3").startswith("new"))
         after = [(workspace.out / f"s{number}").stat() for number in range(5)]
         same = [
             (b.st_ino, b.st_mtime_ns) == (a.st_ino, a.st_mtime_ns) for b, a in zip(before, after, strict=True)
@@ -166,6 +166,6 @@ def test_targets_of_a_for_each_come_and_go_with_their_keys(workspace, etcd, remo
             etcd.delete(f"/tenants/{name}/port")
 
         for name in names[1:]:
-            eventually(lambda name=name: workspace.read(f"{name}.conf") is None, 15)
+            eventually(lambda name=name: workspace.read(f"{name}.conf") is None)
             daemon.wait_log("target deleted", target=f"{name}.conf")
         assert workspace.read("a.conf") == "port=a"

@@ -68,8 +68,8 @@ def truncate(path):
 def test_a_changed_target_is_healed_at_once_and_reported(workspace, running, harm):
     harm(workspace.out / "app.conf")
 
-    running.wait_log("target healed", sync="app", target="out/app.conf", within=3)
-    workspace.wait_content("app.conf", "host=db1\n", within=3)
+    running.wait_log("target healed", sync="app", target="out/app.conf")
+    workspace.wait_content("app.conf", "host=db1\n")
     assert "by someone else" in running.lines("target healed")[0].facts["why"]
     assert running.lines("target healed")[0].facts["level"] == "warning"
 
@@ -78,28 +78,28 @@ def test_a_changed_mode_is_healed_and_says_what_it_was(workspace, running):
     path = workspace.out / "app.conf"
     path.chmod(0o666)
 
-    eventually(lambda: stat.S_IMODE(path.stat().st_mode) == 0o640, 3)
+    eventually(lambda: stat.S_IMODE(path.stat().st_mode) == 0o640)
     assert "0666" in running.wait_log("target ", sync="app", why="should be").facts["why"]
 
 
 def test_drift_is_healed_every_time(workspace, running):
     for times in range(1, 11):
         append(workspace.out / "app.conf")
-        running.wait_log("target healed", sync="app", times=times, within=3)
-        workspace.wait_content("app.conf", "host=db1\n", within=3)
+        running.wait_log("target healed", sync="app", times=times)
+        workspace.wait_content("app.conf", "host=db1\n")
 
 
 def test_a_deleted_file_of_a_directory_target_is_healed(workspace, running):
     (workspace.out / "tls/tls.key").unlink()
 
-    running.wait_log("target healed", sync="tls", within=3)
+    running.wait_log("target healed", sync="tls")
     workspace.wait_content("tls/tls.key", "KEY")
 
 
 def test_an_edited_file_of_a_directory_target_is_healed(workspace, running):
     append(workspace.out / "tls/tls.crt")
 
-    running.wait_log("target healed", sync="tls", within=3)
+    running.wait_log("target healed", sync="tls")
     workspace.wait_content("tls/tls.crt", "CERT")
 
 
@@ -111,13 +111,13 @@ def test_a_deleted_directory_target_is_healed(workspace, running):
     finally:
         running.signal(signal.SIGCONT)
 
-    running.wait_log("target healed", sync="tls", within=3)
+    running.wait_log("target healed", sync="tls")
     workspace.wait_content("tls/tls.crt", "CERT")
     workspace.wait_content("tls/tls.key", "KEY")
 
     # The directory it watched is gone; the new one is watched too.
     (workspace.out / "tls/tls.crt").unlink()
-    running.wait_log("target healed", sync="tls", times=2, within=3)
+    running.wait_log("target healed", sync="tls", times=2)
     workspace.wait_content("tls/tls.crt", "CERT")
 
 
@@ -126,7 +126,7 @@ def test_reading_a_target_wakes_nobody(workspace, running):
     for _ in range(100):
         workspace.read("app.conf")
     append(workspace.out / "app.conf")
-    running.wait_log("target healed", sync="app", within=3)
+    running.wait_log("target healed", sync="app")
 
     assert len(running.lines("target ")) == 3
     assert before.st_ino != (workspace.out / "app.conf").stat().st_ino
@@ -137,7 +137,7 @@ def test_drift_while_the_daemon_was_away_is_healed_at_its_start(workspace, runni
     append(workspace.out / "app.conf")
 
     with workspace.daemon() as daemon:
-        daemon.wait_log("target healed", sync="app", within=5)
+        daemon.wait_log("target healed", sync="app")
         workspace.wait_content("app.conf", "host=db1\n")
 
 
@@ -153,7 +153,7 @@ def test_what_is_noticed_late_is_watched_again(workspace, running):
 
     append(workspace.out / "app.conf")
 
-    running.wait_log("target healed", sync="app", times=healed + 1, within=3)
+    running.wait_log("target healed", sync="app", times=healed + 1)
     workspace.wait_content("app.conf", "host=db1\n")
 
 
@@ -169,5 +169,5 @@ def test_what_no_watch_sees_is_found_by_the_resync(workspace, running):
                 mapping[0:4] = b"HOST"
         finally:
             os.close(descriptor)
-        daemon.wait_log("target healed", sync="app", within=5)
+        daemon.wait_log("target healed", sync="app")
         workspace.wait_content("app.conf", "host=db1\n")

@@ -239,7 +239,7 @@ def test_a_watch_that_ends_as_watches_do_is_begun_again_without_delay_however_of
         eventually(lambda seen=seen: standby.election._seen_at > seen)
         api_server.end_watches()
         eventually(lambda: not api_server.watches("leases"))
-        eventually(lambda: api_server.watches("leases"), 2)
+        eventually(lambda: api_server.watches("leases"))
 
 
 def test_what_the_watch_tells_late_is_no_news(join, cluster):

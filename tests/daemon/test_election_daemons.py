@@ -125,7 +125,7 @@ def test_a_roll_out_the_dead_leader_owed_is_done_by_who_leads_next(pair, cluster
 
     standby.wait_log(LEADS)
 
-    eventually(lambda: clustered.generation() == generation + 1, 10)
+    eventually(lambda: clustered.generation() == generation + 1)
     quiet(lambda: clustered.generation() == generation + 1)
     standby.stop()
 
@@ -165,7 +165,7 @@ def test_a_reload_that_had_failed_when_leadership_was_lost_is_done_when_it_is_re
 
         daemon.wait_log(LEADS, times=2)
 
-        eventually((clustered.root / "works-done").exists, 5)
+        eventually((clustered.root / "works-done").exists)
         assert tries > 0
 
 

@@ -45,7 +45,7 @@ class Process:
                 self.words.append(line.strip())
 
     def wait(self, word: str, times: int = 1) -> None:
-        eventually(lambda: self.words.count(word) >= times, 15)
+        eventually(lambda: self.words.count(word) >= times)
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -88,7 +88,7 @@ def pair(cluster: Cluster, shared: Path) -> Iterator[Pair]:
 
     def pair(options: dict[str, str]) -> tuple[Process, Process]:
         processes.extend(Process(name, cluster, shared, options) for name in ("a", "b"))
-        eventually(lambda: any("gained" in one.words for one in processes), 15)
+        eventually(lambda: any("gained" in one.words for one in processes))
         leader = next(one for one in processes if "gained" in one.words)
         standby = next(one for one in processes if one is not leader)
         standby.wait(f"sees {leader.name}")

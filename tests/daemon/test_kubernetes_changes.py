@@ -28,7 +28,7 @@ def shop(clustered, etcd):
     clustered.configure(syncs, sources=sources, environments=environments, defaults=defaults)
     with clustered.daemon() as daemon:
         clustered.wait_held({"PASSWORD": "s3cr3t-pw1"})
-        eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()}, 10)
+        eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()})
         clustered.wait_content("file", "db1")
         yield clustered, daemon
 
@@ -46,11 +46,11 @@ def test_a_change_in_etcd_reaches_the_object_that_has_it_and_no_other(shop, etcd
     etcd.put("/shop/db/password", "s3cr3t-pw2")
 
     clustered.wait_held({"PASSWORD": "s3cr3t-pw2"})
-    eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()}, 10)
+    eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()})
     assert clustered.generation() == generation + 1
     assert clustered.version("map", "configmaps") == before
     etcd.put("/shop/db/host", "db2")
-    eventually(lambda: host(clustered) == "db2", 10)
+    eventually(lambda: host(clustered) == "db2")
     clustered.wait_content("file", "db2")
     assert clustered.generation() == generation + 1
     assert "s3cr3t" not in daemon.log()
@@ -64,7 +64,7 @@ def test_a_burst_of_changes_ends_with_the_last_in_few_roll_outs(shop, etcd):
         etcd.put("/shop/db/password", f"pw{number}")
 
     clustered.wait_held({"PASSWORD": "pw199"})
-    eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()}, 10)
+    eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()})
     assert clustered.generation() - before < 50
 
 
@@ -81,6 +81,6 @@ def test_to_look_again_at_an_unchanged_world_asks_the_server_nothing(clustered, 
         api_server.forget_requests()
 
         ticks = {before}
-        eventually(lambda: ticks.add(clustered.read("tick")) or len(ticks) > 5, 15)
+        eventually(lambda: ticks.add(clustered.read("tick")) or len(ticks) > 5)
 
         assert api_server.requests == []

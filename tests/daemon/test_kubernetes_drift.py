@@ -60,7 +60,7 @@ def test_whatever_is_done_to_a_secret_by_hand_is_healed_at_once(clustered, kept)
         act(clustered, name)
     for name in DRIFTS:
         healed = {**HELD, "more": "theirs"} if name == "replaced" else HELD
-        eventually(lambda name=name, healed=healed: is_ours(clustered, name, healed), 10)
+        eventually(lambda name=name, healed=healed: is_ours(clustered, name, healed))
         kept.wait_log("target healed", sync=name)
     assert clustered.version("same") == before
     assert not kept.lines("target healed", sync="same")
@@ -89,5 +89,5 @@ def test_a_key_that_somebody_adds_lives_on_and_wakes_nobody(clustered, kept):
     clustered.configure({})
     kept.wait_log("removed syncs are not cleaned up")  # nine at once are many
     assert clustered.confsync("apply", "--allow-mass-delete").returncode == 0
-    eventually(lambda: clustered.versions().keys() == {"same"}, 10)
+    eventually(lambda: clustered.versions().keys() == {"same"})
     assert clustered.held("same") == {"extra": "theirs"}

@@ -32,4 +32,4 @@ def test_quick_edits_of_a_cluster_leave_no_watch_of_an_old_one(clustered, api_se
         clustered.values({"db": {"password": "pw2"}})
 
         clustered.wait_held({"PASSWORD": "pw2"})
-        eventually(lambda: api_server.watches("secrets") == 1, 10)
+        eventually(lambda: api_server.watches("secrets") == 1)

@@ -57,7 +57,7 @@ def test_a_namespace_that_is_deleted_takes_its_copy_along_and_is_no_trouble(clus
 
     clustered.admin.delete("namespaces", "", first)
 
-    eventually(lambda: clustered.admin.find("namespaces", "", first) is None, 30)
+    eventually(lambda: clustered.admin.find("namespaces", "", first) is None)
     clustered.values({"db": {"password": "pw2"}})
     clustered.wait_held({"PASSWORD": "pw2"}, namespace=second)
     clustered.wait_state("app", "ok")

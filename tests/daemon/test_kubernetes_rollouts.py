@@ -24,13 +24,13 @@ def test_several_secrets_that_change_together_are_one_roll_out_and_a_heal_is_non
     clustered.admin.workload("deployments", clustered.namespace, "shop")
     configure(clustered, "deployment/shop")
     with clustered.daemon() as daemon:
-        eventually(lambda: clustered.noted().keys() == {"secret.one", "secret.two", "secret.three"}, 10)
+        eventually(lambda: clustered.noted().keys() == {"secret.one", "secret.two", "secret.three"})
         first = clustered.generation()
         assert first <= 3
 
         clustered.values({"one": "a", "two": "b", "three": "c"})
-        eventually(lambda: clustered.generation() > first, 10)
-        eventually(lambda: clustered.noted() == checksums(clustered), 10)
+        eventually(lambda: clustered.generation() > first)
+        eventually(lambda: clustered.noted() == checksums(clustered))
         second = clustered.generation()
         assert second == first + 1
 
@@ -75,12 +75,12 @@ def test_a_workload_that_is_missing_is_owed_until_it_is_there_and_holds_up_no_ot
     clustered.configure({"app": data({"VALUE": "values:one"}, to)})
     with clustered.daemon() as daemon:
         clustered.wait_state("app", "owed", detail="deployment/missing")
-        eventually(lambda: clustered.generation() == 2, 10)
+        eventually(lambda: clustered.generation() == 2)
         assert "create it, or correct `restart`" in clustered.syncs()["app"].detail
 
         clustered.admin.workload("deployments", clustered.namespace, "missing")
 
-        eventually(lambda: clustered.noted("missing") == {"secret.app": clustered.checksum()}, 20)
+        eventually(lambda: clustered.noted("missing") == {"secret.app": clustered.checksum()})
         clustered.wait_state("app", "ok")
         daemon.wait_log("reloaded", reload="deployment/missing")
     assert clustered.generation() == 2

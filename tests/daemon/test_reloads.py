@@ -60,7 +60,7 @@ def test_a_failed_reload_is_tried_again_until_it_works(workspace):
     with workspace.daemon() as daemon:
         workspace.wait_state("a", "owed", detail="exit status 1")
         assert workspace.read("a") == "db1"
-        eventually(lambda: runs(workspace) >= 3, 10)
+        eventually(lambda: runs(workspace) >= 3)
         assert len(daemon.lines("reload failed; it stays owed")) == 1, "the same failure is told once"
 
         (workspace.root / "works").touch()
@@ -85,7 +85,7 @@ def test_a_reload_owed_survives_kill_9_and_is_done_by_the_next_daemon(workspace)
     (workspace.root / "works").touch()
 
     with workspace.daemon() as daemon:
-        daemon.wait_log("reloaded", syncs="a", within=5)
+        daemon.wait_log("reloaded", syncs="a")
         assert runs(workspace) == 1
         assert not daemon.lines("target ")
 
@@ -130,10 +130,10 @@ def test_a_hanging_reload_does_not_delay_the_reloads_of_others(workspace):
     )
     daemon = workspace.daemon("--shutdown-timeout", "100ms")
     eventually((workspace.root / "begun").exists)
-    eventually(lambda: runs(workspace) == 1, 5)
+    eventually(lambda: runs(workspace) == 1)
     workspace.values({"host": "db2"})
-    workspace.wait_content("b", "db2", within=5)
-    eventually(lambda: runs(workspace) == 2, 5)
+    workspace.wait_content("b", "db2")
+    eventually(lambda: runs(workspace) == 2)
     daemon.kill()
 
 

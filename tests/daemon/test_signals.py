@@ -37,7 +37,7 @@ def test_sigterm_lets_a_running_reload_end(workspace):
     script = workspace.script("reload", "touch begun; while [ ! -e go ]; do sleep 0.02; done; touch ended")
     one_sync(workspace, reload=[script])
     daemon = workspace.daemon()
-    eventually((workspace.root / "begun").exists, 10)
+    eventually((workspace.root / "begun").exists)
 
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping; work under way is finished first")
@@ -52,7 +52,7 @@ def test_sigterm_lets_a_running_reload_end(workspace):
 def test_sigterm_during_the_start_ends_it_too(workspace):
     one_sync(workspace)
     daemon = workspace.daemon(start=False)
-    eventually((workspace.state / "lock").exists, 10)
+    eventually((workspace.state / "lock").exists)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait_exit(5) == 0
 
@@ -61,7 +61,7 @@ def test_a_second_sigterm_abandons_a_reload_that_hangs_and_the_reload_stays_owed
     script = workspace.script("reload", "touch begun; exec sleep 3600")
     one_sync(workspace, reload=[script])
     daemon = workspace.daemon()
-    eventually((workspace.root / "begun").exists, 10)
+    eventually((workspace.root / "begun").exists)
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
 
@@ -80,7 +80,7 @@ def test_a_reload_that_hangs_is_abandoned_after_the_deadline(workspace):
     script = workspace.script("reload", "touch begun; exec sleep 3600")
     one_sync(workspace, reload=[script])
     daemon = workspace.daemon("--shutdown-timeout", "300ms")
-    eventually((workspace.root / "begun").exists, 10)
+    eventually((workspace.root / "begun").exists)
 
     daemon.signal(signal.SIGTERM)
 

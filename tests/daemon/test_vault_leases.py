@@ -87,7 +87,7 @@ def test_over_twenty_rotations_a_consumer_never_holds_a_dead_credential(vaulted)
     consumer = Consumer(vaulted, names)
     with vaulted.daemon() as daemon:
         with consumer.at_work():
-            eventually(lambda: all(len(users) > ROTATIONS for users in consumer.users.values()), 30)
+            eventually(lambda: all(len(users) > ROTATIONS for users in consumer.users.values()))
         assert consumer.dead == []
         assert not daemon.lines("sync is stale")
         eventually(lambda: all(one.state == "ok" for one in vaulted.syncs().values()))
@@ -177,7 +177,7 @@ def test_a_credential_outlives_restarts_where_leases_are_kept_and_none_is_made_a
     killed.kill()
     with vaulted.daemon() as last:
         renewal = vaulted.renewal(lease)
-        eventually(lambda: vaulted.renewal(lease) != renewal, 10)
+        eventually(lambda: vaulted.renewal(lease) != renewal)
         vaulted.wait_state("user", "ok")
         shown = [Path(f"/proc/{last.pid}/{name}").read_text() for name in ("cmdline", "environ")]
         shown.append(vaulted.confsync("status").stdout)
@@ -236,7 +236,7 @@ def test_a_killed_daemon_that_kept_nothing_makes_one_new_credential(vaulted):
     killed.signal(signal.SIGKILL)
     killed.kill()
     with vaulted.daemon():
-        eventually(lambda: vaulted.read("user") not in (None, old), 10)
+        eventually(lambda: vaulted.read("user") not in (None, old))
         vaulted.wait_state("user", "ok")
 
         assert len(vaulted.leases(path)) == 2

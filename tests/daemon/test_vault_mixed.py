@@ -47,10 +47,10 @@ def test_etcd_and_vault_in_one_template_each_bring_their_changes(vaulted, etcd):
         vaulted.put("shops/rome", password="pw-rome")
         etcd.put("/prod/shops/rome/host", "rome.example")
 
-        vaulted.wait_content("both", "db2:5433 pw2", within=5)
-        vaulted.wait_content("e-paris", "pw-new", within=5)
-        vaulted.wait_content("e-rome", "pw-rome", within=5)
-        vaulted.wait_content("v-rome", "rome.example", within=5)
+        vaulted.wait_content("both", "db2:5433 pw2")
+        vaulted.wait_content("e-paris", "pw-new")
+        vaulted.wait_content("e-rome", "pw-rome")
+        vaulted.wait_content("v-rome", "rome.example")
         for sync in ("both", "data", "by-etcd", "by-vault"):
             vaulted.wait_state(sync, "ok")
 

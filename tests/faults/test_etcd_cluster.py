@@ -47,7 +47,7 @@ def test_any_one_of_three_members_may_be_killed(workspace, three):
             three.leader()
             follows(workspace, three, str(number))
             member.restart()
-        workspace.wait_state("app", "ok", within=20)
+        workspace.wait_state("app", "ok")
 
 
 def test_the_leader_may_be_killed(workspace, three):
@@ -92,10 +92,10 @@ def test_a_daemon_that_knows_only_the_paused_member_gets_stale_and_recovers(work
     with workspace.daemon():
         workspace.wait_content("app", "0")
         member.pause()
-        workspace.wait_state("app", "stale", within=30)
+        workspace.wait_state("app", "stale")
         assert workspace.read("app") == "0"
         member.resume()
-        workspace.wait_state("app", "ok", within=30)
+        workspace.wait_state("app", "ok")
 
 
 def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
@@ -159,8 +159,8 @@ def test_a_wrong_password_is_a_failure_that_does_not_show_it(workspace, guarded)
         assert "password" in workspace.wait_state("ours", "failed").detail
         assert "not-the-password" not in daemon.log()
         workspace.replace(workspace.file, workspace.file.read_text().replace("not-the-password", "pw"))
-        workspace.wait_content("ours", "1", within=20)
-        workspace.wait_content("theirs", "1", within=20)
+        workspace.wait_content("ours", "1")
+        workspace.wait_content("theirs", "1")
 
 
 def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, guarded):
@@ -175,6 +175,6 @@ def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, guarded):
         guarded.members[0].restart()
         guarded.login()
         guarded.put("/ours/v", "1")
-        workspace.wait_content("ours", "1", within=20)
-        workspace.wait_state("ours", "ok", within=20)
+        workspace.wait_content("ours", "1")
+        workspace.wait_state("ours", "ok")
         assert not daemon.lines("sync failed")

@@ -145,7 +145,7 @@ def test_two_confsyncs_with_one_sync_name_stop_fighting_and_say_so(clustered, ot
     for workspace in (clustered, other):
         workspace.configure({"app": data(READ, clustered.secret())})
     with clustered.daemon(), other.daemon():
-        loser = eventually(lambda: refused(clustered, other), 20)
+        loser = eventually(lambda: refused(clustered, other))
         winner = clustered if loser is other else other
         winner.wait_state("app", "ok", detail="also claimed by sync 'app' of another confsync")
         fought = len(writes(api_server))

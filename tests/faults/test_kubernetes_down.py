@@ -31,7 +31,7 @@ def test_an_api_server_that_is_down_at_the_start_stops_nobody_else_and_is_waited
     configure(clustered)
     api_server.stop()
     with clustered.daemon() as daemon:
-        clustered.wait_content("other", "db1", within=5)
+        clustered.wait_content("other", "db1")
         failed = clustered.wait_state("app", "failed", detail="connection refused")
         assert failed.applied_at is None
         daemon.wait_log("sync failed", sync="app")
@@ -68,7 +68,7 @@ def test_an_api_server_that_is_restarted_misses_nothing(clustered, api_server):
 
         api_server.stop()
         change(clustered, "pw2", host="db2")
-        clustered.wait_content("other", "db2", within=5)
+        clustered.wait_content("other", "db2")
         clustered.wait_state("app", "failed")
         api_server.edit("secrets", clustered.namespace, "app", {"data": {"PASSWORD": None}})
         api_server.start()
@@ -112,8 +112,8 @@ def test_whatever_the_api_server_answers_instead_is_waited_out(clustered, api_se
     with clustered.daemon():
         clustered.wait_held(HELD)
         for inflict, said in LASTING.items():
-            clustered.wait_state("app", "ok", within=20)
-            eventually(lambda: api_server.watches("secrets"), 10)
+            clustered.wait_state("app", "ok")
+            eventually(lambda: api_server.watches("secrets"))
 
             inflict(api_server)
             api_server.end_watches()
@@ -146,14 +146,14 @@ def test_an_api_server_that_hangs_holds_up_nobody_else_and_not_the_end(clustered
         with clustered.daemon():
             for turn in range(3):
                 change(clustered, f"pw{turn}", host=f"turn {turn}")
-                clustered.wait_content("file", f"turn {turn}", within=2)
-                eventually(lambda turn=turn: good.data(namespace, "app") == {"PASSWORD": f"pw{turn}"}, 2)
+                clustered.wait_content("file", f"turn {turn}")
+                eventually(lambda turn=turn: good.data(namespace, "app") == {"PASSWORD": f"pw{turn}"})
             assert clustered.wait_state("app0", "failed", detail="no answer in time")
 
             api_server.faults.clear()
 
             for n in range(12):
-                clustered.wait_held({"PASSWORD": "pw2"}, f"app{n}", within=20)
+                clustered.wait_held({"PASSWORD": "pw2"}, f"app{n}")
             api_server.faults.late(60, times=None)
             change(clustered, "pw3")
             eventually(lambda: good.data(namespace, "app") == {"PASSWORD": "pw3"})
@@ -250,7 +250,7 @@ def test_what_was_removed_is_cleaned_up_elsewhere_though_its_cluster_is_down(clu
     assert "connection refused" in planned.stderr
     assert all(f"out/{name}  [{name}]" in planned.stdout for name in ("before", "other"))
     with clustered.daemon() as daemon:
-        eventually(lambda: clustered.read("before") is None and clustered.read("other") is None, 10)
+        eventually(lambda: clustered.read("before") is None and clustered.read("other") is None)
         daemon.wait_log("removed syncs are not cleaned up", error="connection refused")
         daemon.wait_log("target deleted", sync="other")
         assert clustered.syncs().keys() == {"app", "stays"}
@@ -260,4 +260,4 @@ def test_what_was_removed_is_cleaned_up_elsewhere_though_its_cluster_is_down(clu
         api_server.start()
 
         clustered.wait_held(None)
-        eventually(lambda: clustered.syncs().keys() == {"stays"}, 10)
+        eventually(lambda: clustered.syncs().keys() == {"stays"})

@@ -47,7 +47,7 @@ def test_each_missing_right_is_named_with_its_rule_and_granted_later_it_is_mende
         clustered.wait_held({**HELD, "a": "b"}, "theirs")
         daemon.wait_log("only at each resync", error=rule("watch"))
         grant("watch")
-        eventually(lambda: api_server.watches("secrets"), 20)
+        eventually(lambda: api_server.watches("secrets"))
 
         clustered.configure({"theirs": syncs["theirs"]}, kubeconfig=login)
         daemon.wait_log("not cleaned up", error=rule("delete"))
@@ -120,9 +120,9 @@ def test_a_namespace_that_is_deleted_is_told_and_made_again_it_is_filled(cluster
 
         clustered.admin.delete("namespaces", "", namespace)
         clustered.wait_state("app", "failed", detail=namespace)
-        eventually(lambda: clustered.admin.find("namespaces", "", namespace) is None, 30)
+        eventually(lambda: clustered.admin.find("namespaces", "", namespace) is None)
         clustered.admin.create("namespaces", "", {"metadata": {"name": namespace}})
 
-        clustered.wait_held(HELD, namespace=namespace, within=30)
+        clustered.wait_held(HELD, namespace=namespace)
         clustered.wait_state("app", "ok")
         assert not daemon.lines("a bug")

@@ -25,7 +25,7 @@ def configure(vaulted, ttl, max_ttl, **options):
 
 def first_user(vaulted):
     vaulted.wait_content("app", "pw1")
-    return eventually(lambda: vaulted.read("user"), 10)
+    return eventually(lambda: vaulted.read("user"))
 
 
 def new_user(vaulted, old, within=15):
@@ -150,8 +150,8 @@ def test_a_vault_whose_clock_is_years_from_ours_makes_nothing_too_early_or_too_l
     asked = []
     vault_server.faults.late(0, path=issue, times=None, when=lambda *_: asked.append(monotonic()) or False)
     with vaulted.daemon():
-        user = eventually(lambda: vaulted.read("user"), 10)
-        eventually(lambda: len(asked) > 2, 10)
+        user = eventually(lambda: vaulted.read("user"))
+        eventually(lambda: len(asked) > 2)
 
         assert 1 < asked[2] - asked[1] < 3  # the first is reckoned from before the login
         assert vaulted.read("user") == user

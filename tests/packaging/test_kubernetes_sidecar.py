@@ -94,10 +94,10 @@ def test_an_app_starts_with_its_files_and_is_signalled_when_they_change(
     assert "hello from confsync" in config.read_text()
 
     with app(pod) as seen, sidecar(pod):
-        eventually(lambda: "hello from confsync" in seen.read_text(), within=20)
+        eventually(lambda: "hello from confsync" in seen.read_text())
         files = files_of(kustomize, "nginx-signal")
         pod.bring("confsync-config", {**files, "values.yaml": "greeting: good evening"})
-        eventually(lambda: "good evening" in seen.read_text(), within=20)
+        eventually(lambda: "good evening" in seen.read_text())
         assert alive(health)
 
 
@@ -112,10 +112,10 @@ def test_an_app_is_asked_over_http_to_reload(kustomize: Kustomize, health: int) 
     assert yaml.safe_load(config.read_text())["scrape_configs"][0]["job_name"] == "prometheus"
 
     with listening(port) as asked, sidecar(pod):
-        eventually(lambda: asked == ["POST /-/reload"], within=20)
+        eventually(lambda: asked == ["POST /-/reload"])
         files = files_of(kustomize, "prometheus-http")
         pod.bring("confsync-config", {**files, "values.yaml": "scrape: {cart: cart.shop:80}"})
-        eventually(lambda: len(asked) == 2, within=20)
+        eventually(lambda: len(asked) == 2)
         assert yaml.safe_load(config.read_text())["scrape_configs"][0]["job_name"] == "cart"
 
 
@@ -126,7 +126,7 @@ def test_a_new_template_is_taken_up_without_a_new_pod(kustomize: Kustomize, heal
         files = files_of(kustomize, "nginx-signal")
         template = files["nginx.conf.j2"].replace("text/plain", "text/html")
         pod.bring("confsync-config", {**files, "nginx.conf.j2": template})
-        eventually(lambda: "text/html" in seen.read_text(), within=20)
+        eventually(lambda: "text/html" in seen.read_text())
 
 
 def test_what_the_init_container_wrote_the_sidecar_knows_as_its_own(
@@ -140,7 +140,7 @@ def test_what_the_init_container_wrote_the_sidecar_knows_as_its_own(
         without = files["confsync.yaml"].partition("syncs:")[0]
         pod.bring("confsync-config", {**files, "confsync.yaml": without})
         # Only what the ledger says confsync created is deleted with its sync.
-        eventually(lambda: not config.exists(), within=20)
+        eventually(lambda: not config.exists())
         daemon.wait_log("configuration reloaded")
 
 

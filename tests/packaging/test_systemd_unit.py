@@ -39,11 +39,11 @@ def test_the_unit_starts_reloads_and_stops_the_daemon(
     arguments[-1] = str(config)
     with subprocess.Popen([PROGRAM, *arguments], stderr=subprocess.DEVNULL) as daemon:
         try:
-            eventually(lambda: target.exists() and target.read_text() == "first", within=20)
+            eventually(lambda: target.exists() and target.read_text() == "first")
             config.write_text(config.read_text().replace("first", "second"))
             reload = service["ExecReload"].replace("$MAINPID", str(daemon.pid))
             subprocess.run(shlex.split(reload), check=True)
-            eventually(lambda: target.read_text() == "second", within=20)
+            eventually(lambda: target.read_text() == "second")
         finally:
             daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0

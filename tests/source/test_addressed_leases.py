@@ -518,7 +518,7 @@ def test_a_daemon_replaces_what_ended_with_a_login_as_soon_as_somebody_logs_in(l
         held.release()
         assert reading.result(5) == {"a": "1"}
 
-    eventually(lambda: live.told() == [CREDS], within=2)
+    eventually(lambda: live.told() == [CREDS])
     assert live.store.is_alive(live.store.lent[-1])
 
 

@@ -64,7 +64,7 @@ def test_a_source_whose_watch_fails_by_a_bug_is_read_instead_and_not_called_stal
 
     backend.blind = False
     backend.store.put("p/a", b"3")
-    eventually(lambda: value(source) == b"3", 10)
+    eventually(lambda: value(source) == b"3")
 
 
 def test_a_reading_that_lacks_a_prefix_is_survived_and_its_traceback_logged_once(backend, source, caplog):
@@ -78,4 +78,4 @@ def test_a_reading_that_lacks_a_prefix_is_survived_and_its_traceback_logged_once
 
     backend.forgetful = backend.blind = False
     backend.store.put("p/a", b"2")
-    eventually(lambda: value(source) == b"2", 10)
+    eventually(lambda: value(source) == b"2")

@@ -62,7 +62,7 @@ def test_a_bug_in_watch_is_survived(backend, caplog):
     try:
         eventually(lambda: source.snapshot().problem is not None)
         backend.broken = False
-        eventually(lambda: source.snapshot().problem is None, 20)
+        eventually(lambda: source.snapshot().problem is None)
         backend.store.put("a", b"2")
         eventually(lambda: source.snapshot().trees[""]["a"].value == b"2")
     finally:

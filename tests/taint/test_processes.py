@@ -137,16 +137,16 @@ def test_the_daemon_tells_no_secret(host):
     host.configure(check=f"{SHOW} exit 0")
     host.put(OLD)
     daemon = host.start()
-    eventually(lambda: "exit status 3" in host.log.read_text(), within=20)
+    eventually(lambda: "exit status 3" in host.log.read_text())
     host.put(NEW)
-    eventually(lambda: NEW in host.out.read_text(), within=20)
+    eventually(lambda: NEW in host.out.read_text())
     host.out.write_text(f"by hand {OLD}\n")  # and it is put right
-    eventually(lambda: NEW in host.out.read_text(), within=20)
+    eventually(lambda: NEW in host.out.read_text())
     host.configure(check=f"{SHOW} exit 1")
     host.put(OLD)
-    eventually(lambda: "the check is done" in host.log.read_text(), within=20)
+    eventually(lambda: "the check is done" in host.log.read_text())
     os.kill(daemon.pid, signal.SIGUSR1)
-    eventually(lambda: '"message": "status"' in host.log.read_text(), within=20)
+    eventually(lambda: '"message": "status"' in host.log.read_text())
     said = [host.run("status", "--output", "json"), host.run("plan", "--output", "json")]
     daemon.terminate()
     assert daemon.wait(30) == 0

@@ -136,7 +136,7 @@ def redis_answers(path: Path, commands: list[list[str]]) -> bytes:
 
     from confsync.testing.waiting import eventually
 
-    eventually(path.exists, within=10)
+    eventually(path.exists)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(path))

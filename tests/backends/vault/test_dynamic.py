@@ -135,7 +135,7 @@ def test_a_lease_that_ran_out_is_expired(vault, backend):
             return True
         return False
 
-    eventually(over, within=10)
+    eventually(over)
 
 
 def test_what_is_not_renewable_is_expired(backend, pki):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from stand_ins.common.fault_queue import FaultQueue
 
 from . import status
 from .answers import Answer
@@ -54,21 +55,12 @@ class Fault:
         return self.when is None or self.when(call)
 
 
-class Faults:
-    """An ordered list: the first that fits a request is the one that hits it. Any thread may use it.
+class Faults(FaultQueue[Fault]):
+    """The ways in which requests go wrong. Any thread may use it.
 
     Every method gives the Fault, whose `hits` a test may read. `where` is verb, resource, namespace, name, times,
     delay, when.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> Fault:
-        with self._lock:
-            self._faults.append(fault)
-        return fault
 
     def answer(
         self,
@@ -141,19 +133,6 @@ class Faults:
     def no_json(self, text: str = "<html>bad gateway</html>", code: int = 200, **where: Any) -> Fault:
         return self.add(Fault(answer=Answer(code, None, {"Content-Type": "text/html"}, text=text), **where))
 
-    def clear(self) -> None:
-        with self._lock:
-            self._faults.clear()
-
     def take(self, call: Call) -> Fault | None:
         """The fault that hits this request, which uses it up by one."""
-        with self._lock:
-            fault = next((fault for fault in self._faults if fault.fits(call)), None)
-            if fault is None:
-                return None
-            fault.hits += 1
-            if fault.times is not None:
-                fault.times -= 1
-                if fault.times <= 0:
-                    self._faults.remove(fault)
-            return fault
+        return self.first(lambda fault: fault.fits(call))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from stand_ins.common import listener
 from stand_ins.common.certificates import Identity
 from stand_ins.common.clock import Clock
 from stand_ins.common.listener import TlsFiles
+from stand_ins.common.listening import Listening
 
 from . import bootstrap, kubeconfig, users
 from .controllers import Controllers
@@ -47,7 +46,7 @@ class Listener(listener.Listener):
         return users.person(names[0], *groups) if names else None
 
 
-class ApiServer:
+class ApiServer(Listening):
     """A server on a free port of the loopback, alive while the context is. Any thread may use it.
 
     It starts as a new cluster does: with the namespaces default, kube-node-lease, kube-public and kube-system, and
@@ -70,6 +69,7 @@ class ApiServer:
     def __init__(
         self, *, tls: TlsFiles | None = None, now: float | None = None, controllers: bool = True
     ) -> None:
+        super().__init__(tls)
         self.clock = Clock(now)
         self.core = Core(self.clock)
         self.token = self.core.tokens.issue(users.person(users.ADMIN, users.MASTERS))
@@ -78,45 +78,18 @@ class ApiServer:
         self.bugs: list[Exception] = []
         self._controllers = Controllers(self.core.store, self.core.registry, self.core.do)
         self._controlled = controllers
-        self._tls = tls
-        self._port = 0
         self._grants: list[tuple[str, str | None, str]] = []
-        self._listener: Listener | None = None
-        self._stopping = threading.Event()
         if controllers:
             self._controllers.settle()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
+    def _listen(self, port: int) -> Listener:
+        return Listener(self, port, self._tls)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def address(self) -> str:
-        assert self._port, "the server has no address before it was started"
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        """Listens, on the port it had before if there was one; nothing when it runs."""
-        if self._listener is not None:
-            return
-        self._stopping.clear()
-        self._listener = Listener(self, self._port, self._tls)
-        self._port = self._listener.server_port
+    def _started(self) -> None:
         if self._controlled:
             self._controllers.start()
 
-    def stop(self) -> None:
-        """Ends every connection and refuses new ones; state is kept. Nothing when it does not run."""
-        if self._listener is None:
-            return
-        self._stopping.set()
-        self._listener.close()
-        self._listener = None
+    def _stopped(self) -> None:
         if self._controlled:
             self._controllers.stop()
         self._wake()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from stand_ins.common.fault_queue import FaultQueue
 
 from .request_log import full_path
 
@@ -47,20 +48,11 @@ class Fault:
         return self.when is None or self.when(method, path)
 
 
-class Faults:
-    """An ordered list: the first that fits a request is the one that hits it. Any thread may use it.
+class Faults(FaultQueue[Fault]):
+    """The ways in which requests go wrong. Any thread may use it.
 
     Every method gives the Fault, whose `hits` a test may read. `where` is method, path, times, delay, when.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> Fault:
-        with self._lock:
-            self._faults.append(fault)
-        return fault
 
     def answer(self, status: int, *errors: str, headers: dict[str, str] | None = None, **where: Any) -> Fault:
         return self.add(Fault(status=status, errors=list(errors), headers=headers or {}, **where))
@@ -106,19 +98,6 @@ class Faults:
     def no_json(self, text: str = "<html>bad gateway</html>", status: int = 200, **where: Any) -> Fault:
         return self.add(Fault(status=status, text=text, **where))
 
-    def clear(self) -> None:
-        with self._lock:
-            self._faults.clear()
-
     def take(self, method: str, path: str) -> Fault | None:
         """The fault that hits this request, which uses it up by one."""
-        with self._lock:
-            fault = next((fault for fault in self._faults if fault.fits(method, path)), None)
-            if fault is None:
-                return None
-            fault.hits += 1
-            if fault.times is not None:
-                fault.times -= 1
-                if fault.times <= 0:
-                    self._faults.remove(fault)
-            return fault
+        return self.first(lambda fault: fault.fits(method, path))

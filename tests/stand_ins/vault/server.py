@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
-from typing import Self
+from stand_ins.common.listening import Listening
 
 from . import ids
 from .clock import Clock
@@ -14,7 +12,7 @@ from .listener import Listener, TlsFiles
 from .request_log import Request, RequestLog
 
 
-class VaultServer:
+class VaultServer(Listening):
     """A server on a free port of the loopback, alive while the context is. Any thread may use it.
 
     It starts as a dev server does: unsealed, with KV version 2 at `secret/` and a root token.
@@ -34,50 +32,20 @@ class VaultServer:
     def __init__(
         self, *, root_token: str | None = None, tls: TlsFiles | None = None, now: float | None = None
     ) -> None:
+        super().__init__(tls)
         self.root_token = root_token or ids.token("")
         self.clock = Clock(now)
         self.core = Core(self.clock, self.root_token)
         self.faults = Faults()
         self.log = RequestLog()
         self.bugs: list[Exception] = []
-        self._tls = tls
-        self._port = 0
-        self._listener: Listener | None = None
-        self._stopping = threading.Event()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def address(self) -> str:
-        assert self._port, "the server has no address before it was started"
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+    def _listen(self, port: int) -> Listener:
+        return Listener(self, port, self._tls)
 
     @property
     def unseal_key(self) -> str:
         return self.core.unseal_key
-
-    def start(self) -> None:
-        """Listens, on the port it had before if there was one; nothing when it runs."""
-        if self._listener is not None:
-            return
-        self._stopping.clear()
-        self._listener = Listener(self, self._port, self._tls)
-        self._port = self._listener.server_port
-
-    def stop(self) -> None:
-        """Ends every connection and refuses new ones; state is kept. Nothing when it does not run."""
-        if self._listener is None:
-            return
-        self._stopping.set()
-        self._listener.close()
-        self._listener = None
 
     def restart(self, *, lose_state: bool = False, sealed: bool = False) -> None:
         """Stops and starts; `lose_state` as a dev server does, `sealed` as a server without auto-unseal does."""

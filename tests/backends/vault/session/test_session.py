@@ -376,7 +376,7 @@ def test_renewals_that_fail_to_the_end_are_followed_by_a_login(
             session.tend()
         return session.number == 2
 
-    eventually(tend_until_somebody_else, within=20)
+    eventually(tend_until_somebody_else)
     assert read(session) == 2
 
 
