@@ -1,0 +1,48 @@
+"""The faults that wait for their requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+
+class Used(Protocol):
+    """A fault: how many requests it still hits, None for all, and how many it has hit."""
+
+    times: int | None
+    hits: int
+
+
+FaultT = TypeVar("FaultT", bound=Used)
+
+
+class FaultQueue(Generic[FaultT]):
+    """An ordered list: the first that fits a request is the one that hits it. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[FaultT] = []
+
+    def add(self, fault: FaultT) -> FaultT:
+        """Gives the fault, whose `hits` a test may read."""
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def first(self, fits: Callable[[FaultT], bool]) -> FaultT | None:
+        """The fault that hits a request, which uses it up by one."""
+        with self._lock:
+            fault = next(filter(fits, self._faults), None)
+            if fault is None:
+                return None
+            fault.hits += 1
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times <= 0:
+                    self._faults.remove(fault)
+            return fault

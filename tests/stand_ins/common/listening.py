@@ -1,0 +1,62 @@
+"""A server that is started, stopped and started again at the same address."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from .listener import Listener, TlsFiles
+
+
+class Listening(ABC):
+    """As a context manager: it listens within. What it keeps, connections aside, outlives a restart."""
+
+    def __init__(self, tls: TlsFiles | None) -> None:
+        self._tls = tls
+        self._port = 0
+        self._listener: Listener | None = None
+        self._stopping = threading.Event()
+
+    @abstractmethod
+    def _listen(self, port: int) -> Listener:
+        """Begin to listen; on any free port if it is 0."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> str:
+        assert self._port, "the server has no address before it was started"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Listens, on the port it had before if there was one; nothing when it runs."""
+        if self._listener is not None:
+            return
+        self._stopping.clear()
+        self._listener = self._listen(self._port)
+        self._port = self._listener.server_port
+        self._started()
+
+    def stop(self) -> None:
+        """Ends every connection and refuses new ones; state is kept. Nothing when it does not run."""
+        if self._listener is None:
+            return
+        self._stopping.set()
+        self._listener.close()
+        self._listener = None
+        self._stopped()
+
+    def _started(self) -> None:  # noqa: B027 - there may be nothing to do
+        """What else begins when it listens."""
+
+    def _stopped(self) -> None:  # noqa: B027 - there may be nothing to do
+        """What else ends when it does not listen any more."""
