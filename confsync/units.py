@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATIONS = re.compile(rf"(?:{_DURATION.pattern})+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _BYTES = {
@@ -28,7 +29,8 @@ def parse_duration(text: object) -> float:
         return 0.0
     if isinstance(text, int | float):
         raise ValueError(f"a duration needs a unit: {text}s, {text}ms or {text}m?")
-    if not text or _DURATION.sub("", text):
+    # Matched as a whole: a search would begin anew at each of very many digits.
+    if not _DURATIONS.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; write for example 500ms, 60s, 5m or 1h30m")
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,15 @@ def test_a_duration_is_read(text, seconds):
 def test_what_is_no_duration_is_refused_with_an_example(wrong):
     with pytest.raises(ValueError, match=r"60s|unit"):
         parse_duration(wrong)
+
+
+def test_very_many_digits_are_refused_at_once():
+    begin = time.process_time()
+
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration("1" * 20_000)
+
+    assert time.process_time() - begin < 1
 
 
 def test_a_bare_number_is_asked_for_its_unit():

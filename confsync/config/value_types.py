@@ -78,7 +78,7 @@ def _general(text: str, *, document: bool) -> str | None:
         return None
     if text.endswith(("\n", "\r")):
         return "it ends in a line break"
-    if any(not char.isprintable() for char in text):
+    if not text.isprintable():
         return "it has a line break or another character that cannot be seen"
     if text != text.strip():
         return "it begins or ends with a blank"
@@ -159,7 +159,8 @@ def _bracketed_host(host: str) -> str | None:
     return None if _host(host) is None else "its host is neither a name nor an IP address"
 
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)[^ ]*")
+# Where the hosts end is told by one character, so that a long text is not looked through again from each of its own.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?# ]*)(?:[/?#][^ ]*)?")
 
 
 def _url(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import get_args
 
 import pytest
@@ -136,6 +137,32 @@ def test_a_value_that_is_not_of_its_type(kind, text):
 )  # fmt: skip
 def test_what_is_said_of_a_wrong_value(kind, text, told):
     assert problem(kind, text) == told
+
+
+LONG = 20_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("url", f"http://{'a' * LONG}/ b"),
+        ("url", f"http://{'a,' * LONG}/ b"),
+        ("url", "a" * LONG),
+        ("duration", "1" * LONG),
+        ("duration", f"{'1h' * LONG}x"),
+        ("size", f"{'1' * LONG}x"),
+        ("number", f"{'1' * LONG}e"),
+        ("email", f"a@{'a.' * LONG}"),
+        ("cidr", "/8" * LONG),
+        ("pem", f"-----BEGIN {'A ' * LONG}"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_long_value_takes_time_in_proportion_to_its_length(kind, text):
+    begin = time.process_time()
+
+    assert problem(kind, text) is not None
+    assert time.process_time() - begin < 1
 
 
 @given(kind=st.sampled_from(get_args(KeyType)), text=st.text(max_size=200))
