@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import stat
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from confsync.environments.dialects import DIALECTS, LINE_BASED
+from confsync.environments.output.assignments import grammar_of
 from confsync.environments.output.written import WrittenFile, WrittenFiles, directory_for
 from confsync.errors import LedgerError
 
@@ -123,11 +125,25 @@ def test_garbage_is_an_empty_list_and_is_kept_beside_the_next_one(files, garbage
 
 BAD = (
     1, None, {}, {"path": 1}, {"path": "relative"}, {"path": "/a\0b"}, {"until": "soon"}, {"until": True},
-    {"digests": 1}, {"statements": {}}, {"config": None}, {"environment": []},
+    {"digests": 1}, {"statements": {}}, {"config": None}, {"environment": []}, {"format": "of a later version"},
+    {"until": float("inf")}, {"until": float("nan")}, {"until": -1}, {"until": 1e300}, {"until": 10**400},
+    {"path": "/a\ud800b"},
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_a_pipe_in_its_place_is_not_waited_for(files):
+    files.directory.mkdir(parents=True)
+    os.mkfifo(files.path)
+    assert (files.all(), files.is_readable()) == ((), False)
+
+
+def test_every_way_to_read_a_block_may_be_on_it():
+    grammars = {grammar_of(form, dialect) for form in LINE_BASED for dialect in (None, *DIALECTS)}
+    with_each = [replace(ONE, format=grammar) for grammar in grammars]
+    assert [WrittenFile.of(json.loads(json.dumps(asdict(one)))) for one in with_each] == with_each
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:40])
 def test_an_entry_that_is_none_is_left_out_and_the_others_stay(files, bad):
     with files.changing():
         files.note(ONE)

@@ -21,11 +21,17 @@ from confsync.clock import Clock, SystemClock
 from confsync.digest import Hasher
 from confsync.errors import LedgerError
 from confsync.ledger import state_dir
+from confsync.sinks.disk import read_regular, write_new
 from confsync.sinks.names import staging_path
 
 _PATIENCE = 10.0
 _TRY_AGAIN = 0.02
-_LARGEST = 1 << 24
+_LAST_TIME = 253370764800.0
+"""The end of the year 9998: what is later has no date in every time zone."""
+_GRAMMARS = frozenset({
+    "dotenv", "dotenv:node", "dotenv:shell", "docker", "systemd", "shell", "direnv", "fish", "powershell",
+})  # fmt: skip
+"""What `assignments.grammar_of` gives; by another nobody can read a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,11 @@ class WrittenFile:
             return None
         until, digests, statements = said.get("until"), said.get("digests", []), said.get("statements", [])
         added = said.get("added")
-        if not (until is None or (isinstance(until, int | float) and not isinstance(until, bool))):
+        if not (until is None or _is_time(until)):
             return None
         if not isinstance(digests, list) or not isinstance(statements, list):
             return None
-        if not os.path.isabs(said["path"]) or "\0" in said["path"]:
+        if not _is_path(said["path"]) or (said.get("whole") is not True and said["format"] not in _GRAMMARS):
             return None
         return cls(
             **{name: said[name] for name in _TEXTS},
@@ -88,6 +94,17 @@ class WrittenFile:
 
 
 _TEXTS = ("path", "config", "environment", "format")
+
+
+def _is_time(said: Any) -> bool:
+    return isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < _LAST_TIME
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return os.path.isabs(text) and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def directory_for(state: str | None) -> Path | None:
@@ -172,8 +189,7 @@ class WrittenFiles:
         if self.path is None:
             return (), True
         try:
-            with open(self.path, "rb") as file:
-                document = json.loads(file.read(_LARGEST))
+            document = json.loads(read_regular(str(self.path))[0])
         except FileNotFoundError:
             return (), True
         except (OSError, ValueError, RecursionError):
@@ -201,8 +217,6 @@ class WrittenFiles:
 
 
 def _write_beside(path: Path, content: bytes) -> None:
-    from confsync.sinks.disk import write_new
-
     staged = staging_path(str(path))
     write_new(staged, content, lambda _: ())
     try:
