@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 import pytest
+from stand_ins.mounts import mount as mount
 
 CONFIG = """\
 sources:
@@ -97,6 +99,34 @@ def test_one_that_cannot_be_cleaned_does_not_keep_the_others(shop):
     assert f"{shop.root}/b: is a directory" in result.err
     assert "c of prod: removed" in result.out
     assert [one["path"] for one in listed(shop)] == [f"{shop.root}/a", f"{shop.root}/b"]
+
+
+@pytest.mark.root
+def test_a_list_that_cannot_be_written_keeps_no_file_from_being_removed(shop, mount):
+    shop.state.mkdir()
+    mount("-t", "tmpfs", "-o", "size=32k", "none", str(shop.state))
+    for name in ("a", "b", "c"):
+        shop.ok("env", "prod", "--out", name)
+    with suppress(OSError), open(shop.state / "ballast", "wb", buffering=0) as ballast:
+        while True:
+            ballast.write(b"x" * 1024)
+    result = shop.run("env", "--clean")
+    assert result.status == 1
+    assert result.out.count("of prod: removed\n") == 3
+    assert "written.json: the list of written files cannot be written: No space left" in result.err
+    assert not any(shop.exists(name) for name in ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("arguments", [(), ("--expired",)])
+def test_a_file_that_cannot_be_seen_is_not_taken_for_gone(shop, arguments):
+    (shop.root / "folder").mkdir()
+    shop.ok("env", "prod", "--out", "folder/.env", "--ttl", "1ms")
+    (shop.root / "folder").rename(shop.root / "moved")
+    (shop.root / "folder").symlink_to("folder")
+    result = shop.run("env", "--clean", *arguments)
+    assert (result.status, result.out) == (1, "")
+    assert f"{shop.root}/folder/.env: cannot be looked at" in result.err
+    assert [one["path"] for one in listed(shop)] == [f"{shop.root}/folder/.env"]
 
 
 def test_only_what_this_configuration_wrote_is_removed_unless_it_is_named(shop):

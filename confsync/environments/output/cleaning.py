@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,10 +12,10 @@ from confsync.environments.dialects import form_by_name
 from confsync.environments.output import merging, output_file
 from confsync.environments.output.assignments import grammar_of
 from confsync.environments.output.git import own_place
-from confsync.environments.output.output_file import OutputFile
+from confsync.environments.output.output_file import OutputFile, is_gone
 from confsync.environments.output.writing_out import own_part
 from confsync.environments.output.written import WrittenFile, WrittenFiles
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfsyncError, LedgerError
 from confsync.text import printable
 
 
@@ -53,21 +53,14 @@ def clean(
         expired: only what is past its time.
 
     Raises:
-        LedgerError: the list cannot be used.
+        LedgerError: the list cannot be used; nothing was removed.
     """
     with files.changing() as hasher:
         listed = (*files.expired(), *files.lost()) if expired else files.all()
-        wanted = [one for one in listed if config is None or one.config == config]
-        if paths is None:
-            return tuple(_clean_listed(files, hasher, one, expired=expired) for one in wanted)
-        by_path = {one.path: one for one in wanted}
-        return tuple(
-            _clean_listed(files, hasher, by_path[path], expired=expired)
-            if path in by_path
-            else _clean_unlisted(hasher, path)
-            for path in paths
-            if path in by_path or not expired
-        )
+        wanted = {one.path: one for one in listed if config is None or one.config == config}
+        places = wanted if paths is None else dict.fromkeys(paths)
+        chosen = {path: wanted.get(path) for path in places if path in wanted or not expired}
+        return _clean_all(files, hasher, chosen, expired=expired)
 
 
 def clean_expired(files: WrittenFiles) -> tuple[Cleaned, ...]:
@@ -75,22 +68,40 @@ def clean_expired(files: WrittenFiles) -> tuple[Cleaned, ...]:
     if not files.expired():
         return ()
     with files.changing() as hasher:
-        return tuple(_clean_listed(files, hasher, one) for one in files.expired())
+        return _clean_all(files, hasher, {one.path: one for one in files.expired()})
 
 
-def _clean_listed(
-    files: WrittenFiles, hasher: Hasher, noted: WrittenFile, *, expired: bool = False
-) -> Cleaned:
-    _sweep(noted.path)
-    if expired and not os.path.lexists(noted.path):
-        files.forget([noted.path])  # there is nothing more to say of it
-        return Cleaned(noted.path, noted.environment, Fate.FAILED, _lost(noted))
+def _clean_all(
+    files: WrittenFiles, hasher: Hasher, chosen: Mapping[str, WrittenFile | None], *, expired: bool = False
+) -> tuple[Cleaned, ...]:
+    """Clean each of them, and take it off the list; a list that cannot be written keeps none from being cleaned."""
+    done, settled, trouble = [], [], None
+    for path, noted in chosen.items():
+        _sweep(path)
+        lost = noted if expired and is_gone(path) else None
+        one = _lost(lost) if lost else _clean_one(path, noted, hasher)
+        done.append(one)
+        if lost or one.fate is not Fate.FAILED:
+            settled.append(path)
+            trouble = _forget(files, settled)
+    return (*done, trouble) if trouble else tuple(done)
+
+
+def _forget(files: WrittenFiles, paths: Sequence[str]) -> Cleaned | None:
     try:
-        fate, detail = _take_out(noted.path, noted, hasher)
+        files.forget(paths)
+    except LedgerError as exc:
+        return Cleaned(str(files.path), None, Fate.FAILED, str(exc))
+    return None
+
+
+def _clean_one(path: str, noted: WrittenFile | None, hasher: Hasher) -> Cleaned:
+    environment = noted.environment if noted else None
+    try:
+        fate, detail = _take_out(path, noted, hasher)
     except ConfsyncError as exc:
-        return Cleaned(noted.path, noted.environment, Fate.FAILED, str(exc))
-    files.forget([noted.path])
-    return Cleaned(noted.path, noted.environment, fate, detail)
+        return Cleaned(path, environment, Fate.FAILED, str(exc))
+    return Cleaned(path, environment, fate, detail)
 
 
 def _sweep(path: str) -> None:
@@ -99,27 +110,17 @@ def _sweep(path: str) -> None:
         output_file.sweep(place)
 
 
-def _lost(noted: WrittenFile) -> str:
-    return str(
-        ConfsyncError(
-            f"{printable(noted.path)}: is past its time, and no longer where it was written: where it was moved or "
-            f"copied to, it still has what it had of {printable(noted.environment)}",
-            hint="remove it there: confsync env --clean FILE",
-        )
+def _lost(noted: WrittenFile) -> Cleaned:
+    told = ConfsyncError(
+        f"{printable(noted.path)}: is past its time, and no longer where it was written: where it was moved or copied "
+        f"to, it still has what it had of {printable(noted.environment)}",
+        hint="remove it there: confsync env --clean FILE",
     )
-
-
-def _clean_unlisted(hasher: Hasher, path: str) -> Cleaned:
-    _sweep(path)
-    try:
-        fate, detail = _take_out(path, None, hasher)
-    except ConfsyncError as exc:
-        return Cleaned(path, None, Fate.FAILED, str(exc))
-    return Cleaned(path, None, fate, detail)
+    return Cleaned(noted.path, noted.environment, Fate.FAILED, str(told))
 
 
 def _take_out(path: str, noted: WrittenFile | None, hasher: Hasher) -> tuple[Fate, str]:
-    if not os.path.lexists(path):
+    if is_gone(path):
         return Fate.NOTHING, "it is not there"
     before = output_file.look(path)
     if noted is not None and noted.whole:

@@ -48,6 +48,17 @@ def place_of(text: str) -> str:
     return os.path.join(os.path.realpath(directory), name)
 
 
+def is_gone(path: str) -> bool:
+    """Whether nothing is there; not where that cannot be seen. Never raises."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def look(path: str) -> OutputFile:
     """What is at `path`.
 

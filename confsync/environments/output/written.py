@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from confsync.clock import Clock, SystemClock
 from confsync.digest import Hasher
+from confsync.environments.output.output_file import is_gone
 from confsync.errors import LedgerError
 from confsync.ledger import state_dir
 from confsync.sinks.disk import read_regular, write_new
@@ -147,11 +148,11 @@ class WrittenFiles:
 
     def expired(self) -> tuple[WrittenFile, ...]:
         """Those past their time that are still there, of whichever configuration."""
-        return tuple(one for one in self._past() if os.path.lexists(one.path))
+        return tuple(one for one in self._past() if not is_gone(one.path))
 
     def lost(self) -> tuple[WrittenFile, ...]:
         """Those past their time that are no longer where they were written: somebody removed them, or moved them."""
-        return tuple(one for one in self._past() if not os.path.lexists(one.path))
+        return tuple(one for one in self._past() if is_gone(one.path))
 
     def _past(self) -> list[WrittenFile]:
         now = self.clock.now()
