@@ -89,6 +89,14 @@ def test_what_is_no_place_is_none(monkeypatch, said):
     assert said not in roots()
 
 
+def test_where_every_disk_is_full_there_may_still_be_memory(root, monkeypatch):
+    def full():
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(scratch, "gettempdir", full)
+    assert str(root) in roots()
+
+
 def test_where_there_is_no_place_it_says_what_to_do(monkeypatch):
     monkeypatch.setattr(scratch, "roots", list)
 

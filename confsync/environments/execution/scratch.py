@@ -48,8 +48,16 @@ class File:
 def roots() -> list[str]:
     """Where such a directory may be, the best place first: memory before any disk, our own before everybody's."""
     named = os.environ.get("XDG_RUNTIME_DIR", "")
-    safe = [root for root in (named, "/dev/shm", gettempdir()) if os.path.isabs(root) and _is_safe(root)]  # noqa: S108
+    safe = [root for root in (named, "/dev/shm", _temporary()) if os.path.isabs(root) and _is_safe(root)]  # noqa: S108
     return sorted(safe, key=lambda root: filesystem(root) not in _IN_MEMORY)
+
+
+def _temporary() -> str:
+    """The usual place for temporary files, or "": there is none where every disk is full."""
+    try:
+        return gettempdir()
+    except FileNotFoundError:
+        return ""
 
 
 def _is_safe(root: str) -> bool:
@@ -99,7 +107,9 @@ class Scratch:
     def _made(self) -> int:
         """Make it under another name, which nobody sweeps before it is locked."""
         making = name_in_the_making(self.path)
-        _make_private(making)
+        _make_private(
+            making
+        )  # not one that is there: process lists show the name, and others may write to the place
         lock = hold(making)
         if lock is None:
             raise OSError(errno.ENOLCK, "it cannot be locked")
@@ -160,17 +170,17 @@ class Scratch:
 
 
 def _make_private(directory: str) -> None:
-    """Make a directory that is ours alone, whatever the umask; or leave the one that is there."""
-    with suppress(FileExistsError):
-        os.mkdir(directory, 0o700)
-        os.chmod(directory, 0o700)
+    """Make a directory that is ours alone, whatever the umask."""
+    os.mkdir(directory, 0o700)
+    os.chmod(directory, 0o700)
 
 
 def _write(directory: str, file: File) -> None:
     *parents, name = file.path.split("/")
     for parent in parents:
         directory = f"{directory}/{parent}"
-        _make_private(directory)
+        with suppress(FileExistsError):
+            _make_private(directory)
     path = f"{directory}/{name}"
     mode = 0o700 if file.executable else 0o600
     made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
