@@ -23,6 +23,7 @@ class FaultQueue(Generic[FaultT]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[FaultT] = []
+        self._cleared = threading.Event()
 
     def add(self, fault: FaultT) -> FaultT:
         """Gives the fault, whose `hits` a test may read."""
@@ -31,8 +32,23 @@ class FaultQueue(Generic[FaultT]):
         return fault
 
     def clear(self) -> None:
+        """Forget them all, and let go of who waits because of one."""
         with self._lock:
             self._faults.clear()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End every wait there is now."""
+        with self._lock:
+            cleared, self._cleared = self._cleared, threading.Event()
+        cleared.set()
+
+    def wait(self, seconds: float, ended: threading.Event) -> None:
+        """Wait so long, but not beyond the next `let_go`, and not at all once it has ended."""
+        with self._lock:
+            cleared = self._cleared
+        if not ended.is_set():
+            cleared.wait(seconds)
 
     def first(self, fits: Callable[[FaultT], bool]) -> FaultT | None:
         """The fault that hits a request, which uses it up by one."""

@@ -51,12 +51,16 @@ class Listening(ABC):
         if self._listener is None:
             return
         self._stopping.set()
+        self._stops()
         self._listener.close()
         self._listener = None
         self._stopped()
 
     def _started(self) -> None:  # noqa: B027 - there may be nothing to do
         """What else begins when it listens."""
+
+    def _stops(self) -> None:  # noqa: B027 - there may be nothing to do
+        """What else ends before it stops to listen."""
 
     def _stopped(self) -> None:  # noqa: B027 - there may be nothing to do
         """What else ends when it does not listen any more."""

@@ -89,6 +89,9 @@ class ApiServer(Listening):
         if self._controlled:
             self._controllers.start()
 
+    def _stops(self) -> None:
+        self.faults.let_go()
+
     def _stopped(self) -> None:
         if self._controlled:
             self._controllers.stop()
@@ -242,8 +245,8 @@ class ApiServer(Listening):
         self.log.forget()
 
     def pause(self, seconds: float) -> None:
-        """Waits, but not beyond the server's end."""
-        self._stopping.wait(seconds)
+        """Waits, but not beyond the server's end, and not beyond that of the faults."""
+        self.faults.wait(seconds, self._stopping)
 
     def _kind_of(self, resource: str) -> Kind:
         plural = resource.partition("/")[0]

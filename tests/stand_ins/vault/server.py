@@ -43,6 +43,9 @@ class VaultServer(Listening):
     def _listen(self, port: int) -> Listener:
         return Listener(self, port, self._tls)
 
+    def _stops(self) -> None:
+        self.faults.let_go()
+
     @property
     def unseal_key(self) -> str:
         return self.core.unseal_key
@@ -111,5 +114,5 @@ class VaultServer(Listening):
             self.core.directory[name] = (password, policies)
 
     def pause(self, seconds: float) -> None:
-        """Waits, but not beyond the server's end."""
-        self._stopping.wait(seconds)
+        """Waits, but not beyond the server's end, and not beyond that of the faults."""
+        self.faults.wait(seconds, self._stopping)

@@ -200,6 +200,18 @@ class TestFaults:
 
         assert time.monotonic() - started < 10
 
+    def test_who_waits_is_let_go_with_the_faults(self, vault_server: VaultServer, admin: VaultAdmin) -> None:
+        fault = vault_server.faults.late(3600)
+        answers: list[int] = []
+        late = threading.Thread(target=lambda: answers.append(admin.call("GET", "sys/health")[0]))
+        late.start()
+        assert eventually(lambda: fault.hits == 1)
+
+        vault_server.faults.clear()
+        late.join()
+
+        assert answers == [200]
+
 
 class TestRequestLog:
     def test_who_asked_for_what(self, vault_server: VaultServer, admin: VaultAdmin, kv: str) -> None:
