@@ -34,11 +34,11 @@ Of more than one --sync there are environments, same and complete of all of them
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 from confsync.cli.diff_lines import folded, one_below_the_other
+from confsync.cli.printing import as_text
 from confsync.environments.comparison import Cell, ComparedKey, ComparedSource, Comparison, Difference
 from confsync.environments.comparison.looks import State
 from confsync.environments.comparison.renders import ComparedPair, ComparedRenders, ComparedTarget
@@ -94,12 +94,7 @@ def _key(key: ComparedKey, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    value, encoding = cell.value, None
-    if isinstance(value, bytes):
-        try:
-            value = value.decode("utf-8")
-        except UnicodeDecodeError:
-            value, encoding = base64.b64encode(value).decode("ascii"), "base64"
+    value, encoding = as_text(cell.value) if isinstance(cell.value, bytes) else (cell.value, None)
     return {
         "state": cell.state.value,
         "group": cell.group,

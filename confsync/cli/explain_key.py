@@ -111,6 +111,7 @@ def _unknown(what: str, looks: Iterable[_Look], *, one_source: bool) -> Confsync
 
 
 def _facts(session: Session, core: Core, environment: str | None, look: _Look) -> dict[str, Any]:
+    from confsync.cli.look import value_facts
     from confsync.snapshot import full_key
 
     source, path, found, problem = look.source, look.path, look.found, look.problem
@@ -121,7 +122,11 @@ def _facts(session: Session, core: Core, environment: str | None, look: _Look) -
         "exists": found is not None if problem is None else None,
         "problem": None if problem is None else str(problem),
         "revision": found.entry.revision if found else None,
-        "value": _value_shown(core, source, path, found) if found else None,
+        **value_facts(
+            found.entry.value if found and found.fetched else None,
+            sensitive=core.hub.is_sensitive(source)(path),
+        ),
+        "fetched": found.fetched if found else None,
         **_documented(core, environment, source, path, found),
         "shadows": _shadows_quietly(look.view, path) if found else [],
         "goes_to": look.readers,
@@ -151,12 +156,6 @@ def _documented(
         documentation.problem(source, path, found.entry.value) if found is not None and is_read else None
     )
     return {**facts_of(key, environment), "variable": variable, "wrong": problem}
-
-
-def _value_shown(core: Core, source: str, path: str, found: Found) -> str:
-    from confsync.cli.look import shown_value
-
-    return shown_value(core, source, path, found.entry) if found.fetched else "made when apply fetches it"
 
 
 def _find(view: View, path: str) -> tuple[Found | None, SourceError | None]:
@@ -349,6 +348,7 @@ def _reads_by_address(view: View, path: str) -> Callable[[str, Iterable[str]], b
 
 def print_key(facts: dict[str, Any]) -> None:
     """What is known of a key, for people."""
+    from confsync.cli.look import shown_value
     from confsync.cli.printing import path_of
     from confsync.text import printable, revision_text
 
@@ -356,7 +356,8 @@ def print_key(facts: dict[str, Any]) -> None:
     _print_documentation(facts)
     if facts["exists"]:
         revision = f"  (revision {revision_text(facts['revision'])})" if facts["revision"] else ""
-        click.echo(f"  value     {facts['value']}{revision}")
+        value = shown_value(facts) if facts["fetched"] else "made when apply fetches it"
+        click.echo(f"  value     {value}{revision}")
     elif facts["problem"]:
         click.echo(f"  value     cannot be read: {printable(facts['problem'])}")
     else:

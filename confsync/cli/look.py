@@ -9,11 +9,13 @@ import click
 from confsync.cli.options import given, global_options
 from confsync.redact import DOTS
 
+_LONGEST = 200
+"""Characters of a value in a line of output."""
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from confsync.config.keys import Key
-    from confsync.driver import Entry
     from confsync.reconcile.core import Core
     from confsync.snapshot import Found, View
     from confsync.source.documentation import Documentation
@@ -50,18 +52,15 @@ def get(context: click.Context, key: str, reveal: bool) -> int:
                     f"{holder}:{path} is made when it is fetched; get only looks",
                     hint="confsync explain shows where it goes",
                 )
-            shown = reveal or not core.hub.is_sensitive(holder)(path)
+            sensitive = core.hub.is_sensitive(holder)(path)
+            shown = reveal or not sensitive
             if options.as_json:
-                value = found.entry.value.decode("utf-8", "replace") if shown else None
-                print_json(
-                    {
-                        "source": holder,
-                        "key": full_key(found.prefix, path),
-                        "revision": found.entry.revision,
-                        "sensitive": core.hub.is_sensitive(holder)(path),
-                        "value": value,
-                    }
-                )
+                place = {
+                    "source": holder,
+                    "key": full_key(found.prefix, path),
+                    "revision": found.entry.revision,
+                }
+                print_json(place | value_facts(found.entry.value, sensitive=sensitive, reveal=reveal))
             else:
                 click.echo(found.entry.value if shown else DOTS)
                 if not shown:
@@ -184,15 +183,16 @@ class _Row(NamedTuple):
 
     key: str
     documented: Key | None
+    sensitive: bool
     stored_as: str = ""
     revision: int | None = None
-    value: str = ""
+    value: bytes | None = None
 
 
 def _facts(row: _Row, *, values: bool) -> dict[str, Any]:
     key = row.documented
     facts: dict[str, Any] = {"key": row.key, "stored_as": row.stored_as, "revision": row.revision}
-    facts |= {"value": row.value} if values else {}
+    facts |= value_facts(row.value, sensitive=row.sensitive) if values else {}
     return facts | {name: getattr(key, name, None) for name in ("about", "owner", "type")}
 
 
@@ -207,7 +207,7 @@ def _cells(rows: Sequence[_Row]) -> list[tuple[str, ...]]:
             printable(row.key),
             "" if row.revision is None else f"revision {revision_text(row.revision)}",
             *((about,) if any(told) else ()),
-            row.value,
+            "" if row.value is None else shown_value(value_facts(row.value, sensitive=row.sensitive)),
         )
         for row, about in zip(rows, told, strict=True)
     ]
@@ -219,14 +219,17 @@ def _rows(
     """A line for each key of the source `name` at and below `text`."""
     from confsync.snapshot import full_key
 
+    is_sensitive = core.hub.is_sensitive(name)
     for one in _listed(view, text, values=values):
         found = view.find(one) if values or not view.by_request else None
-        key = documentation.of(name, one)
+        row = _Row(f"{name}:{one}", documentation.of(name, one), is_sensitive(one))
         if found is not None:
-            value = shown_value(core, name, one, found.entry) if values else ""
-            yield _Row(f"{name}:{one}", key, full_key(found.prefix, one), found.entry.revision, value)
+            value = found.entry.value if values else None
+            yield row._replace(
+                stored_as=full_key(found.prefix, one), revision=found.entry.revision, value=value
+            )
         elif view.by_request:
-            yield _Row(f"{name}:{one}", key)
+            yield row
 
 
 def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
@@ -241,11 +244,24 @@ def _listed(view: View, text: str, *, values: bool) -> Iterator[str]:
         yield from fields(view, path) if values else [path]
 
 
-def shown_value(core: Core, source: str, path: str, entry: Entry) -> str:
-    """A value for a line of output: masked, escaped, not too long."""
+def value_facts(value: bytes | None, *, sensitive: bool, reveal: bool = False) -> dict[str, Any]:
+    """A value for programs: all of it, or null where there is none to be told or it is sensitive."""
+    from confsync.cli.printing import as_text
+
+    text, encoding = (None, None) if value is None or (sensitive and not reveal) else as_text(value)
+    return {"sensitive": sensitive, "value": text, "encoding": encoding}
+
+
+def shown_value(facts: Mapping[str, Any]) -> str:
+    """A value, of which this is told to programs, for a line of output: masked, escaped, not too long."""
+    from base64 import b64decode
+
     from confsync.text import printable
 
-    if core.hub.is_sensitive(source)(path):
+    if facts["sensitive"]:
         return DOTS
-    text = printable(entry.value.decode("utf-8", "backslashreplace"))
-    return text if len(text) <= 200 else text[:200] + "…"
+    value = facts["value"] or ""
+    if facts["encoding"]:
+        value = b64decode(value).decode("utf-8", "backslashreplace")
+    text = printable(value[: _LONGEST + 1])
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

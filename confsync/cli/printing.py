@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -55,13 +56,18 @@ def as_json(change: Change) -> dict[str, Any]:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout, in which what a terminal could act on is escaped, as are bytes that are no UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
+    unseen = [char for char in set(text) if not char.isprintable() and char != "\n"]
+    click.echo(text.translate({ord(char): json.dumps(char)[1:-1] for char in unseen}))
+
+
+def as_text(value: bytes) -> tuple[str, str | None]:
+    """A value for JSON, and its encoding: `base64` where it is no text, else None."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # a key that is not UTF-8: what stands for its bytes exists only escaped
-        text = json.dumps(value, indent=2)
-    click.echo(text)
+        return value.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode("ascii"), "base64"
 
 
 def complain(text: str) -> None:

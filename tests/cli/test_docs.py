@@ -206,7 +206,7 @@ def test_explain_of_a_target_made_from_a_whole_secret_tells_of_its_fields(vaulte
     (key,) = json.loads(
         vaulted.confsync("explain", f"vault:/{vaulted.kv}/db#password", "--output", "json").stdout
     )
-    assert (key["about"], key["value"]) == ("of the app", DOTS)
+    assert (key["about"], key["sensitive"], key["value"]) == ("of the app", True, None)
 
 
 # ls

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from stand_ins.vaulted import text
 
-from confsync.redact import DOTS
 from confsync.testing.leaks import Leaks
 
 PASSWORD = "correct horse battery staple"
@@ -175,9 +174,9 @@ def test_a_secret_named_like_the_field_of_another_is_masked_as_a_secret(vaulted)
     by_its_mount = vaulted.confsync("ls", f"vault:/{vaulted.kv}/", "--output", "json")
 
     assert listed.returncode == 0, listed.stderr
-    assert {row["key"]: row["value"] for row in json.loads(listed.stdout)} == {
-        "vault:north#pw": DOTS,
-        "vault:north%23pw#pw": DOTS,
+    assert {row["key"]: (row["sensitive"], row["value"]) for row in json.loads(listed.stdout)} == {
+        "vault:north#pw": (True, None),
+        "vault:north%23pw#pw": (True, None),
     }
     assert f"vault:/{vaulted.kv}/north%23pw" in {row["key"] for row in json.loads(by_its_mount.stdout)}
     assert vaulted.confsync("get", "vault:north%23pw#pw", "--reveal").stdout == f"{PLAIN}\n"
