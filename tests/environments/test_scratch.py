@@ -9,9 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from stand_ins.mounts import mount as mount
 
 from confsync.environments.execution import scratch
-from confsync.environments.execution.guardian import hold, remove_tree
+from confsync.environments.execution.guardian import hold, name_in_the_making, remove_tree
 from confsync.environments.execution.scratch import File, Scratch, filesystem, new_path, roots, sweep
 from confsync.errors import ConfsyncError
 
@@ -201,6 +202,62 @@ def test_a_link_in_place_of_a_tree_is_removed_and_not_followed(tmp_path):
 
     assert remove_tree(str(tmp_path / "link"))
     assert os.listdir(tmp_path) == ["mine"]
+
+
+def test_what_lies_deep_is_removed_however_long_its_path(made):
+    place = os.open(made.path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("deep", 0o500, dir_fd=place)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=place)
+        os.fchmod(inner, 0o700)
+        os.close(place)
+        place = inner
+    os.close(place)
+
+    made.remove()
+
+    assert not os.path.lexists(made.path)
+
+
+def test_what_is_mounted_there_keeps_what_is_in_it(made, mount, tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "inner").mkdir(parents=True)
+    (mine / "inner/file").write_text("mine")
+    mine.chmod(0o755)
+    for point in ("top", "deep/er"):
+        os.makedirs(f"{made.path}/{point}")
+        mount("--bind", str(mine), f"{made.path}/{point}")
+
+    gone = remove_tree(made.path)
+
+    assert not gone
+    assert (mine / "inner/file").read_text() == "mine"
+    assert mode(mine) == 0o755
+
+
+def test_what_another_user_has_given_its_name_is_left_alone(root):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    theirs = root / "confsync-exec-theirs"
+    theirs.mkdir()
+    (theirs / "file").write_text("theirs")
+    os.chown(theirs, 65534, 65534)
+
+    gone = remove_tree(str(theirs))
+
+    assert not gone
+    assert (theirs / "file").read_text() == "theirs"
+
+
+def test_no_directory_is_used_that_somebody_else_put_there(root):
+    """Its name is in the guardian's command line, and in /dev/shm anybody may make one."""
+    path = new_path()
+    os.mkdir(name_in_the_making(path))
+
+    with pytest.raises(ConfsyncError, match=r"cannot be written in .*: File exists"):
+        Scratch(path)
+
+    assert not os.path.lexists(path)
 
 
 # Leftovers

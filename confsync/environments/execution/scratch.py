@@ -112,7 +112,7 @@ class Scratch:
         )  # not one that is there: process lists show the name, and others may write to the place
         lock = hold(making)
         if lock is None:
-            raise OSError(errno.ENOLCK, "it cannot be locked")
+            raise OSError(errno.ENOLCK, "a directory made there is not ours, or cannot be locked")
         os.rename(making, self.path)
         return lock
 
