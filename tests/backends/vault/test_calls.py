@@ -476,16 +476,15 @@ def test_concurrency_is_capped(open_calls, vault, vault_server, secret):
 
 
 def test_an_engine_that_hangs_leaves_room_for_the_others(open_calls, vault, vault_server, secret):
-    calls = open_calls(vault.address, concurrency=4)
+    calls = open_calls(vault.address, concurrency=4, timeout="1h")
     vault_server.forget_requests()
-    vault_server.faults.late(2, path=secret, times=None)
+    vault_server.faults.late(3600, path=secret, times=None)
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
             pool.submit(read, calls, vault, secret)
         eventually(lambda: vault_server.log.most_at_once >= 3)
-        began = time.monotonic()
         read(calls, vault, "auth/token/lookup-self")
-        assert time.monotonic() - began < 1
+        assert vault_server.log.most_at_once == 4
         vault_server.faults.clear()
 
 
@@ -494,45 +493,43 @@ def test_waiting_for_a_connection_has_an_end_and_says_so(open_calls, vault, secr
     began = time.monotonic()
 
     said = r"all 1 connections are busy, none became free within 0\.3s"
-    with calls._slots.taken("hangs", began + 1), pytest.raises(Unavailable, match=said):
+    with calls._slots.taken("hangs", began + 60), pytest.raises(Unavailable, match=said):
         read(calls, vault, secret)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.3
     assert read(calls, vault, secret).status == 200
 
 
 def test_waiting_for_a_connection_counts_as_the_calls_time(open_calls, vault, vault_server, secret):
     calls = open_calls(vault.address, concurrency=1, timeout="1s")
-    hanging = vault_server.faults.late(5, path=secret, times=None)
+    hanging = vault_server.faults.late(3600, path=secret, times=None)
     began = time.monotonic()
 
-    with ThreadPoolExecutor(6) as pool:
-        waiting = [pool.submit(read, calls, vault, secret) for _ in range(6)]
-        errors = [one.exception(10) for one in waiting]
+    with ThreadPoolExecutor(40) as pool:
+        waiting = [pool.submit(read, calls, vault, secret) for _ in range(40)]
+        errors = [one.exception() for one in waiting]
         took = time.monotonic() - began
         vault_server.faults.clear()
 
     assert all(isinstance(error, Unavailable) for error in errors)
     assert hanging.hits >= 1
-    assert took < 3
+    assert took < 20, "one after the other would be 40 seconds"
 
 
 def test_reads_that_hang_leave_room_for_logins_and_renewals(open_calls, vault, vault_server, secret):
     """Two engines that hang take all that is for reads; a login, a renewal and a lookup go through at once."""
-    calls = open_calls(vault.address, concurrency=8, timeout="5s")
+    calls = open_calls(vault.address, concurrency=8, timeout="1h")
     other = vault.admin.mount_kv()
     vault.admin.put(other, "a", {"n": 1})
     hanging = [
-        vault_server.faults.late(3, path=path, times=None) for path in (secret.partition("/")[0], other)
+        vault_server.faults.late(3600, path=path, times=None) for path in (secret.partition("/")[0], other)
     ]
 
     with ThreadPoolExecutor(32) as pool:
         for path in (secret, f"{other}/data/a") * 16:
             pool.submit(read, calls, vault, path)
         eventually(lambda: sum(fault.hits for fault in hanging) == 6)
-        began = time.monotonic()
         calls.request("GET", "auth/token/lookup-self", token=vault.token, doing="looking up")
         read(calls, vault, f"sys/internal/ui/mounts/{secret}")
-        assert time.monotonic() - began < 1
         vault_server.faults.clear()
 
 

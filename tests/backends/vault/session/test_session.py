@@ -248,11 +248,12 @@ def test_tokens_that_are_revoked_time_and_again_cost_a_login_each(
 
 def test_the_login_is_renewed_when_two_thirds_of_its_life_are_over(open_session, approle, read, times):
     session = open_session(approle(token_ttl="6s"))
+    began = times.monotonic()
     read(session)
     token = token_of(session)
 
     wait = session.tend()
-    assert 0.9 * 4 - 0.5 <= wait <= 4
+    assert 0.9 * 4 - (times.monotonic() - began) <= wait <= 4
 
     times.advance(wait + 0.05)
     session.tend()
@@ -270,7 +271,7 @@ def test_a_fleet_does_not_renew_all_at_once(open_session, approle, read):
 
     waits = [session.tend() for session in sessions]
 
-    assert all(0.9 * 2400 - 1 <= wait <= 2400 for wait in waits)
+    assert all(0.9 * 2400 - 60 <= wait <= 2400 for wait in waits)
     assert max(waits) - min(waits) > 10
 
 
@@ -293,7 +294,7 @@ def test_a_renewal_asks_for_the_life_first_granted(open_session, approle, read, 
     session.tend()
 
     data = vault.admin.must("POST", "auth/token/lookup", {"token": token_of(session)})["data"]
-    assert 4 <= data["ttl"] <= 6
+    assert 3 <= data["ttl"] <= 6, "without a renewal less than two would be left"
 
 
 def test_near_its_longest_life_a_new_login_takes_over_while_the_old_token_lives(
@@ -583,7 +584,7 @@ def test_calls_do_not_wait_for_a_renewal(open_session, approle, read, vault_serv
     session = open_session(approle(token_ttl="1h"))
     read(session)
     times.advance(session.tend() + 1)
-    slow = vault_server.faults.late(3, path="auth/token/renew-self")
+    slow = vault_server.faults.late(3600, path="auth/token/renew-self")
     tending = threading.Thread(target=session.tend)
     tending.start()
     eventually(lambda: slow.hits == 1)
@@ -591,6 +592,7 @@ def test_calls_do_not_wait_for_a_renewal(open_session, approle, read, vault_serv
     assert read(session) == 1
     assert tending.is_alive()
 
+    vault_server.faults.clear()
     tending.join()
 
 
@@ -778,15 +780,16 @@ def test_a_call_that_the_end_overtakes_does_not_log_in_anew(open_session, approl
     auth = approle()
     session = open_session(auth)
     read(session)
-    slow = vault_server.faults.late(1.0, path=shelf.path)
+    slow = vault_server.faults.late(3600, path=shelf.path)
 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read, session)
         eventually(lambda: slow.hits == 1)
         session.end()
+        vault_server.faults.clear()
 
         with pytest.raises(Unavailable, match="closed"):
-            reading.result(10)
+            reading.result()
     assert logins(vault_server, auth) == 1
 
 
