@@ -207,9 +207,8 @@ def test_a_link_in_place_of_a_tree_is_removed_and_not_followed(tmp_path):
 def test_what_lies_deep_is_removed_however_long_its_path(made):
     place = os.open(made.path, os.O_RDONLY)
     for _ in range(1200):
-        os.mkdir("deep", 0o500, dir_fd=place)
+        os.mkdir("deep", dir_fd=place)
         inner = os.open("deep", os.O_RDONLY, dir_fd=place)
-        os.fchmod(inner, 0o700)
         os.close(place)
         place = inner
     os.close(place)
@@ -251,7 +250,7 @@ def test_what_another_user_has_given_its_name_is_left_alone(root):
 
 def test_no_directory_is_used_that_somebody_else_put_there(root):
     """Its name is in the guardian's command line, and in /dev/shm anybody may make one."""
-    path = new_path()
+    path = str(root / "confsync-exec-known")
     os.mkdir(name_in_the_making(path))
 
     with pytest.raises(ConfsyncError, match=r"cannot be written in .*: File exists"):

@@ -16,7 +16,6 @@ import fcntl
 import os
 import select
 import signal
-import stat
 import sys
 
 _GLANCE = 0.02  # seconds
@@ -65,25 +64,96 @@ def _stat(pid: int) -> tuple[str, str | None]:
 
 
 def remove_tree(path: str) -> bool:
-    """Remove a directory and all in it, whatever its modes; follows no link. Whether it is gone."""
+    """Remove a directory of ours and all in it, whatever its modes. Whether it is gone.
+
+    Follows no link, and leaves alone what is mounted in it. What lies deep is moved up before it is removed, so that no
+    depth is too deep, and no path too long.
+    """
     for _ in range(_TRIES):  # somebody may still be writing into it
-        _remove(path)
+        try:
+            _remove(path)
+        except OSError:
+            continue
         if not os.path.lexists(path):
             return True
-    return False
+    return not os.path.lexists(path)
 
 
 def _remove(path: str) -> None:
     try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            os.unlink(path)
-            return
-        os.chmod(path, 0o700)
-        for name in os.listdir(path):
-            _remove(os.path.join(path, name))
-        os.rmdir(path)
+        top = _enter(path)
+    except NotADirectoryError:
+        os.unlink(path)
+        return
+    try:
+        if os.fstat(top).st_uid != os.geteuid():
+            return  # it has the name of ours, in a place that others write to
+        _empty(top)
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _enter(name: str, parent: int | None = None) -> int:
+    """Open a directory, in which all may be done then."""
+    found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        _open_up(found)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=found)
+    finally:
+        os.close(found)
+
+
+def _open_up(found: int) -> None:
+    """Let us do all in a directory, if it is ours; by its descriptor, as a name could be another's by now."""
+    try:
+        if os.fstat(found).st_uid == os.geteuid():
+            os.chmod(f"/proc/self/fd/{found}", 0o700)
     except OSError:
         return
+
+
+def _empty(top: int) -> None:
+    waiting = _clear(top, top)
+    while waiting:
+        name = waiting.pop()
+        try:
+            inner = _enter(name, top)
+        except OSError:
+            continue
+        try:
+            waiting += _clear(inner, top)
+        finally:
+            os.close(inner)
+        try:
+            os.rmdir(name, dir_fd=top)
+        except OSError:
+            continue
+
+
+def _clear(directory: int, top: int) -> list[str]:
+    """Remove what is in a directory. Other directories in it are moved to the top; gives their names there."""
+    moved = []
+    for name in os.listdir(directory):
+        try:
+            os.unlink(name, dir_fd=directory)
+        except IsADirectoryError:
+            moved += _moved(name, directory, top)
+        except OSError:
+            continue
+    return moved
+
+
+def _moved(name: str, parent: int, top: int) -> list[str]:
+    new = os.urandom(8).hex()
+    try:
+        os.rename(name, new, src_dir_fd=parent, dst_dir_fd=parent)  # which fails where something is mounted
+        if parent != top:
+            os.close(_enter(new, parent))  # one that may not be written to cannot change its place
+            os.rename(new, new, src_dir_fd=parent, dst_dir_fd=top)
+    except OSError:
+        return []
+    return [new]
 
 
 def name_in_the_making(directory: str) -> str:
@@ -93,17 +163,22 @@ def name_in_the_making(directory: str) -> str:
 
 
 def hold(directory: str) -> int | None:
-    """Lock a directory against whoever sweeps leftovers, as long as what is returned is open. None: it cannot be."""
+    """Lock a directory against whoever sweeps leftovers, as long as what is returned is open.
+
+    None: it cannot be, or the directory is not ours, and we could not remove it.
+    """
     try:
         found = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        fcntl.flock(found, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.fstat(found).st_uid == os.geteuid():
+            fcntl.flock(found, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return found
     except OSError:
-        os.close(found)
-        return None
-    return found
+        pass
+    os.close(found)
+    return None
 
 
 def main(directory: str, patience: float) -> None:

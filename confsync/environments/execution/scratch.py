@@ -107,9 +107,8 @@ class Scratch:
     def _made(self) -> int:
         """Make it under another name, which nobody sweeps before it is locked."""
         making = name_in_the_making(self.path)
-        _make_private(
-            making
-        )  # not one that is there: process lists show the name, and others may write to the place
+        # Not one that is there: process lists show the name, and others may write to the place.
+        _make_private(making)
         lock = hold(making)
         if lock is None:
             raise OSError(errno.ENOLCK, "a directory made there is not ours, or cannot be locked")
