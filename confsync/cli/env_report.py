@@ -145,7 +145,7 @@ def _tell_outcome(outcome: Outcome, environment: str) -> None:
 
 
 def _numbers(lines: Iterable[int]) -> str:
-    return ", ".join(map(str, lines))
+    return _some([str(line) for line in lines])
 
 
 def remind(files: WrittenFiles) -> None:

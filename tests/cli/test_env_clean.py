@@ -75,14 +75,14 @@ def test_no_value_is_on_the_list(shop):
 
 
 def test_a_file_that_somebody_made_theirs_is_not_removed_until_it_is_gone(shop):
-    shop.ok("env", "prod", "--out", "x.json")
-    shop.write("x.json", '{"MINE": 1}')
+    shop.ok("env", "prod", "--out", "our x.json")
+    shop.write("our x.json", '{"MINE": 1}')
     result = shop.run("env", "--clean")
     assert (result.status, result.out) == (1, "")
-    assert "x.json: was changed by hand since confsync env wrote it" in result.err
-    assert f"rm {shop.root}/x.json" in result.err
-    assert shop.exists("x.json")
-    (shop.root / "x.json").unlink()
+    assert "our x.json: was changed by hand since confsync env wrote it" in result.err
+    assert f"(look through it, and remove it yourself: rm '{shop.root}/our x.json')" in result.err
+    assert shop.exists("our x.json")
+    (shop.root / "our x.json").unlink()
     assert "nothing to remove: it is not there" in shop.ok("env", "--clean").out
     assert shop.ok("env", "--clean").out == "nothing to remove\n"
 

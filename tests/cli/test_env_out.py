@@ -256,6 +256,16 @@ def test_a_dash_is_stdout(shop):
     assert not shop.exists("-")
 
 
+def test_commands_to_paste_are_quoted_for_a_shell(shop):
+    shop.write("my file", "MINE=1\n").chmod(0o444)
+    assert f"(make it writable: chmod u+w '{shop.root}/my file')" in refused(shop, "--out", "my file")
+
+
+def test_a_variable_set_in_very_many_lines_is_told_in_a_few_words(shop):
+    shop.write(".env", "MINE=1\n" * 5000)
+    assert "MINE, in lines 1, 2, 3, 4, 5, 6, 7, 8 and 4992 more: the last one counts" in out(shop)
+
+
 def test_what_is_no_file_is_left_alone(shop):
     (shop.root / "link").symlink_to("real")
     assert "is a symbolic link" in refused(shop, "--out", "link")

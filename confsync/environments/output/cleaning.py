@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -148,7 +149,7 @@ def _take_whole(before: OutputFile, noted: WrittenFile, hasher: Hasher) -> tuple
     if hasher.content(before.content or b"") not in noted.digests:
         raise ConfsyncError(
             f"{shown}: was changed by hand since confsync env wrote it, and may have what is yours in it",
-            hint=f"look through it, and remove it yourself: rm {shown}",
+            hint=f"look through it, and remove it yourself: rm {printable(shlex.quote(before.path))}",
         )
     output_file.remove(before)
     return Fate.REMOVED, ""

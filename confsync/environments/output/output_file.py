@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from dataclasses import dataclass, field
 
@@ -124,7 +125,8 @@ def replace(
     shown = printable(before.path)
     if before.mode is not None and not before.mode & 0o200:
         raise ConfsyncError(
-            f"{shown}: is read-only (mode {before.mode:04o})", hint=f"make it writable: chmod u+w {shown}"
+            f"{shown}: is read-only (mode {before.mode:04o})",
+            hint=f"make it writable: chmod u+w {printable(shlex.quote(before.path))}",
         )
     wanted = Permissions(
         mode=PRIVATE if private or before.mode is None else before.mode,
