@@ -20,6 +20,12 @@ _Check = Callable[[str], "str | None"]
 """Tells what is wrong with a text in particular, "" where there is nothing more to say than what it should be."""
 
 
+class _Place(str):
+    """Where a text is wrong. Of a secret it is not told: there it is as long as that, or longer."""
+
+    __slots__ = ()
+
+
 class ValueType(NamedTuple):
     """One type.
 
@@ -36,28 +42,31 @@ class ValueType(NamedTuple):
     document: bool = False
 
 
-def problem(kind: KeyType, text: str) -> str | None:
+def problem(kind: KeyType, text: str, *, secret: bool = False) -> str | None:
     """What keeps `text` from being a value of type `kind`: `is no port; write a whole number from 1 to 65535`; or None.
 
-    Nothing of the text is repeated. Thread-safe, and does not look at anything but its arguments.
+    Nothing of the text is repeated, and of a `secret` nothing told of its length. Thread-safe, and does not look at
+    anything but its arguments.
     """
     about = TYPES[kind]
     wrong = _general(text, document=about.document) if kind != "string" else None
     wrong = about.check(text) if wrong is None else wrong
     if wrong is None:
         return None
+    if secret and isinstance(wrong, _Place):
+        wrong = ""
     return f"is {about.noun}: {wrong}" if wrong else f"is {about.noun}; write {about.means}"
 
 
-def wrong(key: Key, value: bytes) -> str | None:
+def wrong(key: Key, value: bytes, *, secret: bool = False) -> str | None:
     """What keeps `value` from being what is said of its key; None where nothing does, or nothing is said."""
     if key.type is None and key.one_of is None:
         return None
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as exc:
-        return f"is not UTF-8 text (byte {exc.start})"
-    found = problem(key.type, text) if key.type is not None else None
+        return "is not UTF-8 text" if secret else f"is not UTF-8 text (byte {exc.start})"
+    found = problem(key.type, text, secret=secret) if key.type is not None else None
     return _other(key.one_of, text) if found is None and key.one_of is not None else found
 
 
@@ -216,7 +225,7 @@ def _json(text: str) -> str | None:
     try:
         json.loads(text, parse_constant=_no_number, parse_int=str, parse_float=str)
     except json.JSONDecodeError as exc:
-        return f"line {exc.lineno}, column {exc.colno}"
+        return _Place(f"line {exc.lineno}, column {exc.colno}")
     except ValueError:
         return "NaN and Infinity are no numbers there"
     except RecursionError:
@@ -248,7 +257,9 @@ def _yaml(text: str) -> str | None:
                 anchors.add(event.anchor)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
-        return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "it has characters YAML has not"
+        if mark is None:
+            return "it has characters YAML has not"
+        return _Place(f"line {mark.line + 1}, column {mark.column + 1}")
     return None if documents == 1 else "it is not one document"
 
 

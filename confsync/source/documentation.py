@@ -62,7 +62,8 @@ class Documentation:
             else SecretIndex(entries, hub.prefixes(source, self.environment))
         )
         written_out = [(path, one) for path, one in index.written_out() if self.may_have(source, one.pattern)]
-        return SourceRules(self.environment, index, written_out, partial(self._several, list(hub.sources)))
+        several = partial(self._several, list(hub.sources))
+        return SourceRules(self.environment, index, written_out, several, hub.is_sensitive(source))
 
     def _several(self, sources: Sequence[str], pattern: Pattern) -> bool:
         """Whether it is left open which of several sources has what is named."""
@@ -142,6 +143,7 @@ class SourceRules:
 
     Args:
         several: whether a pattern leaves open which of several sources has what it names.
+        is_sensitive: whether the value of the key at a path is a secret.
 
     Attributes:
         written_out: the entries for one key alone that it may have, by the key's path.
@@ -153,11 +155,13 @@ class SourceRules:
         index: KeyIndex | SecretIndex,
         written_out: Sequence[tuple[str, Said]],
         several: Callable[[Pattern], bool],
+        is_sensitive: Callable[[str], bool],
     ) -> None:
         self.written_out = written_out
         self._environment = environment
         self._index = index
         self._several = several
+        self._is_sensitive = is_sensitive
         self._below = sorted(path for path, said in written_out if said.key.required_in(environment))
         self._fields = _by_secret(path for path, _ in written_out) if isinstance(index, SecretIndex) else {}
 
@@ -178,7 +182,7 @@ class SourceRules:
     def wrong(self, path: str, value: bytes) -> str | None:
         """What is wrong with the value of a key: `is no port; write …`, without a word of the value; or None."""
         key = self.of(path)
-        return None if key is None else wrong(key, value)
+        return None if key is None else wrong(key, value, secret=self._is_sensitive(path))
 
     def is_required(self, path: str) -> bool:
         """Whether nothing may stand in for a key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import get_args
 
@@ -137,6 +138,13 @@ def test_a_value_that_is_not_of_its_type(kind, text):
 )  # fmt: skip
 def test_what_is_said_of_a_wrong_value(kind, text, told):
     assert problem(kind, text) == told
+
+
+@given(kind=st.sampled_from(get_args(KeyType)), text=st.text(max_size=50))
+def test_of_a_secret_no_figure_is_told_that_depends_on_it(kind, text):
+    told = wrong(Key(type=kind), text.encode("utf-8", "surrogatepass"), secret=True)
+
+    assert told is None or not re.search(r"line \d|column \d|byte \d", told)
 
 
 LONG = 20_000

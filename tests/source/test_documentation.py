@@ -217,6 +217,20 @@ def test_a_problem_is_one_line_that_has_nothing_of_the_value(documented):
         assert documentation.problem("etcd", "db/port", PLACEHOLDER.encode()) is None
 
 
+def test_of_a_secret_nothing_is_told_of_its_length(documented):
+    keys = {f"{source}:db{field}": {"type": "json"} for source, field in (("etcd", ""), ("vault", "#x"))}
+    with documented(keys) as documentation:
+        for value in (b'{"a": "b"', b'{"a": "hunter2"', b'"a\nb\xff', b'"abc\xff'):
+            shown = documentation.problem("etcd", "db", value)
+            hidden = documentation.problem("vault", "db#x", value)
+            at = value.find(b"\xff")
+            place = f"line 1, column {len(value) + 1}" if at < 0 else f"byte {at}"
+            assert place in shown
+            assert hidden == "the value of vault:db#x is not " + (
+                "JSON; write one JSON document" if at < 0 else "UTF-8 text"
+            )
+
+
 def test_ten_thousand_entries_are_looked_up_as_quickly_as_ten(documented):
     keys = {f"etcd:team{n % 100}/key{n}": {"type": "port"} for n in range(9_000)}
     keys |= {f"etcd:team{n}/*": {"type": "host"} for n in range(900)}
