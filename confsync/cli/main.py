@@ -70,6 +70,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as exc:
             raise click.Abort from exc  # as click would do, but it prints an empty line before
+        except click.UsageError as exc:
+            name = ctx.invoked_subcommand
+            if exc.ctx is None and name is not None and (command := self.get_command(ctx, name)) is not None:
+                # click does not say which command an option that lacks its argument was given to.
+                exc.ctx = click.Context(command, parent=ctx, info_name=name)
+            raise
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["standalone_mode"] = False
@@ -111,14 +117,11 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         _complain(error.format_message())
         return EXIT_INVALID
-    if isinstance(error, BrokenPipeError | BlockingIOError):
-        # Whoever read the output has gone (`| head`), or does not read; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):
-        return EXIT_FAILED
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror}")
+        lost = _is_stdout_lost() or isinstance(error, BlockingIOError)
+        if not isinstance(error, BrokenPipeError):  # `| head` has what it wanted
+            where = error.filename or ("standard output" if lost else "")
+            _complain(f"{where}: {error.strerror}" if where else str(error.strerror))
         return EXIT_FAILED
     if isinstance(error, ConfsyncError):
         for line in str(error).splitlines():
@@ -131,6 +134,17 @@ def _status_of(error: Exception) -> int:
     return EXIT_FAILED
 
 
+def _is_stdout_lost() -> bool:
+    """Whether stdout does not take what was printed; then it is let go of, or Python would complain again at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 def _complain(line: str) -> None:
     from confsync.text import printable
 
@@ -141,7 +155,7 @@ def _complain(line: str) -> None:
 
 def _of_the_call(error: click.UsageError) -> str:
     """What is wrong with the words of the call, and where the right ones stand: in one line."""
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     if error.ctx is None:
         return message

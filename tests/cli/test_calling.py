@@ -138,7 +138,20 @@ def test_output_that_is_not_taken_is_an_error_and_not_lost(project, unbuffered):
             project.argv("schema"), cwd=project.root, env=project.environ(PYTHONUNBUFFERED=unbuffered),
             stdout=full, stderr=subprocess.PIPE, check=False, text=True, timeout=60,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "confsync: write could not complete without blocking\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "confsync: standard output: write could not complete without blocking\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["ls", "plan", "check", "--help"])
+def test_a_full_disk_under_stdout_is_one_line(project, command):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            project.argv(command), cwd=project.root, env=project.environ(),
+            stdout=full, stderr=subprocess.PIPE, check=False, text=True, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "confsync: standard output: No space left on device\n")
 
 
 def test_colour_is_for_terminals(project):
@@ -166,7 +179,12 @@ def test_a_terminal_without_colours_gets_none(project):
         (["exec"], "exec: missing argument 'ENV' (see {} exec --help)"),
         (["plan", "--output", "x"], "plan: invalid value for '--output'"),
         (["nonsense"], "there is no command 'nonsense' (see {} --help)"),
-        (["plan", "--output"], "option '--output' requires an argument"),
+        (["plan", "--out"], "plan: option '--out' requires an argument (see {} plan --help)"),
+        (["--output"], "option '--output' requires an argument"),
+        (
+            ["completion"],
+            "completion: missing argument '{{bash|zsh|fish}}'. Choose from: bash, zsh, fish (see {} ",
+        ),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
