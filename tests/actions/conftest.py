@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +22,11 @@ def _alive(pid: int) -> bool:
 def until() -> Callable[..., None]:
     """Wait until something is so, or fail."""
 
-    def until(condition: Callable[[], object], within: float = 5.0) -> None:
+    def until(condition: Callable[[], object], within: float = 30.0) -> None:
         end = time.monotonic() + within
         while not condition():
             assert time.monotonic() < end, "it did not come to pass"
-            os.sched_yield()
+            threading.Event().wait(0.005)
 
     return until
 

@@ -27,7 +27,7 @@ def test_the_process_gets_the_signal(pid_file, name, number):
 
         send(pid_file, name)
 
-        assert process.wait(timeout=5) == -number
+        assert process.wait(timeout=30) == -number
 
 
 def test_a_missing_pid_file_teaches(pid_file):

@@ -18,7 +18,7 @@ def same(text):
     return text
 
 
-def sh(line, timeout=10.0, redact=same, **options):
+def sh(line, timeout=300.0, redact=same, **options):
     return run(["/bin/sh", "-c", line], what="check", timeout=timeout, redact=redact, **options)
 
 
@@ -55,35 +55,60 @@ def test_a_hanging_command_is_killed_with_its_grandchildren(tmp_path, gone):
     pids = tmp_path / "pids"
     begun = time.monotonic()
 
-    with pytest.raises(ActionError, match=r"did not end within 300ms and was stopped with all"):
+    with pytest.raises(ActionError, match=r"did not end within 2s and was stopped with all"):
         sh(
             f"sleep 600 & echo $! >> {pids}; (sleep 600 & echo $! >> {pids}; wait) & echo $$ >> {pids}; wait",
-            timeout=0.3,
+            timeout=2,
         )
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60
     assert len(pids.read_text().split()) == 3
     gone(pids)
 
 
-def test_a_command_deaf_to_sigterm_is_killed_all_the_same(tmp_path, gone, monkeypatch):
+@pytest.fixture
+def stopped_when(until):
+    """stopped_when(path): what stops a command as soon as something is in that file."""
+    waiting = []
+
+    def stopped_when(path):
+        stopped = threading.Event()
+        look = lambda: (until(lambda: path.exists() and path.read_text()), stopped.set())  # noqa: E731
+        waiting.append(threading.Thread(target=look))
+        waiting[-1].start()
+        return stopped
+
+    yield stopped_when
+    for thread in waiting:
+        thread.join()
+
+
+def test_a_command_deaf_to_sigterm_is_killed_all_the_same(tmp_path, gone, monkeypatch, stopped_when):
     monkeypatch.setattr("confsync.actions.process._GRACE", 0.2)
     pids = tmp_path / "pids"
 
-    with pytest.raises(ActionError, match="did not end"):
-        sh(f"trap '' TERM; echo $$ > {pids}; while :; do sleep 1; done", timeout=0.2)
+    with pytest.raises(ActionError, match="was stopped"):
+        sh(f"trap '' TERM; echo $$ > {pids}; while :; do sleep 1; done", cancelled=stopped_when(pids))
 
     gone(pids)
 
 
-def test_a_command_may_tidy_up_on_sigterm(tmp_path):
+def test_a_command_may_tidy_up_on_sigterm(tmp_path, monkeypatch, stopped_when):
+    monkeypatch.setattr("confsync.actions.process._GRACE", 240)
+    ready = tmp_path / "ready"
+
     with pytest.raises(ActionError, match="tidied"):
-        sh("trap 'echo tidied; exit 0' TERM; while :; do sleep 0.01; done", timeout=0.2)
+        sh(
+            f"trap 'echo tidied; exit 0' TERM; echo x > {ready}; while :; do sleep 0.01; done",
+            cancelled=stopped_when(ready),
+        )
 
 
-def test_what_a_hanging_command_printed_is_shown():
+def test_what_a_hanging_command_printed_is_shown(tmp_path, stopped_when):
+    said = tmp_path / "said"
+
     with pytest.raises(ActionError) as caught:
-        sh("echo waiting for the lock; exec sleep 600", timeout=0.2)
+        sh(f"echo waiting for the lock; echo x > {said}; exec sleep 600", cancelled=stopped_when(said))
 
     assert caught.value.output == "waiting for the lock"
 
@@ -94,7 +119,7 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hang_us_and_lives_on(tmp
 
     assert sh(f"sleep 600 & echo $! > {pids}; echo done") == "done"
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60
     os.kill(int(pids.read_text()), signal.SIGKILL)  # it is there, or this would fail
 
 
@@ -187,19 +212,12 @@ def test_a_shell_that_does_not_find_its_command_is_explained():
         sh("nosuchprogram")
 
 
-def test_cancelling_stops_a_running_command(tmp_path, gone, until):
-    pids, cancelled = tmp_path / "pids", threading.Event()
-    waiting = threading.Thread(
-        target=lambda: (until(lambda: pids.exists() and pids.read_text()), cancelled.set())
-    )
-    waiting.start()
-    begun = time.monotonic()
+def test_cancelling_stops_a_running_command(tmp_path, gone, stopped_when):
+    pids = tmp_path / "pids"
 
     with pytest.raises(ActionError, match="was stopped: confsync is shutting down"):
-        sh(f"echo $$ > {pids}; exec sleep 600", timeout=60, cancelled=cancelled)
+        sh(f"echo $$ > {pids}; exec sleep 600", cancelled=stopped_when(pids))
 
-    waiting.join()
-    assert time.monotonic() - begun < 3
     gone(pids)
 
 
