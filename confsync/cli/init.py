@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ def init(context: click.Context, *, directory: Path, template: str | None, list_
 
 
 def _what_next(directory: Path, commands: str) -> None:
-    go = f"cd {directory} && " if str(directory) != "." else ""
+    go = f"cd {shlex.quote(str(directory))} && " if str(directory) != "." else ""
     click.echo(f"try: {go}{commands}", err=True)
 
 

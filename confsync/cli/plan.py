@@ -127,8 +127,11 @@ def key_fingerprint(core: Core) -> str:
 
 def _save(path: Path, text: str) -> None:
     from confsync.errors import ConfsyncError
+    from confsync.plan import saved
 
     try:
+        if path.is_file() and (there := path.read_bytes()) and not saved.is_plan(there):
+            raise ConfsyncError(f"{path} is no saved plan, and stays as it is", hint="name another file")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

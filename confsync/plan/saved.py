@@ -10,7 +10,8 @@ from confsync.errors import PlanRefused
 from confsync.plan.change import Change
 from confsync.text import plural
 
-_FORMAT = "confsync-plan-1"
+_FORMATS = "confsync-plan-"
+_FORMAT = f"{_FORMATS}1"
 
 
 def dump(changes: Sequence[Change], *, key_fingerprint: str) -> str:
@@ -21,6 +22,14 @@ def dump(changes: Sequence[Change], *, key_fingerprint: str) -> str:
     """
     lines = [_line(change) for change in changes]
     return json.dumps({"format": _FORMAT, "key": key_fingerprint, "changes": lines}, indent=1) + "\n"
+
+
+def is_plan(text: str | bytes) -> bool:
+    """Whether this is a saved plan, of whichever version."""
+    try:
+        return str(json.loads(text)["format"]).startswith(_FORMATS)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def verify(text: str | bytes, changes: Sequence[Change], *, key_fingerprint: str) -> None:

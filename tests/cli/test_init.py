@@ -59,6 +59,10 @@ def test_the_first_steps_that_it_proposes(bare):
     assert bare.ok(*at, "env", "dev", "--format", "json").json["APP_ENV"] == "development"
 
 
+def test_the_first_steps_can_be_pasted_wherever_the_directory_is(bare):
+    assert bare.ok("init", "my shop").err.startswith("try: cd 'my shop' && confsync plan;")
+
+
 def test_the_templates_are_listed_with_what_they_are_for(bare):
     listed = bare.ok("init", "--list-templates")
 

@@ -137,6 +137,25 @@ def test_a_saved_plan_is_readable_by_its_owner_only_and_holds_no_values(planned)
     assert json.loads(path.read_text())["changes"][0]["action"] == "update"
 
 
+@pytest.mark.parametrize("mine", ["values.yaml", "confsync.yaml", "app.json"])
+def test_a_plan_is_not_saved_over_what_is_none(project, mine):
+    project.write("app.json", '{"format": "shop-1"}')
+    before = project.read(mine)
+    result = project.run("plan", "--out", mine)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == f"confsync: {mine} is no saved plan, and stays as it is (name another file)\n"
+    assert project.read(mine) == before
+
+
+def test_a_plan_is_saved_over_an_older_one_and_into_an_empty_file(project):
+    project.write("saved", "")
+    assert project.run("plan", "--out", "saved").status == 2
+    first = project.read("saved")
+    project.values(CHANGED)
+    assert project.run("plan", "--out", "saved").status == 2
+    assert project.read("saved") not in ("", first)
+
+
 def test_a_plan_file_that_cannot_be_written_is_one_line(project):
     project.ok("apply")
     result = project.run("plan", "--out", "no/such/directory/plan")
