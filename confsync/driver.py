@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from confsync.errors import Expired, Invalid, SourceError
+from confsync.errors import Denied, Expired, Invalid, SourceError
 
 
 class DriverOptions(BaseModel):
@@ -63,6 +63,18 @@ Tree = Mapping[str, Entry]
 """Relative path (`db/host`: no leading slash) -> entry, for everything under one prefix."""
 
 
+class Grant(ABC):
+    """What somebody who may read a part of some prefixes may not: a missing key is told from a denied one by it."""
+
+    @abstractmethod
+    def refusal(self, prefix: str, path: str) -> Denied | None:
+        """Why it is not told whether there is something at `path` below `prefix`; None: it is. Asks no store."""
+
+    @abstractmethod
+    def refusal_below(self, prefix: str, path: str) -> Denied | None:
+        """Why not all is told that is below `path`, "" for all of `prefix`; None: it is. Asks no store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Everything under some prefixes, all at one revision.
@@ -71,11 +83,13 @@ class Reading:
         revision: the store's revision (etcd's header revision); a watch resumes after it.
         trees: the prefix exactly as it was asked for -> what is under it.
         token: whatever else the driver needs to resume a watch (a cluster id); opaque to the core.
+        grant: None where it is everything; else what may have been left out: who reads may not read that.
     """
 
     revision: int
     trees: Mapping[str, Tree]
     token: object = None
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +228,17 @@ class Backend(Driver):
             Unavailable, Denied, Invalid: MUST be one of these, with the library's error as its cause; a partial
                 answer is Unavailable, never a smaller tree.
         """
+
+    def read_granted(self, prefixes: Sequence[str]) -> Reading:
+        """As `read`, of each prefix as much as whoever is logged in may read, at one revision, with its `grant`.
+
+        Asked for persons only, after `read` was denied. What a daemon writes is made of everything or not at all.
+
+        Raises:
+            Denied: nothing of it may be read, or the store does not tell what may be.
+            Unavailable, Invalid: as `read`.
+        """
+        raise Denied(f"{self.address} does not tell what may be read", key=prefixes[0] if prefixes else None)
 
     def watch(self, prefixes: Sequence[str], since: Reading) -> Watch:
         """Watch the same prefixes from right after `since`. May raise what `Watch.__next__` raises."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from confsync.driver import Entry, Tree
-from confsync.errors import Invalid, SourceError
+from confsync.driver import Entry, Grant, Tree
+from confsync.errors import Denied, Invalid, SourceError
 from confsync.text import nearest
 
 PLACEHOLDER = "(fetched by apply)"
@@ -64,6 +64,7 @@ class Snapshot:
         trees: prefix -> relative path -> entry.
         read_at: when it was known to be current, seconds since the epoch.
         problem: why it may be out of date, or None.
+        grant: None where it is everything; else what of it may be missing, for whoever read it may not read that.
     """
 
     source: str
@@ -71,6 +72,7 @@ class Snapshot:
     trees: Mapping[str, Tree]
     read_at: float
     problem: Problem | None = None
+    grant: Grant | None = None
     _views: dict[tuple[str, ...], View] = field(default_factory=dict, compare=False, repr=False)
 
     def view(self, prefixes: Sequence[str]) -> View:
@@ -78,7 +80,8 @@ class Snapshot:
         key = tuple(prefixes)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = View(self, key)
+            kind = View if self.grant is None else PartialView
+            view = self._views[key] = kind(self, key)
         return view
 
 
@@ -183,6 +186,41 @@ class View:
             if slash and name != last:
                 last = name
                 yield name
+
+
+class PartialView(View):
+    """Of a source that may be read in part. What may be hidden there, for it may not be read, raises `Denied`."""
+
+    __slots__ = ()
+
+    def find(self, path: str) -> Found | None:
+        for prefix, tree in self._layers:
+            entry = tree.get(path)
+            if entry is not None:
+                return Found(entry, prefix)
+            self._raise_if(self._grant.refusal(prefix, path))
+        return None
+
+    def paths(self) -> list[str]:
+        return self.under("")
+
+    def under(self, prefix: str) -> list[str]:
+        for layer in self.prefixes:
+            self._raise_if(self._grant.refusal_below(layer, prefix))
+        below = f"{prefix}/" if prefix else ""
+        return [path for path in super().paths() if path.startswith(below)]
+
+    def absent(self, path: str) -> Absent:
+        return Absent("", nearest(path, super().paths()))
+
+    @property
+    def _grant(self) -> Grant:
+        assert self.snapshot.grant is not None  # noqa: S101 - else it is no part
+        return self.snapshot.grant
+
+    def _raise_if(self, refusal: Denied | None) -> None:
+        if refusal is not None:
+            raise refusal
 
 
 def full_key(prefix: str, path: str) -> str:

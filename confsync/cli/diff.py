@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from confsync.cli.session import Session
     from confsync.config.loading import LoadedConfig
     from confsync.environments.comparison import Comparison
-    from confsync.environments.comparison.renders import ComparedRenders, Rendered
+    from confsync.environments.comparison.renders import ComparedRenders
     from confsync.reconcile.core import Core
 
 _PIPED = 120
@@ -230,24 +230,15 @@ def _tell(options: Options, asked: Asked, comparison: Comparison) -> None:
 
 
 def _rendered(session: Session, asked: Asked, syncs: Sequence[str]) -> list[ComparedRenders]:
-    """Each sync under each environment; where a store denies one of these, each is read apart."""
+    """Each sync under each environment, all at one revision; whether a source is needed, a render tells."""
     from confsync.environments.comparison.renders import compare_renders, render_under
-    from confsync.errors import Denied
 
     with session.core(asked.environments, personal=True) as core:
-        failed = core.hub.refresh()
-        if not any(isinstance(error, Denied) for error in failed.values()):
-            return [
-                compare_renders(sync, [render_under(core, sync, one) for one in asked.environments])
-                for sync in syncs
-            ]
-    rendered: dict[str, list[Rendered]] = {sync: [] for sync in syncs}
-    for environment in asked.environments:
-        with session.core((environment,), personal=True) as core:
-            core.hub.refresh()
-            for sync in syncs:
-                rendered[sync].append(render_under(core, sync, environment))
-    return [compare_renders(sync, sides) for sync, sides in rendered.items()]
+        core.hub.refresh()
+        return [
+            compare_renders(sync, [render_under(core, sync, one) for one in asked.environments])
+            for sync in syncs
+        ]
 
 
 def _tell_renders(options: Options, asked: Asked, renders: Sequence[ComparedRenders]) -> None:

@@ -51,8 +51,8 @@ class Session:
         """The configuration's services; closed at the end.
 
         Args:
-            personal: with the credentials of whoever calls, where there are any, instead of those configured; but
-                --credentials says otherwise.
+            personal: for whoever calls, who sees what they may: a source may be read in part, with their own
+                credentials where there are any, instead of those configured; but --credentials says otherwise.
             fetching: whether what is made when it is fetched may be, by a session that writes nothing.
             notify: as `Core.open` has it.
         """
@@ -65,6 +65,7 @@ class Session:
             unclean=self.unclean,
             looking=not self.writes and not fetching,
             personal=personal and not self.options.configured_credentials,
+            partial=personal,
             notify=notify,
         )
         try:

@@ -72,6 +72,7 @@ class Core:
         unclean: bool = False,
         looking: bool = False,
         personal: bool = False,
+        partial: bool = False,
     ) -> Self:
         """Open the sources and the renderer; no I/O on any store yet.
 
@@ -80,6 +81,7 @@ class Core:
             reuse: the configuration before; what is still the same of its sources and clusters runs on.
             looking: only look: nothing is fetched that fetching makes.
             personal: with the credentials of whoever calls, where there are any, instead of those configured.
+            partial: of a source of which not everything may be read, what may be will do.
 
         Raises:
             ConfigError: a source's backend or options are wrong.
@@ -113,6 +115,7 @@ class Core:
             notify=notify,
             looking=looking,
             personal=personal,
+            partial=partial,
             reuse=reuse.hub if reuse else None,
         )
         _refuse_secrets(loaded, hub)

@@ -40,6 +40,7 @@ class SourceHub:
         notify: called with each `Event`, from any thread; must not block.
         looking: only look, whatever a view is asked for: nothing is fetched that fetching makes.
         personal: with the credentials of whoever calls, where there are any, instead of those configured.
+        partial: of a source of which not everything may be read, what may be will do.
         reuse: an older hub with the same `notify`, whose sources run on here where nothing about them changed.
 
     Raises:
@@ -57,11 +58,13 @@ class SourceHub:
         notify: Callable[[Event], None] = lambda _: None,
         looking: bool = False,
         personal: bool = False,
+        partial: bool = False,
         reuse: SourceHub | None = None,
     ) -> None:
         self._config = loaded.config
         self._threads: dict[str, threading.Thread] = {}
         self._clock, self._keeper, self._notify, self._looking = clock, keeper, notify, looking
+        self._partial = partial
         in_use = sorted(set(environments), key=str)
         with ExitStack() as opened:
             self.sources: dict[str, AnySource] = {}
@@ -95,6 +98,7 @@ class SourceHub:
             guard=self._config.mass_delete,
             clock=self._clock,
             known=known(name),
+            partial=self._partial,
             notify=self._notify,
         )
 

@@ -18,10 +18,11 @@ from dataclasses import replace
 from confsync import backoff
 from confsync.clock import Clock
 from confsync.config.models import MassDelete
-from confsync.driver import Backend, Delta, Entry, Reading, Tree, Watch
+from confsync.driver import Backend, Delta, Entry, Grant, Reading, Tree, Watch
 from confsync.errors import Gap, Held, SourceError, Unavailable
 from confsync.snapshot import Problem, Snapshot, View, full_key
 from confsync.source.changes import Event, changed, count_new, differing
+from confsync.source.granted import read_as_granted
 from confsync.text import plural
 from confsync.units import format_duration
 
@@ -42,6 +43,7 @@ class Source:
         guard: when a loss of keys is too much to be believed.
         clock: where the time comes from.
         known: prefix -> how many keys it had when last accepted, from before a restart.
+        partial: whether what may be read will do, where not everything may be: for a person, never for what is written.
         notify: called with each `Event`, from the thread that noticed it; must not block.
     """
 
@@ -54,6 +56,7 @@ class Source:
         guard: MassDelete,
         clock: Clock,
         known: Mapping[str, int] | None = None,
+        partial: bool = False,
         notify: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -61,10 +64,12 @@ class Source:
         self.prefixes = tuple(prefixes)
         self._guard = guard
         self._clock = clock
+        self._partial = partial
         self._notify = notify
         self._lock = threading.RLock()
         self._live: dict[str, dict[str, Entry]] | None = None
         self._reading: Reading | None = None
+        self._grant: Grant | None = None
         self._snapshot: Snapshot | None = None
         self._accepted = dict(known or {})
         self._gone: dict[str, set[str]] = {}
@@ -124,7 +129,8 @@ class Source:
             and self._held is None
         ):
             trees = {prefix: tree.copy() for prefix, tree in self._live.items()}
-            self._snapshot = Snapshot(self.name, self._reading.revision, trees, self._clock.now())
+            revision, now = self._reading.revision, self._clock.now()
+            self._snapshot = Snapshot(self.name, revision, trees, now, grant=self._grant)
         return self._snapshot
 
     def refresh(self) -> None:
@@ -175,7 +181,7 @@ class Source:
         """Have `follow` make sure that what is known is still true: it reads again what is not watched, and now and
         then what is. Does not wait for it.
         """
-        if not self.backend.watches:
+        if not self._watches:
             self._wake.set()
             return
         with self._lock:
@@ -206,7 +212,7 @@ class Source:
             opened = self._clock.monotonic()
             try:
                 self._read_if_needed()
-                if self.backend.watches:
+                if self._watches:
                     self._follow_watch()
                 else:
                     failures = 0
@@ -225,6 +231,11 @@ class Source:
             failures = 1 if self._clock.monotonic() - opened > _SETTLED else failures + 1
             self._stop.wait(backoff.delay(failures))
 
+    @property
+    def _watches(self) -> bool:
+        """Whether its store tells of changes: not of a part, which is read again at every interval."""
+        return self.backend.watches and self._grant is None
+
     def _read_if_needed(self) -> None:
         if self._must_read or self._error is not None:
             self._read()
@@ -232,7 +243,10 @@ class Source:
     def _read(self) -> None:
         """Read everything and take it as it is; whatever a driver raises comes out as a SourceError."""
         try:
-            self._accept(self.backend.read(self.prefixes))
+            if self._partial:
+                self._accept(read_as_granted(self.backend, self.prefixes))
+            else:
+                self._accept(self.backend.read(self.prefixes))
         except SourceError:
             raise
         except Exception as exc:
@@ -304,6 +318,7 @@ class Source:
             lost = {p: self._lost(old, live, p) for p in self.prefixes}
             self._keep_before_hold(lost, live)
             self._live, self._reading, self._error = live, Reading(reading.revision, {}, reading.token), None
+            self._grant = reading.grant
             self._must_read, self._read_at = False, self._clock.monotonic()
             was_held = self._held is not None
             self._publish(lost)

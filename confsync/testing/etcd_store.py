@@ -113,11 +113,26 @@ class EtcdStore(ABC):
 
     def grant(self, role: str, prefix: str) -> None:
         """Let a role read everything that begins with `prefix`."""
+        self.grant_range(role, prefix, _after(_bytes(prefix)))
+
+    def grant_key(self, role: str, key: str) -> None:
+        """Let a role read one key."""
+        self.grant_range(role, key, b"")
+
+    def grant_role(self, user: str, role: str) -> None:
+        """Let a user have a role besides their own."""
+        from pyetcd import etcdrpc
+
+        request = etcdrpc.AuthUserGrantRoleRequest(user=user, role=role)
+        self.stub("Auth").UserGrantRole(request, timeout=5, metadata=self.metadata)
+
+    def grant_range(self, role: str, key: str, end: str | bytes, *, write_only: bool = False) -> None:
+        """Let a role read (or write, and not read) from `key` up to `end`, which does not belong to it."""
         from pyetcd import etcdrpc
         from pyetcd.etcdrpc import auth_pb2
 
-        key = _bytes(prefix)
-        permission = auth_pb2.Permission(permType=auth_pb2.Permission.READ, key=key, range_end=_after(key))
+        kind = auth_pb2.Permission.WRITE if write_only else auth_pb2.Permission.READ
+        permission = auth_pb2.Permission(permType=kind, key=_bytes(key), range_end=_bytes(end))
         request = etcdrpc.AuthRoleGrantPermissionRequest(name=role, perm=permission)
         self.stub("Auth").RoleGrantPermission(request, timeout=5, metadata=self.metadata)
 

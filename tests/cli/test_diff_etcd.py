@@ -75,7 +75,7 @@ def test_which_prefix_has_a_key_is_no_difference(bare, etcd):
     assert bare.run("diff", "dev", "prod").out.startswith("dev and prod are the same: 2 keys")
 
 
-def test_a_prefix_that_is_denied_hides_the_keys_below_it_and_the_later_ones(bare, guarded):
+def test_what_is_denied_of_a_prefix_hides_the_keys_below_it_and_the_later_ones(bare, guarded):
     configure(bare, guarded, "dev")
 
     result = bare.run("diff", "dev", "prod", "--output", "json")
@@ -84,9 +84,8 @@ def test_a_prefix_that_is_denied_hides_the_keys_below_it_and_the_later_ones(bare
     assert states(result) == {
         "db/host": ["present", "denied"],
         "db/port": ["present", "denied"],
-        "pub/a": ["present", "denied"],
         "shared": ["present", "denied"],
-    }
+    }, "of which pub/a is granted"
     (place,) = result.json["sources"]["etcd"]["unlisted"]
     assert (place["environment"], place["place"]) == ("prod", "/prod/shop")
     assert "may not read all of /prod/shop/" in place["why"]

@@ -6,13 +6,15 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from confsync.driver import Backend, Entry, Personal, Reading
-from confsync.errors import Invalid, Unavailable
+from confsync.errors import Denied, Invalid, Unavailable
 from confsync_backends.etcd.connection import Connection
 from confsync_backends.etcd.faults import CallFailed, Kind
+from confsync_backends.etcd.grants import grant_of
 from confsync_backends.etcd.options import EtcdOptions
 from confsync_backends.etcd.personal import PASSWORD, USER, personal
 from confsync_backends.etcd.ranges import Cover, covers, fill
@@ -51,10 +53,22 @@ class EtcdBackend(Backend):
         return self._connection.address
 
     def read(self, prefixes: Sequence[str]) -> Reading:
-        wanted = covers(prefixes)
+        return self._read(prefixes, covers(prefixes))
+
+    def read_granted(self, prefixes: Sequence[str]) -> Reading:
+        user = self._connection.session.user
+        if user is None:
+            return super().read_granted(prefixes)
+        grant = grant_of(self._connection, user)
+        parts = list(grant.parts(covers(prefixes)))
+        if not parts:
+            raise Denied(f"etcd at {self.address}: user {user!r} may read nothing of it")
+        return replace(self._read(prefixes, parts), grant=grant)
+
+    def _read(self, prefixes: Sequence[str], wanted: Sequence[Cover]) -> Reading:
         for _ in range(_RESTARTS):
             try:
-                return _Read(self._connection, self._options.page_size).run(wanted)
+                return _Read(self._connection, self._options.page_size).run(prefixes, wanted)
             except _RevisionLost as lost:
                 cause = lost
         raise Unavailable(
@@ -96,8 +110,8 @@ class _Read:
         self._revision = 0
         self._place: Place | None = None
 
-    def run(self, wanted: Sequence[Cover]) -> Reading:
-        trees: dict[str, dict[str, Entry]] = {view.asked: {} for cover in wanted for view in cover.views}
+    def run(self, prefixes: Sequence[str], wanted: Sequence[Cover]) -> Reading:
+        trees: dict[str, dict[str, Entry]] = {prefix: {} for prefix in prefixes}
         for cover in wanted:
             for kvs in self._pages(cover):
                 for view in cover.views:

@@ -34,7 +34,9 @@ class Link:
         self._session = session
         kv = rpc_pb2_grpc.KVStub(channel)
         self._range, self._txn = kv.Range, kv.Txn
-        self.authenticate = rpc_pb2_grpc.AuthStub(channel).Authenticate
+        auth = rpc_pb2_grpc.AuthStub(channel)
+        self.authenticate = auth.Authenticate
+        self._user_get, self._role_get = auth.UserGet, auth.RoleGet
         self._watch = rpc_pb2_grpc.WatchStub(channel).Watch
         # Guarded by the connection's lock:
         self.users = 0
@@ -47,6 +49,14 @@ class Link:
     def txn(self, request: Any, timeout: float) -> Any:
         """KV.Txn. Raises CallFailed, Denied."""
         return self._session.invoke(self, self._txn, request, timeout)
+
+    def user_get(self, request: Any, timeout: float) -> Any:
+        """Auth.UserGet. Raises CallFailed, Denied."""
+        return self._session.invoke(self, self._user_get, request, timeout)
+
+    def role_get(self, request: Any, timeout: float) -> Any:
+        """Auth.RoleGet. Raises CallFailed, Denied."""
+        return self._session.invoke(self, self._role_get, request, timeout)
 
     def watch(self, requests: Any) -> Any:
         """Watch.Watch with the token of the last call: iterates over responses, raises grpc.RpcError."""

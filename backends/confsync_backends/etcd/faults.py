@@ -131,7 +131,7 @@ class CallFailed(Exception):
         """For the core. `prefix` is the one being read, as a byte prefix with its final slash."""
         if self.kind is Kind.DENIED and prefix is not None and "permission denied" in self.text:
             return Denied(
-                f"etcd at {address}: {_who(user)} may not read all of {prefix or 'the root'}",
+                f"etcd at {address}: {who(user)} may not read all of {prefix or 'the root'}",
                 key=prefix,
                 hint="the whole prefix must be granted, a part does not do: "
                 f"etcdctl role grant-permission ROLE --prefix=true read {prefix or repr('')}",
@@ -149,5 +149,6 @@ class CallFailed(Exception):
         return Unavailable(message, key=prefix, hint=self.hint)
 
 
-def _who(user: str | None) -> str:
+def who(user: str | None) -> str:
+    """For messages."""
     return f"user {user!r}" if user else "nobody without a login"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from confsync.driver import Entry
 from confsync.errors import Invalid
@@ -47,22 +47,70 @@ class View:
         return (path if self.start else path.removeprefix("/")) or None
 
 
+class Span(NamedTuple):
+    """A range of raw keys.
+
+    Attributes:
+        first: the first that belongs to it; empty for the first of all.
+        end: the first that does not any more, or None where all later ones do.
+    """
+
+    first: bytes
+    end: bytes | None
+
+    @classmethod
+    def of_key(cls, key: bytes) -> Span:
+        """That key alone."""
+        return cls(key, key + b"\0")
+
+    @classmethod
+    def of_range(cls, key: bytes, end: bytes) -> Span:
+        """As etcd writes it."""
+        return cls(b"" if key == _EVERYTHING else key, None if end == _EVERYTHING else end)
+
+    @classmethod
+    def of_start(cls, start: bytes) -> Span:
+        """All that begins so: every start but the empty one ends in a slash, whose successor is 0."""
+        return cls(start, start[:-1] + b"0" if start else None)
+
+    def common(self, other: Span) -> Span | None:
+        """What is in both."""
+        ends = [end for end in (self.end, other.end) if end is not None]
+        first, end = max(self.first, other.first), min(ends, default=None)
+        return None if end is not None and end <= first else Span(first, end)
+
+    def joined(self, other: Span) -> Span:
+        """From the first of both to the last."""
+        end = None if self.end is None or other.end is None else max(self.end, other.end)
+        return Span(min(self.first, other.first), end)
+
+
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """One range to ask etcd for, and the views that lie within it. The first view is the whole range."""
+    """One range to ask etcd for, and the views that lie within it. The first view is the whole range.
+
+    Attributes:
+        part: what of it to ask for, where that is not all.
+    """
 
     start: bytes
     views: list[View] = field(default_factory=list)
+    part: Span | None = None
+
+    @property
+    def span(self) -> Span:
+        """What to ask for."""
+        return self.part or Span.of_start(self.start)
 
     @property
     def key(self) -> bytes:
         """Where the range begins."""
-        return self.start or _EVERYTHING
+        return self.span.first or _EVERYTHING
 
     @property
     def end(self) -> bytes:
-        """Where it ends: every start ends in a slash, whose successor is 0."""
-        return self.start[:-1] + b"0" if self.start else _EVERYTHING
+        """Where it ends."""
+        return _EVERYTHING if self.span.end is None else self.span.end
 
     @property
     def prefix(self) -> str:
@@ -87,6 +135,19 @@ def covers(prefixes: Sequence[str]) -> list[Cover]:
 
 def _start(asked: str) -> bytes:
     return encode(asked.rstrip("/") + "/") if asked else b""
+
+
+def keys_of(asked: str, path: str) -> Sequence[bytes]:
+    """Each key that has `path` below a prefix: at the root there are two."""
+    key = encode(path)
+    return [_start(asked) + key] if asked else [b"/" + key, key]
+
+
+def below(asked: str, path: str) -> Sequence[Span]:
+    """Where the keys below `path`, below a prefix, lie; "" for all of the prefix."""
+    if not path:
+        return [Span.of_start(_start(asked))]
+    return [Span.of_start(key + b"/") for key in keys_of(asked, path)]
 
 
 def fill(tree: dict[str, Entry], view: View, cover: Cover, kvs: Iterable[Any]) -> None:

@@ -14,7 +14,7 @@ if _OURS:
     os.environ["GRPC_VERBOSITY"] = "NONE"
 try:
     import grpc
-    from pyetcd.etcdrpc import kv_pb2, rpc_pb2, rpc_pb2_grpc
+    from pyetcd.etcdrpc import auth_pb2, kv_pb2, rpc_pb2, rpc_pb2_grpc
 
     # Connects to nothing: a channel does that when it is used.
     grpc.insecure_channel("127.0.0.1:1").close()
@@ -22,4 +22,4 @@ finally:
     if _OURS:
         del os.environ["GRPC_VERBOSITY"]
 
-__all__ = ["grpc", "kv_pb2", "rpc_pb2", "rpc_pb2_grpc"]
+__all__ = ["auth_pb2", "grpc", "kv_pb2", "rpc_pb2", "rpc_pb2_grpc"]

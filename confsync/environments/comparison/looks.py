@@ -1,7 +1,7 @@
 """What several environments show of one source, side by side: values, and where there is none, why.
 
-A source that is read as a whole is read once, so that all environments are seen at one revision. Where its store
-denies one of the prefixes, each is read apart, to tell which; what is denied stands for whatever may be below it.
+A source that is read as a whole is read once, so that all environments are seen at one revision: all of it, or what
+whoever asks may read. What is denied stands for whatever may be below it.
 An addressed source is asked for names, and then for each secret that any environment has.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from confsync.address import Wanted, parse
-from confsync.driver import Tree
+from confsync.driver import Grant, Tree
 from confsync.errors import Denied, Invalid, SourceError, Unavailable
 from confsync.snapshot import full_key
+from confsync.source.granted import read_as_granted
 
 if TYPE_CHECKING:
     from confsync.snapshot import View
@@ -89,22 +90,17 @@ class Looked:
 # Sources that are read as a whole
 
 
-class _Layer(NamedTuple):
-    """One prefix of an environment.
+class Seen(Protocol):
+    """What was read of a source, at one revision: a `Reading`, or a `Snapshot`."""
 
-    Attributes:
-        denied: why it could not be read, or None.
-        granted: where it could all the same: below this path; "" for nowhere.
-    """
+    @property
+    def revision(self) -> int: ...
 
-    prefix: str
-    tree: Tree
-    denied: Denied | None = None
-    granted: str = ""
+    @property
+    def trees(self) -> Mapping[str, Tree]: ...
 
-    def hides(self, path: str) -> bool:
-        """Whether there may be something at `path` that could not be read."""
-        return self.denied is not None and not (self.granted and path.startswith(f"{self.granted}/"))
+    @property
+    def grant(self) -> Grant | None: ...
 
 
 def look_at_all(source: Source, environments: Sequence[Sequence[str]], text: str = "") -> Looked:
@@ -114,46 +110,34 @@ def look_at_all(source: Source, environments: Sequence[Sequence[str]], text: str
         environments: the prefixes of each.
 
     Raises:
-        SourceError: it cannot be read, or no prefix may be.
+        SourceError: it cannot be read, or nothing of it may be.
     """
+    prefixes = dict.fromkeys(prefix for one in environments for prefix in one)
+    return look_into(read_as_granted(source.backend, list(prefixes)), environments, text)
+
+
+def look_into(seen: Seen, environments: Sequence[Sequence[str]], text: str = "") -> Looked:
+    """See what each environment shows at and below `text` of a source that was read."""
     wanted = text.strip("/")
-    prefixes = list(dict.fromkeys(prefix for one in environments for prefix in one))
-    try:
-        reading = source.backend.read(prefixes)
-        layers = {prefix: _Layer(prefix, reading.trees[prefix]) for prefix in prefixes}
-        revision = reading.revision
-    except Denied:
-        layers, revision = _read_apart(source, prefixes, wanted)
-    stacks = [[layers[prefix] for prefix in one] for one in environments]
-    paths = sorted({path for layer in layers.values() for path in _below(layer.tree, wanted)})
-    rows = [(path, tuple(_uppermost(stack, path) for stack in stacks)) for path in paths]
-    return Looked(rows, revision, tuple(_hidden(stacks, wanted)))
+    prefixes = dict.fromkeys(prefix for one in environments for prefix in one)
+    paths = sorted({path for prefix in prefixes for path in _below(seen.trees[prefix], wanted)})
+    rows = [(path, tuple(_uppermost(seen, layers, path) for layers in environments)) for path in paths]
+    return Looked(rows, seen.revision, tuple(_untold(seen, environments, wanted, dict(rows).get(wanted, ()))))
 
 
-def _read_apart(source: Source, prefixes: Sequence[str], wanted: str) -> tuple[dict[str, _Layer], int]:
-    """Find out which prefixes are denied, and read the others at one revision."""
-    denied: dict[str, Denied] = {}
-    ask: dict[str, str] = {}
-    for prefix in prefixes:
-        for asked in dict.fromkeys((prefix, full_key(prefix, wanted) if wanted else prefix)):
-            try:
-                source.backend.read([asked])
-            except Denied as exc:
-                denied.setdefault(prefix, exc)
-            else:
-                ask[prefix] = asked
-                break
-    if not ask:
-        raise next(iter(denied.values()))
-    reading = source.backend.read(list(dict.fromkeys(ask.values())))
-    layers = {}
-    for prefix in prefixes:
-        tree = reading.trees[ask[prefix]] if prefix in ask else {}
-        granted = wanted if prefix in denied and prefix in ask else ""
-        if granted:
-            tree = {f"{granted}/{path}": entry for path, entry in tree.items()}
-        layers[prefix] = _Layer(prefix, tree, denied.get(prefix), granted)
-    return layers, reading.revision
+def _untold(
+    seen: Seen, environments: Sequence[Sequence[str]], wanted: str, there: Sequence[Shown]
+) -> Iterator[Unlisted]:
+    """The places that may have more keys; none where `wanted` is a key itself, which was asked for as one."""
+    if seen.grant is None:
+        return
+    for number, layers in enumerate(environments):
+        if there and there[number].state is State.PRESENT:
+            continue
+        for prefix in layers:
+            refusal = seen.grant.refusal_below(prefix, wanted)
+            if refusal is not None:
+                yield Unlisted(number, full_key(prefix, wanted) if wanted else prefix, str(refusal))
 
 
 def _below(paths: Iterable[str], wanted: str) -> Iterable[str]:
@@ -164,22 +148,16 @@ def _below(paths: Iterable[str], wanted: str) -> Iterable[str]:
     return (path for path in paths if path == wanted or path.startswith(below))
 
 
-def _uppermost(stack: Iterable[_Layer], path: str) -> Shown:
+def _uppermost(seen: Seen, layers: Iterable[str], path: str) -> Shown:
     """What the first layer has that has anything there, or may have."""
-    for layer in stack:
-        entry = layer.tree.get(path)
+    for prefix in layers:
+        entry = seen.trees[prefix].get(path)
         if entry is not None:
             return Shown(State.PRESENT, entry.value)
-        if layer.hides(path):
-            return Shown(State.DENIED, why=str(layer.denied))
+        refusal = seen.grant.refusal(prefix, path) if seen.grant is not None else None
+        if refusal is not None:
+            return Shown(State.DENIED, why=str(refusal))
     return MISSING
-
-
-def _hidden(stacks: Sequence[Sequence[_Layer]], wanted: str) -> Iterator[Unlisted]:
-    for number, stack in enumerate(stacks):
-        for layer in stack:
-            if layer.denied is not None and not (layer.granted and layer.granted == wanted):
-                yield Unlisted(number, layer.prefix, str(layer.denied))
 
 
 # Sources that are asked for one secret at a time

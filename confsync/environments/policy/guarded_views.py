@@ -139,17 +139,22 @@ class EnumerableGuard(_Guard):
             return False
 
     def absent(self, path: str) -> Absent:
-        return View.absent(self, path)
+        try:
+            return View.absent(self, path)
+        except Denied:  # not everything may be read
+            return self._inner.absent(path)
 
     def paths(self) -> list[str]:
         if self._paths is None:
-            self._refuse_closed("*", self._rules.closing)
-            added = (one.path for one in self._rules.substitutes if one.alone)
-            self._paths = sorted({*self._inner.paths(), *added})
+            self._paths = self.under("")
         return self._paths
 
     def under(self, prefix: str) -> list[str]:
-        return View.under(self, prefix)
+        self._refuse_closed("*", self._rules.closing)
+        below = f"{prefix}/" if prefix else ""
+        added = {one.path for one in self._rules.substitutes if one.alone and one.path.startswith(below)}
+        paths = self._inner.under(prefix)
+        return sorted(added.union(paths)) if added else paths
 
     def below(self, prefix: str) -> list[str]:
         return View.below(self, prefix)

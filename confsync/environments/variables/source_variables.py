@@ -40,11 +40,14 @@ def _gather_source(gathering: Gathering, source: str) -> None:
     try:
         gathering.core.hub.sources[source].refresh()
     except Denied as exc:
-        _gather_granted(gathering, source, exc)
-        return
+        hint = _either(exc.hint or "log in", _reading_others(gathering))
+        raise ConfsyncError(f"{source}: it may not be read: {exc.message}", hint=hint) from exc
     view = gathering.core.hub.view(source, gathering.environment, looking=True)
     if view.by_request:
         _Secrets(gathering, source, view).gather()
+        return
+    if view.snapshot.grant is not None:
+        _gather_granted(gathering, source, view)
         return
     for prefix in gathering.selector.prefixes(source):
         for path in (prefix, *view.below(prefix)):
@@ -53,24 +56,14 @@ def _gather_source(gathering: Gathering, source: str) -> None:
                 gathering.take(source, path, found.entry.value)
 
 
-def _gather_granted(gathering: Gathering, name: str, denied: Denied) -> None:
-    """What may be read of a source of which not everything may be: each prefix apart, as `diff` looks at it."""
-    from confsync.environments.comparison.looks import State, look_at_all
-    from confsync.source.source import Source
+def _gather_granted(gathering: Gathering, name: str, view: View) -> None:
+    """What may be read of a source of which not everything may be, as `diff` looks at it."""
+    from confsync.environments.comparison.looks import State, look_into
 
-    source = gathering.core.hub.sources[name]
-    layers = [gathering.core.hub.prefixes(name, gathering.environment)]
-    refused: list[Denied] = []
+    refused: list[str] = []
     wanted = gathering.selector.prefixes(name)
     for prefix in wanted:
-        try:
-            if not isinstance(source, Source) or not _is_in_environment(prefix):
-                raise denied
-            looked = look_at_all(source, layers, prefix)
-        except Denied as exc:
-            gathering.deny(f"{name}:{prefix}", exc.message)
-            refused.append(exc)
-            continue
+        looked = look_into(view.snapshot, [view.prefixes], prefix)
         for path, (shown,) in looked.rows:
             if not gathering.selector.wants(name, path):
                 continue
@@ -80,15 +73,21 @@ def _gather_granted(gathering: Gathering, name: str, denied: Denied) -> None:
                 gathering.deny(f"{name}:{path}", shown.why)
         for one in looked.unlisted:
             gathering.deny(f"{name}:{one.place}", one.why)
+        if not looked.rows and len(looked.unlisted) == len(view.prefixes):
+            refused.append(looked.unlisted[0].why)
     if len(refused) == len(wanted):
-        hint = f"{denied.hint or 'log in'}{_reading_others(gathering)}"
-        raise ConfsyncError(f"{name}: it may not be read: {denied.message}", hint=hint) from denied
+        hint = _either(_reading_others(gathering))
+        raise ConfsyncError(f"{name}: it may not be read: {refused[0]}", hint=hint)
+
+
+def _either(*hints: str) -> str | None:
+    return "; ".join(filter(None, hints)) or None
 
 
 def _reading_others(gathering: Gathering) -> str:
     if len(gathering.core.hub.sources) == 1:
         return ""
-    return f"; or read only the other sources: confsync env {gathering.environment} OTHER:"
+    return f"or read only the other sources: confsync env {gathering.environment} OTHER:"
 
 
 @dataclass(slots=True)
@@ -117,9 +116,12 @@ class _Secrets:
             first = self.refused[0]
             raise ConfsyncError(
                 f"{self.source}: nothing of it may be read: {first.message}",
-                hint=f"{first.hint or 'log in'}; or name what you may read, without a list: "
-                f"confsync env {self.gathering.environment} SECRET, or the configuration's `keys:`"
-                f"{_reading_others(self.gathering)}",
+                hint=_either(
+                    first.hint or "log in",
+                    "or name what you may read, without a list: "
+                    f"confsync env {self.gathering.environment} SECRET, or the configuration's `keys:`",
+                    _reading_others(self.gathering),
+                ),
             )
         for one in self.refused:
             self.gathering.deny(f"{self.source}:{one.key or ''}", one.message)
