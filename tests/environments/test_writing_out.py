@@ -198,6 +198,15 @@ def test_a_deadline_stays_until_another_one_is_given(files, path):
     assert [one.until for one in files.all()] == [6e9]
 
 
+@pytest.mark.parametrize("values", [{"A": "1"}, {"A": "2"}, {}])
+def test_the_line_end_a_last_line_was_given_is_taken_back_however_often_it_was_written(files, path, values):
+    path.write_bytes(b"MINE=1")
+    write_out(files, variables(A="1"), order(path), {})
+    write_out(files, variables(**values), order(path), {})
+    clean(files)
+    assert path.read_bytes() == b"MINE=1"
+
+
 @pytest.mark.parametrize("form", sorted(LINE_BASED))
 def test_formats_of_lines_are_merged_and_taken_out_again(files, path, form):
     path.write_text("# mine\n")

@@ -283,7 +283,8 @@ def _merged(
         notes=_remarks(own, noted, order, merged),
     )
     values = tuple((one.name, merging.said(one.name, one.value)) for one in ours)
-    return _Made(merged.content, ours, outcome, (*merged.statements, *values), merged.added)
+    added = merged.added or (noted.added if noted and own.parts.environments else "")
+    return _Made(merged.content, ours, outcome, (*merged.statements, *values), added)
 
 
 def own_part(
