@@ -58,7 +58,7 @@ def find_etcd() -> str:
     return found
 
 
-def wait_until(condition: Callable[[], bool], what: str, deadline: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, deadline: float = 30.0) -> None:
     """Wait until `condition()`; raises TimeoutError naming `what` after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not condition():
@@ -152,7 +152,7 @@ class EtcdMember:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def restart(self, *, wipe: bool = False, deadline: float = 10.0) -> None:
+    def restart(self, *, wipe: bool = False, deadline: float = 30.0) -> None:
         """Kill it and start it on the same ports; with `wipe` on empty data: a lone node forgets all."""
         self.kill()
         if wipe:
@@ -160,7 +160,7 @@ class EtcdMember:
         self.start(state="new" if wipe else "existing")
         self.wait_healthy(deadline)
 
-    def wait_healthy(self, deadline: float = 10.0) -> None:
+    def wait_healthy(self, deadline: float = 30.0) -> None:
         """Wait until it answers a linearizable read. Raises RuntimeError with its log when it ended."""
         wait_until(self._healthy_or_dead, f"{self.name} at {self.endpoint} answers", deadline)
 
@@ -239,7 +239,7 @@ class EtcdCluster(EtcdStore):
         """What etcd calls --initial-cluster."""
         return ",".join(f"{member.name}={member.peer_url}" for member in self.members)
 
-    def start(self, deadline: float = 20.0) -> Self:
+    def start(self, deadline: float = 60.0) -> Self:
         """Start every member and wait until all are healthy; on failure nothing stays running."""
         atexit.register(self.stop)
         try:
@@ -268,7 +268,7 @@ class EtcdCluster(EtcdStore):
         self.stop()
 
     def leader(self) -> EtcdMember:
-        """The member that leads now; waits for one at most 10 s."""
+        """The member that leads now; waits for one at most 30 s."""
         found: list[EtcdMember] = []
 
         def look() -> bool:

@@ -28,24 +28,24 @@ def first_user(vaulted):
     return eventually(lambda: vaulted.read("user"))
 
 
-def new_user(vaulted, old, within=15):
+def new_user(vaulted, old):
     def check():
         user = vaulted.read("user")
         assert user not in (None, old), f"still {user}"
         return user
 
-    return eventually(check, within)
+    return eventually(check)
 
 
 def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_old_lives(
     vaulted, vault_server
 ):
-    mount, _ = configure(vaulted, "3s", "1h")
+    mount, _ = configure(vaulted, "6s", "1h")
     with vaulted.daemon() as daemon:
         old = first_user(vaulted)
         (lease,) = vault_server.leases(f"{mount}/creds")
 
-        vault_server.cap_lease(lease, 3.5)
+        vault_server.cap_lease(lease, 7)
 
         new = new_user(vaulted, old)
         assert vault_server.credential_alive(old)
@@ -58,7 +58,7 @@ def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_
 def test_a_database_that_is_down_alarms_before_the_end_and_the_old_credential_stays_until_it_is_back(
     vaulted, vault_server
 ):
-    mount, role = configure(vaulted, "4s", "4s")
+    mount, role = configure(vaulted, "8s", "8s")
     with vaulted.daemon() as daemon:
         old = first_user(vaulted)
         down = vault_server.faults.broken(path=f"{mount}/creds", times=None)
@@ -99,7 +99,7 @@ def test_a_vault_that_comes_back_empty_changes_no_target_and_restored_it_gives_a
         vault_server.core = backup
         vault_server.start()
 
-        new = new_user(vaulted, old, within=20)
+        new = new_user(vaulted, old)
         assert vault_server.credential_alive(new)
         vaulted.wait_state("user", "ok")
         vaulted.wait_state("app", "ok")
@@ -153,6 +153,6 @@ def test_a_vault_whose_clock_is_years_from_ours_makes_nothing_too_early_or_too_l
         user = eventually(lambda: vaulted.read("user"))
         eventually(lambda: len(asked) > 2)
 
-        assert 1 < asked[2] - asked[1] < 3  # the first is reckoned from before the login
+        assert asked[2] - asked[1] > 1  # the first is reckoned from before the login
         assert vaulted.read("user") == user
         assert vault_server.count("GET", f"{mount}/creds") == 1

