@@ -15,6 +15,7 @@ from confsync.plan.reasons import reasons
 from confsync.reads import PathRead, Reads
 from confsync.reconcile.core import Core
 from confsync.reconcile.identity import identity
+from confsync.reconcile.inputs import input_at
 from confsync.reconcile.step import Step, Steps
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
@@ -251,6 +252,9 @@ class Assessor:
             other = question.others(target)
             if other is not None:
                 raise taken(target, other)
+            read = input_at(desired.spec, rendering.reads, self._core)
+            if read is not None:
+                raise SinkError(target, f"{read}; correct `path`")
             record = question.targets.get(target)
             steps.append(self._steps.writing(question.name, desired, record, why, rendering.literals))
         return [step for step in steps if step.is_needed]

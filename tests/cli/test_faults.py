@@ -248,6 +248,50 @@ def test_two_syncs_whose_templates_give_one_path_are_refused(project):
     assert "a target belongs to one sync" in result.err
 
 
+@pytest.mark.parametrize(
+    ("to", "what"),
+    [
+        ("values.yaml", "is the file that source 'values' reads"),
+        ("./templates/../values.yaml", "is the file that source 'values' reads"),
+        ("templates/app.conf.j2", "is the template 'app.conf.j2', which this sync is made from"),
+        ("confsync.yaml", "is the configuration itself"),
+        ("{{ values('its/own') }}", "is the file that source 'values' reads"),
+    ],
+)
+def test_what_a_sync_is_made_of_is_not_overwritten(project, to, what):
+    project.values({"dev": {"db": {"host": "h"}, "its": {"own": "values.yaml"}}})
+    project.syncs(
+        {"app": {"template": "app.conf.j2", "to": to}, "good": {"template": "app.conf.j2", "to": "x"}}
+    )
+    before = {path: project.read(path) for path in ("values.yaml", "templates/app.conf.j2", "confsync.yaml")}
+    result = project.run("apply")
+    assert result.status == 1
+    assert f"{what}; correct `path`" in result.err
+    assert {path: project.read(path) for path in before} == before
+    assert project.exists("x")
+
+
+@pytest.mark.parametrize("command", ["plan", "check --online"])
+def test_that_a_sync_would_overwrite_what_it_is_made_of_is_seen_before_it_is_applied(project, command):
+    project.syncs({"app": {"template": "app.conf.j2", "to": "values.yaml"}})
+    result = project.run(*command.split())
+    assert result.status == 1
+    assert "is the file that source 'values' reads; correct `path`" in result.err
+
+
+def test_one_sync_may_write_what_another_reads(project):
+    project.write("made.yaml", "")
+    project.config("""\
+sources:
+  values: {backend: file, path: values.yaml}
+  made: {backend: file, path: made.yaml}
+syncs:
+  first: {template: {inline: "host: {{ values('dev/db/host') }}\\n"}, to: made.yaml}
+""")
+    project.ok("apply")
+    assert project.read("made.yaml") == "host: localhost\n"
+
+
 def test_a_state_directory_that_is_a_file_is_one_line(project):
     project.state.write_text("")
     result = project.run("apply")
