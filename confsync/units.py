@@ -6,6 +6,8 @@ import re
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATIONS = re.compile(rf"(?:{_DURATION.pattern})+")
+_LONGEST = 100_000
+"""Days; a little less than the longest that Python's locks can wait."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _BYTES = {
@@ -21,7 +23,7 @@ def parse_duration(text: object) -> float:
     """Seconds in `1h30m`, `60s` or `250ms`.
 
     Raises:
-        ValueError: no unit, or not a duration; the text says what to write.
+        ValueError: no unit, not a duration, or too long a one; the text says what to write.
     """
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError("a duration is text with a unit, such as 60s")
@@ -32,7 +34,10 @@ def parse_duration(text: object) -> float:
     # Matched as a whole: a search would begin anew at each of very many digits.
     if not _DURATIONS.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; write for example 500ms, 60s, 5m or 1h30m")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+    if seconds > _LONGEST * _SECONDS["d"]:
+        raise ValueError(f"a duration is at the most {_LONGEST}d")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

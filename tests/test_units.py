@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -43,6 +44,16 @@ def test_very_many_digits_are_refused_at_once():
         parse_duration("1" * 20_000)
 
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("text", ["100001d", "2400001h", "9" * 400 + "s", "99999d1d1d"])
+def test_what_no_clock_can_wait_for_is_refused(text):
+    with pytest.raises(ValueError, match="at the most 100000d"):
+        parse_duration(text)
+
+
+def test_the_longest_duration_can_be_waited_for():
+    assert parse_duration("100000d") < threading.TIMEOUT_MAX
 
 
 def test_a_bare_number_is_asked_for_its_unit():

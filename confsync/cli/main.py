@@ -117,6 +117,11 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         _complain(error.format_message())
         return EXIT_INVALID
+    if (
+        isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    ):  # Python has no class for it
+        _complain("no thread can be started: this user, or this container, has too many (see ulimit -u)")
+        return EXIT_FAILED
     if isinstance(error, OSError):
         lost = _is_stdout_lost() or isinstance(error, BlockingIOError)
         if not isinstance(error, BrokenPipeError):  # `| head` has what it wanted

@@ -71,6 +71,13 @@ def test_a_path_that_is_not_there_is_127_and_one_that_may_not_be_run_126(execs):
     assert "./data cannot be started: it is not executable for this user (chmod +x it" in forbidden.stderr
 
 
+def test_a_directory_is_no_command(execs):
+    done = execs.run("dev", "--", "/")
+
+    assert done.returncode == 126
+    assert done.stderr == "confsync: / is a directory\n"
+
+
 def test_a_script_whose_interpreter_is_missing_says_so(execs):
     script = execs.root / "script"
     script.write_text("#!/no/such/interpreter\n")
@@ -140,6 +147,7 @@ def test_the_path_of_the_environment_is_where_the_command_is_looked_for(execs):
         (["dev", "--watch", "--on-change", "NOPE", "--", "touch", "ran"], 3, "'NOPE' is neither restart nor"),
         (["dev", "--only-syncs", "--", "touch", "ran"], 3, "--only-syncs goes with --sync"),
         (["dev", "--kill-after", "10", "--", "touch", "ran"], 3, "a duration"),
+        (["dev", "--kill-after", "99999999999h", "--", "touch", "ran"], 3, "at the most 100000d"),
         (["dev", "--sync", "app", "--", "touch", "ran"], 1, "sync app: "),
         (["dev", "--key", "nothing/*", "--", "touch", "ran"], 1, "has no keys for 'nothing/*'"),
     ],
@@ -210,6 +218,17 @@ def test_our_variables_go_along(execs):
 
     assert variables["OTHER"] == "mine"
     assert "CONFSYNC_FILES" not in variables
+
+
+def test_a_variable_of_ours_that_has_no_name_stays_behind(execs):
+    done = subprocess.run(
+        ["env", "=nameless", *execs.exec_command("dev", "--", "env")], cwd=execs.root, env=execs.environ(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "DB_HOST=localhost" in done.stdout.splitlines()
+    assert "nameless" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -519,6 +538,16 @@ def test_without_a_runtime_directory_of_our_own_the_files_are_elsewhere(execs, t
     assert done.returncode == 0
     assert not done.stdout.startswith(str(shared))
     assert not os.path.exists(done.stdout.strip())
+
+
+def test_a_runtime_directory_may_have_any_name(execs):
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    execs.runtime = execs.runtime.rename(os.fsdecode(os.fsencode(execs.runtime) + b" \n\xff"))
+    script = 'test "$CONFSYNC_FILES" = "$1" && cat "$1/app/app"'
+
+    done = execs.run("dev", "--sync", "app", "--", "sh", "-c", script, "sh", "{files}")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x", "")
 
 
 # The process

@@ -255,6 +255,18 @@ def test_ctrl_z_while_the_sources_are_read_stops_it_once_there_is_a_command(exec
     shell.wait("\nb\r\n")
 
 
+def test_a_session_leader_does_not_stop_with_its_command_as_nobody_would_wake_it(execs, terminal):
+    script = "echo pid $$ .; exec sleep 60"
+    shown = terminal(*execs.exec_command("dev", "--kill-after", "100ms", "--", "sh", "-c", script))
+    shown.wait("pid ")
+    os.kill(int(shown.wait(" .")), signal.SIGSTOP)
+
+    os.kill(shown.pid, signal.SIGTERM)
+
+    eventually(lambda: os.waitid(os.P_PID, shown.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    assert shown.end() == 128 + signal.SIGKILL
+
+
 def test_a_terminal_that_goes_takes_all_along(execs, terminal):
     execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
     shown = terminal(

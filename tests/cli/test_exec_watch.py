@@ -170,6 +170,26 @@ def test_what_cannot_be_rendered_leaves_the_command_with_what_it_has_until_it_ca
         assert said(running)[0] == "three"
 
 
+def test_a_value_too_large_for_a_variable_leaves_the_command_with_what_it_has(app):
+    with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        app.values(host("x" * 200_000))
+        running.wait_error("no variable can be longer than 128 KiB, as DB_HOST is; leave it out")
+        assert running.children() == [first]
+
+        app.values(host("two"))
+
+        assert said(running)[0] == "two"
+
+
+def test_more_than_a_program_can_be_given_leaves_the_command_with_what_it_has(app):
+    with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+        _, first = said(running)
+        app.values(host("one", **{f"k{number}": "x" * 100_000 for number in range(70)}))
+        running.wait_error("KiB, more than the system gives a program; select fewer")
+        assert running.children() == [first]
+
+
 def test_a_command_that_ends_by_itself_is_the_end(app):
     with app.start("dev", "--watch", "--", "sh", "-c", "exit 4") as running:
         assert running.end() == 4

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 from stand_ins.executed import execs as execs
+from stand_ins.executed import is_alive
 
 from confsync.testing.etcd import EtcdCluster
 from confsync.testing.waiting import eventually
@@ -106,6 +109,48 @@ def test_new_files_that_cannot_be_written_leave_the_command_of_an_exec_with_the_
 
         assert running.end() == 0
         assert running.process.stdout.read() == b"localhost"
+
+
+THREADLESS = (
+    "from confsync.environments.execution.following import Follower\n"
+    'def start(*_): raise RuntimeError("can\'t start new thread")\n'
+    "Follower.start = start\n"
+    "from confsync.__main__ import main; main()\n"
+)
+"""confsync, where no thread can be started any more once the command runs."""
+
+
+def test_an_exec_that_cannot_follow_its_sources_ends_with_a_line_and_its_command_with_it(execs):
+    script = "trap '' TERM; echo $$ >pid; exec sleep 60"
+    words = execs.exec_command("dev", "--watch", "--kill-after", "300ms", "--", "sh", "-c", script)
+    done = subprocess.run(
+        [sys.executable, "-c", THREADLESS, *words[words.index("confsync") + 1 :]],
+        cwd=execs.root, env=execs.environ(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    pid = execs.root / "pid"
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("confsync: no thread can be started: ")
+    assert not pid.exists() or not is_alive(int(pid.read_text()))
+
+
+def test_an_exec_works_without_proc(execs):
+    execs.config(syncs={"app": {"template": {"inline": "x"}, "to": "app"}})
+    without = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    if subprocess.run([*without, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no /proc can be taken away")
+    reading, writing = os.pipe()
+    with open(reading, "rb") as pipe:
+        script = f"cat {{files}}/app/app >&{writing}"
+        words = [*without, *execs.exec_command("dev", "--sync", "app", "--", "bash", "-c", script)]
+        done = subprocess.run(
+            words, cwd=execs.root, env=execs.environ(), pass_fds=(writing,), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        os.close(writing)
+
+        assert (done.returncode, done.stderr, pipe.read()) == (0, "", b"x")
+    assert execs.left() == []
 
 
 def test_a_place_that_vanishes_under_an_exec_does_not_keep_it_from_ending(execs):

@@ -18,7 +18,7 @@ from confsync.clock import Clock, SystemClock
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend
-from confsync.environments.execution.child import Child, Guardian, NotStarted, Start, inherited
+from confsync.environments.execution.child import Child, Guardian, NotStarted, Start, inherited, too_large
 from confsync.environments.execution.following import Follower, follow_leases
 from confsync.environments.execution.provision import Provider, Provision
 from confsync.environments.execution.scratch import Scratch, new_path, roots, sweep
@@ -128,7 +128,6 @@ class Execution:
         self._scratch: Scratch | None = None
         self._sources = stack.enter_context(ExitStack())
         self._follower = Follower(self._clock, signals.put)
-        self._has_begun = False
         self._start: Start | None = None
         stack.callback(self._forget_start)
         self._start = self._new_start()
@@ -162,27 +161,34 @@ class Execution:
         supervisor = Supervisor(
             self._signals,
             self._begin,
+            self._check,
             self._scratch,
             on_change=order.on_change if order.watch else None,
             patience=order.patience,
             clock=self._clock,
         )
-        return supervisor.run(self._provision)
+        return supervisor.run(self._provision, self._attend)
 
     def _begin(self, provision: Provision) -> Child:
         start = self._start = self._start or self._new_start()
-        surroundings = surround(our_variables(), provision.variables, self._wanted, self._path)
+        variables = self._surroundings(provision).variables
         self._guardian.look_after(start.pid)  # before it runs, and not before the directory is there
-        child = start.become(self._words(), surroundings.variables)
+        child = start.become(self._words(), variables)
         self._start = None
-        if not self._has_begun:
-            self._has_begun = True
-            _tell_own(surroundings)
-            self._attend()
         return child
+
+    def _check(self, provision: Provision) -> None:
+        """Raise `ConfsyncError` where the command could not be started with this."""
+        trouble = too_large(self._words(), self._surroundings(provision).variables)
+        if trouble:
+            raise ConfsyncError(trouble)
+
+    def _surroundings(self, provision: Provision) -> Surroundings:
+        return surround(our_variables(), provision.variables, self._wanted, self._path)
 
     def _attend(self) -> None:
         """Do what can wait until the command runs: follow the sources or close them, clean up after others."""
+        _tell_own(self._surroundings(self._provision))
         core = self._provider.core
         follows = self._order.watch
         if follows:

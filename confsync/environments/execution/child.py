@@ -28,6 +28,8 @@ from confsync.text import printable
 _DISMISSED = 5.0  # seconds a guardian with nothing to do may take to end
 _LONGEST_STRING = 128 * 1024
 """The kernel's MAX_ARG_STRLEN: a word or a variable that is as long cannot be given to a program (execve(2))."""
+_MOST = 6 * 1024 * 1024
+"""What all of them together can be at the most, whatever the limit of the stack."""
 
 
 class NotStarted(ConfsyncError):
@@ -55,11 +57,19 @@ class Stopped:
 def inherited() -> tuple[int, ...]:
     """The descriptors besides 0, 1 and 2 that our caller has given us; ask before anything is opened."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for descriptor in _descriptors():
         with suppress(OSError):
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                found.append(descriptor)
     return tuple(found)
+
+
+def _descriptors() -> Iterable[int]:
+    """Those that may be open."""
+    try:
+        return map(int, os.listdir("/proc/self/fd"))
+    except OSError:
+        return range(256)  # without /proc; hardly anybody gives one beyond
 
 
 def _run(program: object, *words: object) -> list[str]:
@@ -236,7 +246,8 @@ def _not_started(
 ) -> NotStarted:
     program = printable(words[0])
     if number == errno.E2BIG:
-        return NotStarted(f"{program} cannot be started: {_too_large(variables)}", status)
+        why = _too_long(variables) or _too_much(variables)
+        return NotStarted(f"{program} cannot be started: {why}", status)
     if number in (errno.ENOENT, errno.ENOTDIR):
         if os.path.exists(words[0]) and "/" in words[0]:
             hint = "correct its #! line, or install the interpreter"
@@ -249,6 +260,8 @@ def _not_started(
         path = printable(os.fsdecode(variables.get(b"PATH", os.defpath.encode())))
         where = "does not exist" if "/" in words[0] else f"is not in PATH ({path})"
         return NotStarted(f"{program} {where}", status, hint="install it, or write its full path")
+    if number == errno.EACCES and os.path.isdir(words[0]):
+        return NotStarted(f"{program} is a directory", status)
     meaning, advice = _CANNOT_START.get(number, (os.strerror(number).lower(), None))
     return NotStarted(f"{program} cannot be started: {meaning}", status, hint=advice)
 
@@ -260,10 +273,25 @@ _CANNOT_START: dict[int, tuple[str, str | None]] = {
 }
 
 
-def _too_large(variables: Mapping[bytes, bytes]) -> str:
-    """Which variables no program can be given, or that all of them together are too much."""
+def too_large(words: Sequence[str], variables: Mapping[bytes, bytes]) -> str | None:
+    """Why no program can be given all this, as far as can be told before one is started; or None."""
+    strings = [len(os.fsencode(word)) + 1 for word in words]
+    strings += [len(name) + len(value) + 2 for name, value in variables.items()]
+    if sum(strings) > min(os.sysconf("SC_ARG_MAX"), _MOST):
+        return _too_much(variables)
+    return _too_long(variables)
+
+
+def _too_long(variables: Mapping[bytes, bytes]) -> str | None:
+    """Which variables no program can be given."""
     long = [name for name, value in variables.items() if len(name) + len(value) + 2 > _LONGEST_STRING]
-    if long:
-        return f"no variable can be longer than 128 KiB, as {os.fsdecode(b', '.join(sorted(long)))} is; leave it out"
+    if not long:
+        return None
+    return (
+        f"no variable can be longer than 128 KiB, as {os.fsdecode(b', '.join(sorted(long)))} is; leave it out"
+    )
+
+
+def _too_much(variables: Mapping[bytes, bytes]) -> str:
     total = sum(len(name) + len(value) + 2 for name, value in variables.items())
     return f"its variables are {total // 1024} KiB, more than the system gives a program; select fewer"

@@ -125,8 +125,10 @@ def stop_like_a_job() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def has_terminal() -> bool:
-    """Whether there is a terminal that may stop jobs."""
+def is_job() -> bool:
+    """Whether there is a terminal that may stop us, and somebody who wakes us: a session's leader has nobody."""
+    if os.getsid(0) == os.getpid():
+        return False
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

@@ -16,7 +16,7 @@ from confsync.clock import Clock
 from confsync.environments.execution.child import Child, Exited, NotStarted, Stopped
 from confsync.environments.execution.provision import Changes, Provision
 from confsync.environments.execution.scratch import Scratch
-from confsync.environments.execution.signalling import ENDING, Signal, Signals, has_terminal, stop_like_a_job
+from confsync.environments.execution.signalling import ENDING, Signal, Signals, is_job, stop_like_a_job
 from confsync.errors import ConfsyncError
 from confsync.text import plural
 
@@ -30,6 +30,7 @@ class Supervisor:
 
     Args:
         begin: starts the command with the variables of a provision.
+        check: raises `ConfsyncError` where it could not be started with them.
         scratch: where its files are, or None where it has none.
         on_change: RESTART, the signal to send, or None to leave it as it is.
         patience: seconds the command may take to end after SIGTERM.
@@ -39,6 +40,7 @@ class Supervisor:
         self,
         signals: Signals[Provision],
         begin: Callable[[Provision], Child],
+        check: Callable[[Provision], None],
         scratch: Scratch | None,
         *,
         on_change: int | str | None,
@@ -47,18 +49,22 @@ class Supervisor:
     ) -> None:
         self._signals = signals
         self._begin = begin
+        self._check = check
         self._scratch = scratch
         self._on_change = on_change
         self._patience = patience
         self._clock = clock
-        self._is_job = has_terminal()
+        self._is_job = is_job()
         self._next: tuple[Provision, str | None] | None = None
         self._kill_at: float | None = None
         self._is_to_end = False
         self._runs = False
 
-    def run(self, current: Provision) -> int:
+    def run(self, current: Provision, attend: Callable[[], None]) -> int:
         """Start the command and see it through. However this ends, the command has ended.
+
+        Args:
+            attend: does what can wait until the command runs.
 
         Returns:
             Its exit status, as a shell has it.
@@ -66,8 +72,9 @@ class Supervisor:
         Raises:
             NotStarted: it cannot be started.
         """
-        self._start(current)
         try:
+            self._start(current)
+            attend()
             ended = None
             while ended is None:
                 ended = self._handle(self._signals.wait(self._left()))
@@ -143,6 +150,8 @@ class Supervisor:
             self._current = new
             return
         try:
+            if self._on_change == RESTART:
+                self._check(new)
             version = self._staged(new)
         except ConfsyncError as exc:
             log.error("values changed; the command goes on with the old ones", extra={"error": str(exc)})

@@ -64,8 +64,11 @@ class Surroundings:
 
 
 def our_variables() -> dict[bytes, bytes]:
-    """Those we were started with: in the C locale Python sets LC_CTYPE, for itself, not for the command (PEP 538)."""
-    ours = dict(os.environb)
+    """Those we were started with: in the C locale Python sets LC_CTYPE, for itself, not for the command (PEP 538).
+
+    One without a name is left out, as a shell does: Python gives it to no program.
+    """
+    ours = {name: value for name, value in os.environb.items() if name}
     try:
         began = dict(
             line.partition(b"=")[::2] for line in Path("/proc/self/environ").read_bytes().split(b"\0")
@@ -87,7 +90,7 @@ def surround(
     """
     given = {name.encode(): value.encode() for name, value in theirs.items()}
     if files is not None:
-        given[FILES.encode()] = files.encode()
+        given[FILES.encode()] = os.fsencode(files)
     kept = {name: value for name, value in ours.items() if wanted.takes(name.decode("utf-8", "replace"))}
     overridden = (name.decode() for name, value in given.items() if kept.get(name, value) != value)
     withheld = (name for name in wanted.credentials if name.encode() in ours.keys() - kept.keys())
