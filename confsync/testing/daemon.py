@@ -239,10 +239,10 @@ class DaemonProcess:
             status = self.process.wait(within)
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGABRT)  # faulthandler writes where every thread is
-            self.process.wait(5)
-            self._reader.join(5)
+            self.process.wait(30)
+            self._reader.join(30)
             raise AssertionError(f"the daemon did not end within {within:g} s:\n{self.log()}") from None
-        self._reader.join(5)
+        self._reader.join(30)
         return status
 
     def stop(self, within: float = PATIENCE) -> None:

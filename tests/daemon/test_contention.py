@@ -37,7 +37,7 @@ def fight(workspace):
 
     def stop():
         ended.set()
-        writer.join(5)
+        writer.join(30)
 
     writer.start()
     yield stop

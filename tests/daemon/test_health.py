@@ -29,7 +29,7 @@ class Endpoint:
         self.server = HealthServer(f"127.0.0.1:{self.port}", lambda: self.alive, lambda: self.ready)
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
@@ -38,7 +38,7 @@ class Endpoint:
             connection.close()
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
     def send(self, raw: bytes) -> bytes:
         with self.connect() as connection:
@@ -236,7 +236,7 @@ def test_without_a_host_it_listens_on_every_interface():
     server.start()
     try:
         for host in ("127.0.0.1", "127.0.0.2", *(["::1"] if has_ipv6() else [])):
-            with socket.create_connection((host, port), timeout=5) as connection:
+            with socket.create_connection((host, port), timeout=30) as connection:
                 connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
                 assert all_of(connection).endswith(b"\r\n\r\nok\n")
     finally:
@@ -315,20 +315,20 @@ def test_each_worker_has_its_own_time_and_each_item_begins_anew():
 
     def work() -> None:
         with busy.working():
-            entered.wait(5)
-            leave.wait(5)
+            entered.wait(30)
+            leave.wait(30)
 
     workers = [threading.Thread(target=work) for _ in range(2)]
     for worker in workers:
         worker.start()
-    entered.wait(5)
+    entered.wait(30)
     clock.time += 8
     with busy.working():
         clock.time += 8
         assert busy.problem() == "2 workers have been at one thing for 16s"
         leave.set()
         for worker in workers:
-            worker.join(5)
+            worker.join(30)
         assert busy.problem() is None
 
 

@@ -98,7 +98,7 @@ def test_it_ends_a_command_that_outlives_its_exec_and_only_then_removes_the_dire
 
     assert running.returncode == -signal.SIGKILL
     assert monotonic() - began >= 0.3
-    guard._process.wait(5)
+    guard._process.wait(30)
     assert not directory.exists()
 
 
@@ -123,7 +123,7 @@ def test_only_the_last_command_is_its_business(command):
 
     guard.dismiss()
 
-    assert second.wait(5) == -signal.SIGKILL
+    assert second.wait(30) == -signal.SIGKILL
     assert first.poll() is None
 
 

@@ -395,14 +395,14 @@ def test_a_change_while_a_sync_is_rendered_has_it_looked_at_again(project):
         assert queue.take() == "s"
         with ThreadPoolExecutor(1) as pool, project.store.holding("prod/second") as held:
             working = pool.submit(controller.handle, "s")
-            assert held.arrived.wait(5)
+            assert held.arrived.wait(30)
             project.store.put("prod/first", {"x": "new"})
             process.source.resync(["first"], ["first", "second"])
             process.source.attend()
             for event in process.events:
                 controller.on_source(event)
             held.release()
-            working.result(5)
+            working.result(30)
         queue.done("s")
         assert project.out == "old 2"
         assert eventually(queue.take) == "s"

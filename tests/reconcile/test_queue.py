@@ -146,7 +146,7 @@ def test_shutting_down_wakes_a_waiting_worker() -> None:
     worker = threading.Thread(target=lambda: taken.append(queue.take()))
     worker.start()
     queue.shut_down()
-    worker.join(5)
+    worker.join(30)
 
     assert taken == [None]
 

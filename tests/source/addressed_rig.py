@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from confsync.driver import Address
 from confsync.source.addressed import AddressedSource
 from confsync.source.changes import Event
 from confsync.testing.memory_secrets import ManualClock, MemorySecretsBackend, SecretStore
+
+
+class PacedClock(ManualClock):
+    """Time that passes by itself, but hardly any while the machine is busy elsewhere: no lease ends meanwhile."""
+
+    def __init__(self):
+        super().__init__()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._pass, name="clock", daemon=True)
+        self._thread.start()
+
+    def _pass(self):
+        before = time.monotonic()
+        while not self._ended.wait(0.002):
+            now = time.monotonic()
+            self.advance(min(now - before, 0.01))
+            before = now
+
+    def close(self):
+        self._ended.set()
+        self._thread.join()
 
 
 class AddressedRig:
@@ -58,5 +80,5 @@ class AddressedRig:
     def close(self):
         self.source.close()
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(30)
             assert not self._thread.is_alive()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from source.addressed_rig import AddressedRig
-
-from confsync.clock import SystemClock
+from source.addressed_rig import AddressedRig, PacedClock
 
 
 @pytest.fixture
@@ -28,8 +26,16 @@ def rig(addressed):
 
 
 @pytest.fixture
-def live(addressed):
-    """A rig whose clock is the machine's, followed by threads."""
-    rig = addressed(clock=SystemClock())
+def running_clock():
+    """A clock that runs."""
+    clock = PacedClock()
+    yield clock
+    clock.close()
+
+
+@pytest.fixture
+def live(running_clock, addressed):
+    """A rig whose clock runs, followed by threads."""
+    rig = addressed(clock=running_clock)
     rig.follow()
     return rig

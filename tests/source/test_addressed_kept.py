@@ -227,7 +227,7 @@ def test_what_was_known_last_is_kept_last(machine):
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(first.read, CREDS)
         eventually(lambda: saved)
-        found = first.read("db/creds/other"), reading.result(5)
+        found = first.read("db/creds/other"), reading.result(30)
     second = machine.start()
 
     assert (second.read("db/creds/other"), second.read(CREDS)) == found
@@ -447,7 +447,7 @@ def test_closing_lets_go_of_what_hangs(live):
     live.read("s")
     with live.store.holding("s") as held:
         live.source.resync(["s"], ["s"])
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         live.store.put("s", {"a": "2"})
         live.close()
     eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("care-")])
@@ -460,13 +460,13 @@ def test_many_leases_that_change_at_once_are_kept_together(addressed):
     def save(text):
         saved.append(text)
         waiting.set()
-        assert go_on.wait(5)
+        assert go_on.wait(30)
 
     rig = addressed(clock=SystemClock(), keeper=Keeper(lambda: None, save, b"k" * 32))
     rig.follow()
     rig.store.lends("creds/first", duration=600)
     rig.read("creds/first")
-    assert waiting.wait(5)
+    assert waiting.wait(30)
     for number in range(50):
         rig.store.lends(f"creds/{number}", duration=600)
         rig.read(f"creds/{number}")

@@ -30,8 +30,8 @@ def test_while_one_asks_the_others_wait_for_the_answer(rig):
     with ThreadPoolExecutor(8) as pool:
         with rig.store.holding("s") as held:
             reading = [pool.submit(rig.read, "s") for _ in range(8)]
-            assert held.arrived.wait(5)
-        found = [one.result(5) for one in reading]
+            assert held.arrived.wait(30)
+        found = [one.result(30) for one in reading]
 
     assert found == [{"a": "1"}] * 8
     assert held.waiting == 1
@@ -42,10 +42,10 @@ def test_a_path_that_hangs_holds_only_those_who_read_it(rig):
     rig.store.put("quick", {"a": "2"})
     with ThreadPoolExecutor(1) as pool, rig.store.holding("slow") as held:
         reading = pool.submit(rig.read, "slow")
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         assert rig.read("quick") == {"a": "2"}
         held.release()
-        assert reading.result(5) == {"a": "1"}
+        assert reading.result(30) == {"a": "1"}
 
 
 def test_what_is_not_there_is_remembered_too(rig):
@@ -88,12 +88,12 @@ def test_who_tries_a_store_that_was_down_does_so_alone_and_what_he_finds_is_for_
     rig.clock.advance(1)
     with ThreadPoolExecutor(1) as pool, rig.store.holding("probe") as held:
         probing = pool.submit(rig.read, "probe")
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         _failure(rig, "s/1")
         rig.source.attend()
         assert rig.store.count("fetch") == 1
         held.release()
-        probing.result(5)
+        probing.result(30)
     rig.source.attend()
 
     assert rig.told() == ["s/1", "s/2"]
@@ -218,7 +218,7 @@ def test_a_store_that_says_it_is_busy_is_asked_again_before_a_read_fails(live):
         reading = pool.submit(live.read, "s")
         eventually(lambda: live.store.count("fetch") >= 2)
         live.store.fail_with(None, kind="fetch")
-        assert reading.result(5) == {"a": "1"}
+        assert reading.result(30) == {"a": "1"}
     assert live.told() == []
 
 
@@ -255,7 +255,7 @@ def test_a_reader_that_waits_for_a_busy_store_is_let_go_at_the_end(live):
         reading = pool.submit(_failure, live, "s")
         eventually(lambda: live.store.calls)
         live.source.close()
-        assert isinstance(reading.result(1), Unavailable)
+        assert isinstance(reading.result(30), Unavailable)
 
 
 def test_looking_fetches_nothing_that_fetching_makes(rig):
@@ -373,10 +373,10 @@ def test_a_path_that_hangs_until_it_fails_while_others_are_answered_does_not_mak
     rig.store.fail_with(Unavailable("no answer in time"), "slow")
     with ThreadPoolExecutor(1) as pool, rig.store.holding("slow") as held:
         reading = pool.submit(_failure, rig, "slow")
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         rig.read("good")
         held.release()
-        reading.result(5)
+        reading.result(30)
     rig.store.put("other", {"a": "2"})
 
     assert rig.read("other") == {"a": "2"}
@@ -401,7 +401,7 @@ def test_a_store_that_has_not_answered_yet_holds_two_readers_and_tells_the_other
     with ThreadPoolExecutor(8) as pool:
         with live.store.holding("") as login:
             reading = [pool.submit(live.read, name) for name in names]
-            assert login.arrived.wait(5)
+            assert login.arrived.wait(30)
             eventually(lambda: sum(one.done() for one in reading) == 6)
             refused = [one.exception(0) for one in reading if one.done()]
             assert {str(one) for one in refused} == {"memory:default: it has not answered yet"}
@@ -417,8 +417,8 @@ def test_a_store_that_is_only_slow_to_answer_first_refuses_nobody(live):
     with ThreadPoolExecutor(8) as pool:
         with live.store.holding("") as login:
             reading = [pool.submit(live.read, name) for name in names]
-            assert login.arrived.wait(5)
-        assert [one.result(5) for one in reading] == [{"a": name} for name in names]
+            assert login.arrived.wait(30)
+        assert [one.result(30) for one in reading] == [{"a": name} for name in names]
 
 
 def test_decryptions_by_a_store_that_hangs_hold_one_reader_once_it_is_known_to_be_down(live):

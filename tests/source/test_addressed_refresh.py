@@ -175,7 +175,7 @@ def test_a_path_that_hangs_keeps_no_other_from_being_looked_after(live):
         live.store.put(name, {"a": "2"})
     with live.store.holding("s/3") as held:
         live.source.resync(names, names)
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         eventually(lambda: len(live.events) == 29)
         assert live.read("s/3") == {"a": "1"}
         held.release()
@@ -375,7 +375,7 @@ def test_a_wish_to_look_that_comes_while_a_look_is_under_way_is_another_look(liv
     live.read("s")
     with live.store.holding("s") as held:
         live.source.resync(["s"], ["s"])
-        assert held.arrived.wait(5)
+        assert held.arrived.wait(30)
         live.source.resync(["s"], ["s"])
     eventually(lambda: live.store.count("changed") == 2)
 

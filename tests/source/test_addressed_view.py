@@ -251,7 +251,7 @@ def test_what_is_read_ahead_is_read_at_the_same_time_and_once(rig, view):
         eventually(lambda: all(rig.store.count("fetch", f"prod/{name}") for name in "bcdef"))
         assert ahead.is_alive()
         held.release()
-        ahead.join(5)
+        ahead.join(30)
 
     assert [one.look_up(f"{name}#it")[1] for name in "abcdef"] == [*"abcdef"]
     assert rig.store.count("fetch") == 6

@@ -46,7 +46,7 @@ def source(backend):
     eventually(lambda: source._watch is not None)
     yield source
     source.close()
-    follower.join(5)
+    follower.join(30)
     assert not follower.is_alive()
 
 

@@ -67,7 +67,7 @@ def test_a_bug_in_watch_is_survived(backend, caplog):
         eventually(lambda: source.snapshot().trees[""]["a"].value == b"2")
     finally:
         source.close()
-        follower.join(5)
+        follower.join(30)
 
 
 def test_a_confirmation_does_not_stay_in_force(backend):

@@ -94,7 +94,7 @@ def test_a_part_is_read_again_at_each_resync_for_it_cannot_be_watched(source, st
         eventually(lambda: one.resync() or one.view(("prod",)).find("open/a").entry.value == b"2")
     finally:
         one.close()
-        follower.join(5)
+        follower.join(30)
     assert not follower.is_alive()
 
 

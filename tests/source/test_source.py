@@ -60,7 +60,7 @@ class Rig:
     def close(self):
         self.source.close()
         if self.thread:
-            self.thread.join(5)
+            self.thread.join(30)
             assert not self.thread.is_alive()
 
 
@@ -247,7 +247,7 @@ def test_closing_ends_following_at_once(rig):
     rig.follow()
     rig.source.close()
     rig.source.close()
-    rig.thread.join(2)
+    rig.thread.join(30)
     assert not rig.thread.is_alive()
 
 

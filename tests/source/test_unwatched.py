@@ -47,7 +47,7 @@ def source(backend):
     yield source
     source.close()
     backend.go.set()
-    follower.join(5)
+    follower.join(30)
     assert not follower.is_alive()
 
 
@@ -65,7 +65,7 @@ def test_it_is_read_again_at_each_resync(backend, source):
 def test_a_resync_does_not_wait_for_a_read_that_hangs(backend, source):
     backend.go.clear()
     source.resync()
-    assert backend.hangs.wait(5)
+    assert backend.hangs.wait(30)
     backend.store.put("p/a", b"2")
 
     source.resync()

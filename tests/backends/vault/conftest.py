@@ -106,7 +106,7 @@ class ScriptedServer:
         self._over.set()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(5)
+        self._thread.join(30)
 
     def _serve(self) -> None:
         while not self._over.is_set():

@@ -344,7 +344,7 @@ def test_an_answer_that_trickles_is_given_up_in_time(open_calls):
                 calls.request("GET", "x", token="t", doing="reading")
         finally:
             over.set()
-            thread.join(5)
+            thread.join(30)
 
 
 def test_nobody_there(open_calls, vault_server):

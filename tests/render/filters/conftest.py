@@ -38,7 +38,7 @@ class DnsServer:
     def close(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(b"end", ("127.0.0.1", self.port))
-        self._thread.join(5)
+        self._thread.join(30)
         self._socket.close()
 
     def _serve(self) -> None:

@@ -150,12 +150,12 @@ class TestLooks:
         api_server.faults.late(0.2, verb="list", when=lambda _: listing.set() is None)
         first = threading.Thread(target=cache.all)
         first.start()
-        assert listing.wait(5)
+        assert listing.wait(30)
         cache.expire()
 
         cache.all()
 
-        first.join(5)
+        first.join(30)
         assert api_server.count("list", "secrets") == 2
 
 
@@ -430,12 +430,12 @@ class TestNames:
         )
         asking = threading.Thread(target=lambda: cache.exists("theirs"))
         asking.start()
-        assert second_page.wait(5)
+        assert second_page.wait(30)
         api_server.delete("secrets", space, "app")
         cache.forget("app", made.uid)
 
         assert not cache.exists("app")
-        asking.join(5)
+        asking.join(30)
 
     def test_what_failed_is_asked_for_again(
         self, api_server: ApiServer, cluster: Cluster, space: str, cache: ObjectCache, clock: SteeredClock

@@ -191,7 +191,7 @@ class TestLife:
         thread.start()
         assert eventually(lambda: slow.hits == 1)
         client.close()
-        thread.join(2)
+        thread.join(30)
 
         assert not thread.is_alive()
         assert "stopping" in str(ended[0])
@@ -207,7 +207,7 @@ class TestLife:
         thread.start()
         assert eventually(lambda: busy.hits == 1)
         client.close()
-        thread.join(2)
+        thread.join(30)
 
         assert not thread.is_alive()
 

@@ -48,7 +48,7 @@ class Reader:
             self.ended = exc
 
     def ends(self) -> bool:
-        self.thread.join(3)
+        self.thread.join(30)
         return not self.thread.is_alive()
 
 
@@ -126,7 +126,7 @@ class TestClosing:
         stream = watch(watcher)
         reader = Reader(stream)
         edit(server, "app")
-        assert reader.events.get(timeout=5)["type"] == "ADDED"
+        assert reader.events.get(timeout=30)["type"] == "ADDED"
         stream.close()
 
         assert reader.ends()
@@ -259,7 +259,7 @@ class TestBytes:
             reader.events.get(timeout=0.05)
         raw.send(chunk(b"\n"))
 
-        assert reader.events.get(timeout=5)["type"] == "ADDED"
+        assert reader.events.get(timeout=30)["type"] == "ADDED"
 
     def test_several_in_one_chunk_and_one_in_several(self, raw: RawServer, stream: Stream) -> None:
         raw.send(chunk(LINE + b"\n" + LINE + b"\r\n\n" + LINE[:5]))
@@ -321,7 +321,7 @@ class RawServer:
     def __exit__(self, *exc: object) -> None:
         self.hang_up()
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(30)
 
     def send(self, content: bytes) -> None:
         self._outgoing.put(content)
