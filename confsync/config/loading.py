@@ -20,6 +20,17 @@ STANDARD_PLACES = ("confsync.yaml", "/etc/confsync/confsync.yaml")
 _ALTERNATIVES = ("str", "int", "float", "bool", "NamespaceSelector")
 """What pydantic calls the choices of a union: names of types, of which the user knows nothing."""
 
+_MAPPING = "a mapping belongs here: lines indented below it, or {name: value}"
+_BELONGS = {
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "list_type": "a list belongs here: [a, b]",
+    "string_type": "text belongs here; quote what YAML takes for something else",
+    "string_too_short": "must not be empty",
+}
+"""What pydantic says with words of Python's."""
+
 _MERGED = ("sources", "clusters", "environments", "local", "keys", "syncs")
 
 
@@ -247,7 +258,8 @@ def _message(kind: str, path: tuple[str | int, ...], detail: Any) -> str:
         return (
             f"{path[-1]!r} is not a legal name: letters, digits and _ (in a sync or environment also . and -)"
         )
-    return f"{name}: {_lower_first(str(detail['msg']))}" if name else _lower_first(str(detail["msg"]))
+    text = _BELONGS.get(kind) or _lower_first(str(detail["msg"]))
+    return f"{name}: {text}" if name else text
 
 
 def _lower_first(text: str) -> str:

@@ -19,6 +19,8 @@ _MAPPING = "tag:yaml.org,2002:map"
 _SEQUENCE = "tag:yaml.org,2002:seq"
 _MERGE = "tag:yaml.org,2002:merge"
 
+_TAB = "a tab cannot indent it, or stand before a value; write blanks"
+
 
 class _Loader(_SafeLoader):
     """The safe loader, built for configurations of thousands of syncs; it refuses a key written twice.
@@ -108,11 +110,19 @@ def parse(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"not valid YAML: {exc.problem or exc.context}", where=where) from exc
+        problem = _TAB if mark and _is_tab(text, mark) else exc.problem or exc.context
+        raise ConfigError(f"not valid YAML: {problem}", where=where) from exc
     except TypeError as exc:  # what PyYAML raises for a list or mapping as a key
         raise ConfigError("not valid YAML here: a key must be text or a number", where=name) from exc
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+    except RecursionError as exc:
+        raise ConfigError("not valid YAML here: nested too deeply, or in itself", where=name) from exc
+    except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"not valid YAML: {str(exc).splitlines()[0]}", where=name) from exc
+
+
+def _is_tab(text: str, mark: yaml.Mark) -> bool:
+    lines = text.split("\n")
+    return mark.line < len(lines) and lines[mark.line][mark.column :].startswith("\t")
 
 
 def composed(text: str) -> yaml.Node | None:

@@ -184,7 +184,7 @@ def test_every_target_names_its_cluster(load):
 
 def test_a_selector_that_selects_everything_is_not_written_by_mistake(complaint):
     blank = "{kubernetes_secret: {namespace: {selector: ' '}, name: db}}"
-    assert "at least 1 character" in complaint(sync(blank))
+    assert "selector: must not be empty" in complaint(sync(blank))
 
 
 @pytest.mark.parametrize(
