@@ -8,7 +8,7 @@ and `user={{ u }}`, is taken to come from the one with the expression.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from confsync.redact import DOTS
 from confsync.text import printable
@@ -60,12 +60,32 @@ def _file(name: str, before: bytes | None, after: bytes | None, mask: Mask | Non
     old, new = text_lines(before), text_lines(after)
     if old is None or new is None:
         return [*head, "(not text)"]
-    import difflib
-
-    lines = list(difflib.unified_diff(old, new, n=_CONTEXT, lineterm=""))[2:]
+    lines = list(_hunks(old, new))
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  (and {len(lines) - _MOST_LINES} more lines)"]
     return head + [_shown(line, mask) for line in lines]
+
+
+def _hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """A unified diff: what differs, with a few lines around it."""
+    from confsync.plan.alignment import Alignment
+
+    for group in Alignment(old, new).get_grouped_opcodes(_CONTEXT):
+        (_, i, _, k, _), (_, _, j, _, n) = group[0], group[-1]
+        yield f"@@ -{_range(i, j)} +{_range(k, n)} @@"
+        for kind, i, j, k, n in group:
+            if kind == "equal":
+                yield from (f" {line}" for line in old[i:j])
+                continue
+            yield from (f"-{line}" for line in old[i:j])
+            yield from (f"+{line}" for line in new[k:n])
+
+
+def _range(begin: int, end: int) -> str:
+    """Lines as POSIX has `diff -u` name them: the first, and how many unless it is one; of none the line before."""
+    count = end - begin
+    first = begin + 1 if count else begin
+    return f"{first}" if count == 1 else f"{first},{count}"
 
 
 def text_lines(content: bytes | None) -> list[str] | None:

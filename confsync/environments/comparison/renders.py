@@ -10,9 +10,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
+from confsync.plan.alignment import Alignment
 from confsync.plan.diff import LARGEST, Mask, text_lines
 from confsync.redact import DOTS
 from confsync.render.renderer import RenderFailed
@@ -239,7 +239,7 @@ def _parts(lines: Iterable[str], mask: Mask | None) -> list[_Part]:
 
 
 def _aligned(left: Sequence[_Part], right: Sequence[_Part]) -> Iterator[Line]:
-    for kind, i, j, k, n in SequenceMatcher(None, left, right).get_opcodes():
+    for kind, i, j, k, n in Alignment(left, right).get_opcodes():
         ours, theirs = [one.shown for one in left[i:j]], [one.shown for one in right[k:n]]
         if kind == "equal":
             yield from (Line(" ", one, one) for one in ours)
