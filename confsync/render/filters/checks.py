@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from confsync.render.filters.network import has_strange_zone
 from confsync.render.filters.textual import to_bool
 
 
@@ -27,7 +28,7 @@ def is_cidr(value: object) -> bool:
     """Whether it is a network or an address with a prefix length: `{{ '10.0.0.0/8' is cidr }} → True`."""
     import ipaddress
 
-    if not isinstance(value, str) or "/" not in value:
+    if not isinstance(value, str) or "/" not in value or has_strange_zone(value):
         return False
     try:
         ipaddress.ip_interface(value)
@@ -67,7 +68,7 @@ def _is_hex(text: str) -> bool:
 def _version(value: object) -> int | None:
     import ipaddress
 
-    if not isinstance(value, str):
+    if not isinstance(value, str) or has_strange_zone(value):
         return None
     try:
         return ipaddress.ip_address(value).version

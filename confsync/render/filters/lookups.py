@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from confsync.errors import RenderError
+from confsync.render.filters.network import has_strange_zone
 from confsync.render.filters.values import shown, text
 
 _REQUIRED: Any = object()
@@ -76,7 +77,7 @@ class Lookups:
         import ipaddress
 
         try:
-            known = [str(ipaddress.ip_address(name))]
+            known = [] if has_strange_zone(name) else [str(ipaddress.ip_address(name))]
         except ValueError:
             known = self._in_hosts_file(name)
         if known:

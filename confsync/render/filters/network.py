@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,17 @@ from confsync.render.filters.values import describe, text
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface, IPv6Interface
+
+
+_STRANGE_ZONE = re.compile(r"%[A-Za-z0-9._~-]*[^A-Za-z0-9._~/-]")
+
+
+def has_strange_zone(word: str) -> bool:
+    """Whether an IPv6 address has a zone (what follows `%`) that is more than a plain word.
+
+    Python takes any text for one: blanks, line breaks and what else would be syntax wherever the address is written.
+    """
+    return _STRANGE_ZONE.search(word) is not None
 
 
 def ip_host(value: object) -> str:
@@ -60,10 +72,12 @@ def ip_sort(value: Iterable[object]) -> list[str]:
 def _interface(value: object, name: str) -> IPv4Interface | IPv6Interface:
     import ipaddress
 
+    word = text(value, name).strip()
+    wrong = RenderError(f"{name} takes an address such as 10.0.0.5 or fd00::1/64, not {describe(value)}")
+    if has_strange_zone(word):
+        raise wrong
     try:
-        return ipaddress.ip_interface(text(value, name).strip())
+        return ipaddress.ip_interface(word)
     except ValueError:
         # Not as the cause: its text quotes the value.
-        raise RenderError(
-            f"{name} takes an address such as 10.0.0.5 or fd00::1/64, not {describe(value)}"
-        ) from None
+        raise wrong from None
