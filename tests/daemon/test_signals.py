@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from time import monotonic
 
 from confsync.testing.waiting import eventually
 
@@ -22,7 +21,7 @@ def test_sigterm_ends_an_idle_daemon_at_once(workspace):
 
     daemon.signal(signal.SIGTERM)
 
-    assert daemon.wait_exit(3) == 0
+    assert daemon.wait_exit() == 0
     assert daemon.lines("stopped")
 
 
@@ -30,7 +29,7 @@ def test_sigint_ends_it_as_sigterm_does(workspace):
     one_sync(workspace)
     daemon = workspace.daemon()
     daemon.signal(signal.SIGINT)
-    assert daemon.wait_exit(3) == 0
+    assert daemon.wait_exit() == 0
 
 
 def test_sigterm_lets_a_running_reload_end(workspace):
@@ -44,7 +43,7 @@ def test_sigterm_lets_a_running_reload_end(workspace):
     assert daemon.process.poll() is None
     (workspace.root / "go").touch()
 
-    assert daemon.wait_exit(5) == 0
+    assert daemon.wait_exit() == 0
     assert (workspace.root / "ended").exists()
     assert workspace.syncs()["a"].state == "ok"
 
@@ -54,22 +53,20 @@ def test_sigterm_during_the_start_ends_it_too(workspace):
     daemon = workspace.daemon(start=False)
     eventually((workspace.state / "lock").exists)
     daemon.signal(signal.SIGTERM)
-    assert daemon.wait_exit(5) == 0
+    assert daemon.wait_exit() == 0
 
 
 def test_a_second_sigterm_abandons_a_reload_that_hangs_and_the_reload_stays_owed(workspace):
     script = workspace.script("reload", "touch begun; exec sleep 3600")
     one_sync(workspace, reload=[script])
-    daemon = workspace.daemon()
+    daemon = workspace.daemon("--shutdown-timeout", "1h")
     eventually((workspace.root / "begun").exists)
     daemon.signal(signal.SIGTERM)
     daemon.wait_log("stopping")
 
-    began = monotonic()
     daemon.signal(signal.SIGTERM)
 
-    assert daemon.wait_exit(5) == 1
-    assert monotonic() - began < 4
+    assert daemon.wait_exit() == 1
     daemon.wait_log("told to stop again")
     ledger = workspace.ledger()
     assert [debt.sync for debt in ledger.owed_reloads()] == ["a"]
@@ -84,7 +81,7 @@ def test_a_reload_that_hangs_is_abandoned_after_the_deadline(workspace):
 
     daemon.signal(signal.SIGTERM)
 
-    assert daemon.wait_exit(5) == 1
+    assert daemon.wait_exit() == 1
     ledger = workspace.ledger()
     assert [debt.sync for debt in ledger.owed_reloads()] == ["a"]
     ledger.close()
@@ -95,11 +92,11 @@ def test_a_second_sigterm_does_not_wait_for_a_template_without_end(workspace):
     workspace.config(
         syncs={"loop": {"template": {"inline": loop}, "to": "out/loop", "limits": {"time": "1h"}}}
     )
-    daemon = workspace.daemon()
+    daemon = workspace.daemon("--shutdown-timeout", "1h")
     for _ in range(2):
         daemon.signal(signal.SIGTERM)
         daemon.wait_log("stopping")
-    assert daemon.wait_exit(5) == 1
+    assert daemon.wait_exit() == 1
 
 
 def test_sigusr1_writes_how_everything_stands_to_the_log(workspace):
@@ -118,7 +115,7 @@ def test_a_second_daemon_on_the_same_state_directory_refuses_and_names_the_first
     with workspace.daemon() as first:
         workspace.wait_state("a", "ok")
         second = workspace.daemon(start=False)
-        assert second.wait_exit(10) == 1
+        assert second.wait_exit() == 1
         assert str(first.pid) in second.log()
         assert "--state-dir" in second.log()
 
