@@ -36,7 +36,7 @@ def append_for_github(path: str, variables: Sequence[Variable]) -> None:
     print_masks(written.masks)
     with open(path, "ab+") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
-        begun = file.read() not in (b"", b"\n")  # a line of somebody else's that has no end yet
+        begun = file.read(1) not in (b"", b"\n")  # a line of somebody else's that has no end yet
         file.write(b"\n" * begun + written.text.encode())
     _say(written.notes)
 

@@ -334,6 +334,8 @@ def test_for_a_job_of_github_secrets_are_masked_before_they_are_anywhere(shop):
         "env", "prod", "--format", "github", env={"GITHUB_ENV": str(shop.root / "no" / "file")}
     )
     assert missing.status == 1
+    full = shop.run("env", "prod", "--format", "github", env={"GITHUB_ENV": "/dev/full"})
+    assert (full.status, full.err) == (1, "confsync: No space left on device\n")
 
 
 def test_for_a_job_of_github_a_file_gets_the_values_and_stdout_the_masks(shop):
