@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from confsync.errors import Invalid, SourceError
+from confsync_backends.credential_file import read_bytes
 from confsync_backends.etcd.endpoints import Endpoint, discover, parse_endpoint
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions, Tls
@@ -230,7 +231,7 @@ class Connection:
         if path is None:
             return None
         try:
-            content = (self._base / path).read_bytes()
+            content = read_bytes(self._base / path)
         except OSError as error:
             raise Invalid(
                 f"etcd at {self.address}: {option}: {self._base / path}: {error.strerror}",

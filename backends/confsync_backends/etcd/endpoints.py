@@ -42,9 +42,11 @@ def parse_endpoint(text: str) -> Endpoint:
         ValueError: anything else; the text says what to write.
     """
     example = "write for example http://127.0.0.1:2379"
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.username is not None or parts.password is not None:
+    if (
+        "@" in text
+    ):  # wherever a URL would end before it: a password may have any sign, and is not to be quoted
         raise ValueError("an endpoint must not hold credentials; use the options user and password")
+    parts = urlsplit(text if "://" in text else f"http://{text}")
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"{text!r} is not an etcd endpoint: unknown scheme {parts.scheme!r}; {example}")
     try:

@@ -19,6 +19,7 @@ from pydantic import (
 from confsync.driver import DriverOptions
 from confsync.errors import Denied
 from confsync.fields import Timespan
+from confsync_backends.credential_file import read_line
 from confsync_backends.etcd.endpoints import parse_endpoint
 from confsync_backends.etcd.personal import Person
 
@@ -58,7 +59,7 @@ def reveal(secret: Secret, base: Path) -> str:
         return value
     path = base / str(secret.file)
     try:
-        return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        return read_line(path)
     except (OSError, UnicodeDecodeError) as error:
         raise Denied(f"no password: {path} cannot be read: {_reason(error)}") from error
 

@@ -23,6 +23,7 @@ from hvac.adapters import RawAdapter
 from requests.adapters import HTTPAdapter
 
 from confsync.errors import Denied, Invalid, SourceError, Unavailable
+from confsync_backends.credential_file import read_bytes
 from confsync_backends.vault.options import VaultOptions
 
 _Stamp = tuple[tuple[int, int, int], ...]
@@ -168,7 +169,7 @@ class TlsFiles:
         if path is None:
             return None
         try:
-            content = path.read_bytes()
+            content = read_bytes(path)
         except OSError as error:
             raise self._invalid(name, path, error.strerror or "unreadable") from error
         if b"-----BEGIN " not in content:

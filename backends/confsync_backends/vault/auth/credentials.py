@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confsync.errors import Denied
+from confsync_backends.credential_file import read_line
 
 _HEADER = re.compile(r"[\x21-\x7e]+")
 
@@ -98,7 +99,7 @@ class Credential:
 
 def _contents(what: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        return read_line(path)
     except OSError as error:
         raise Denied(f"no {what}: {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
