@@ -27,6 +27,7 @@ TEXTS = [
     "*/ ?> /*", "${evil}", "$evil", "#{evil}", "$(evil) `evil`", "%n %[env(EVIL)]", "{{ 7 * 7 }}", "\0", "\x1b[31m",
     "é\u2028\ufeff", " a", "a b", "- a", "a: b", "[a]", "&a", "!!python/object:os.system", "@file", "+role", "/regex",
     "~regex", "../../evil", "..", "-evil", "null", "1e3", "", "a,b=c",
+    "fe80::1%a\nevil\n#/64", "fe80::1%a evil", "10.0.0.1/8 evil",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -96,6 +97,7 @@ def test_haproxy_takes_the_configuration(environment: str, tmp_path: Path, certi
     if environment == "hostile":  # a path no file system has: the password stays
         text = text.replace(next(line for line in text.splitlines() if " ssl crt " in line), "")
     text = text.replace("/etc/ssl/private/shop.example.com.pem", str(certificate))
+    text = re.sub("^ +(user|group) .*\n", "", text, flags=re.MULTILINE)  # whom not every machine has
     (tmp_path / "haproxy.cfg").write_text(text)
 
     accepted(program("haproxy"), "-c", "-f", tmp_path / "haproxy.cfg")
@@ -163,6 +165,27 @@ def test_postgresql_reads_the_hostile_parameters(tmp_path: Path) -> None:
 
     for name, wanted in (("ssl_key_file", values["tls"]["key_file"]), ("listen_addresses", "*")):
         assert accepted(postgres, "-C", name, "-D", data).removesuffix("\n") == wanted
+
+
+def test_the_check_that_is_proposed_for_postgresql_takes_what_is_right_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """By root as well, who is let do nothing else with the server."""
+    found = re.search("    # check: (.*postgres.*)", stock_file("postgresql", "confsync.yaml"))
+    assert found is not None
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    postgres = program("postgres")
+    (data / "PG_VERSION").write_text(accepted(postgres, "--version").split()[2].partition(".")[0])
+    staged = tmp_path / "staged"
+    there = {"{staged}": str(staged), "/var/lib/postgresql/15/main": str(data)}
+    command = [postgres, *yaml.safe_load(found[1])[1:]]
+    command = [re.sub("|".join(map(re.escape, there)), lambda it: there[it[0]], word) for word in command]
+
+    for line, status in (("work_mem = '4MB'", 0), ("work_mem = 'lots'", 1)):
+        staged.write_text(f"{line}\n")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, done.stderr
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod", "hostile"])
