@@ -145,6 +145,7 @@ class Terminal:
             said += piece
 
     def end(self):
+        eventually(lambda: os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), PATIENCE)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def close(self):
@@ -195,6 +196,16 @@ def test_ctrl_c_ends_a_command_that_does_not_mind_it_with_130(execs, terminal):
     assert shown.rest().replace("^C", "").strip() == ""
     assert shown.end() == 130
     assert execs.left() == []
+
+
+def test_ctrl_c_reaches_also_a_command_that_has_left_the_terminal(execs, terminal):
+    away = "import os; os.setsid(); print('ready', flush=True); os.execvp('sleep', ['sleep', '60'])"
+    shown = terminal(*execs.exec_command("dev", "--", sys.executable, "-c", away))
+    shown.wait("ready")
+
+    shown.type("\x03")
+
+    assert shown.end() == 130
 
 
 def test_the_terminal_is_the_commands(execs, terminal):
@@ -263,7 +274,6 @@ def test_a_session_leader_does_not_stop_with_its_command_as_nobody_would_wake_it
 
     os.kill(shown.pid, signal.SIGTERM)
 
-    eventually(lambda: os.waitid(os.P_PID, shown.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
     assert shown.end() == 128 + signal.SIGKILL
 
 

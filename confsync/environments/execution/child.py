@@ -219,6 +219,13 @@ class Child:
             raise _not_started(int(error), found.si_status, self._words, self._variables)
         return Exited(128 + found.si_status if killed else found.si_status)
 
+    def is_in_our_group(self) -> bool:
+        """Whether what a terminal sends to us reaches it too: unless it has a group of its own, as setsid makes one."""
+        try:
+            return os.getpgid(self.pid) == os.getpgrp()
+        except ProcessLookupError:
+            return True  # it has ended
+
     def is_stopped(self) -> bool:
         """Whether it is stopped now."""
         with suppress(OSError, IndexError):

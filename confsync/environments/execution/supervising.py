@@ -128,7 +128,7 @@ class Supervisor:
             if self._child.is_stopped():
                 self._child.signal(signal.SIGCONT)
             return
-        if event.from_terminal or event.sender == self._child.pid:
+        if event.sender == self._child.pid or (event.from_terminal and self._child.is_in_our_group()):
             return
         self._child.signal(event.number)
         if event.number == signal.SIGTERM:
