@@ -129,6 +129,12 @@ def test_no_spelling_of_a_denied_secret_shows_it(opened, rule, path):
         ("a[[]0]", "a[0]"),
         ("d[ab]/h?st", "db/host"),
         ("/db/host/", "db/host"),
+        ("./db", "db/host"),
+        ("values:./db/*", "db/host"),
+        ("db//host", "db/host"),
+        ("db/./host", "db/host"),
+        ("api/../db", "db/host"),
+        ("//prod//db", "db/host"),
     ],
 )
 def test_a_denial_is_read_generously(opened, rule, path):
@@ -138,6 +144,14 @@ def test_a_denial_is_read_generously(opened, rule, path):
     for spelled in (path, f"/{path}", f"{path}/"):
         with pytest.raises(HeldBack):
             view_of(opened, policy, "values").find(spelled)
+
+
+@pytest.mark.parametrize("path", ["caf\u00e9/x", "cafe\u0301/x"])
+@pytest.mark.parametrize("rule", ["caf\u00e9", "cafe\u0301/*"])
+def test_a_denial_holds_however_letters_are_composed(opened, rule, path):
+    policy = policy_of(opened, deny=[rule])
+    assert policy.ruling("values", path).kind is Kind.HELD_BACK
+    assert policy.ruling("vault", f"{path}#password").kind is Kind.HELD_BACK
 
 
 @pytest.mark.parametrize(

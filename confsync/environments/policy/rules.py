@@ -8,12 +8,14 @@ certain.
 from __future__ import annotations
 
 import glob
+import posixpath
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import NamedTuple
+from unicodedata import normalize
 
 from confsync.address import Wanted, parse
 from confsync.config.loading import LoadedConfig, Places
@@ -286,8 +288,13 @@ def _of_unread(surely: Callable[[str], bool], maybe: Callable[[str], bool]) -> C
 
 
 def _generously(text: str, pattern: str, *, of_secrets: bool) -> Iterator[str]:
-    """What a denial, written as `text`, may mean: its letters, `**/` for nothing, all below it, a whole secret."""
-    for one in dict.fromkeys((pattern, glob.escape(pattern), pattern.replace("**/", ""))):
+    """What a denial, written as `text`, may mean: its letters, `**/` for nothing, all below it, a whole secret.
+
+    Also `./db`, `db//host` and `api/../db`, and whichever way letters with accents are composed.
+    """
+    plain = posixpath.normpath(f"/{pattern}").strip("/")
+    read = (pattern, glob.escape(pattern), pattern.replace("**/", ""), plain)
+    for one in dict.fromkeys(normalize(form, each) for each in read for form in ("NFC", "NFD")):
         yield from (one, f"{one}/*", f"{one}#*")
     if text.endswith("/") or (of_secrets and pattern.endswith("/*")):
         yield pattern.removesuffix("/*")
