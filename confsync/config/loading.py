@@ -89,12 +89,12 @@ def find_config(explicit: str | None) -> Path:
     """
     named = explicit or os.environ.get("CONFSYNC_CONFIG")
     if named:
-        path = Path(named).absolute()
+        path = _absolute(named)
         if not _exists(path):
             raise ConfigError(f"there is no configuration file {named}", hint="make one with: confsync init")
         return path
     for place in STANDARD_PLACES:
-        path = Path(place).absolute()
+        path = _absolute(place)
         if _exists(path):
             return path
     places = ", ".join(("$CONFSYNC_CONFIG", *STANDARD_PLACES))
@@ -102,6 +102,13 @@ def find_config(explicit: str | None) -> Path:
         f"found no configuration (looked at {places})",
         hint="name one with --config, or make one with: confsync init",
     )
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).absolute()
+    except FileNotFoundError as exc:
+        raise ConfigError("the directory this is called in was removed", hint="cd into one there is") from exc
 
 
 def _exists(path: Path) -> bool:

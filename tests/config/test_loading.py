@@ -431,3 +431,13 @@ def test_only_sources_with_logins_take_what_is_about_leases(load):
     loaded = load("sources:\n  values:\n    backend: file\n    path: v.yaml\n    keep_leases: true\n")
     with pytest.raises(ConfigError, match="5:5: keep_leases is for sources with logins and leases"):
         validate_source(loaded, "values")
+
+
+def test_a_directory_that_was_removed_meanwhile_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("CONFSYNC_CONFIG", raising=False)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for named in (None, "named.yaml"):
+        with pytest.raises(ConfigError, match="the directory this is called in was removed"):
+            find_config(named)
