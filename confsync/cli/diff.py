@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -250,7 +250,7 @@ def _tell_renders(options: Options, asked: Asked, renders: Sequence[ComparedRend
     elif options.as_markdown:
         from confsync.cli.diff_markdown import renders_as_markdown
 
-        _print(chain.from_iterable(map(renders_as_markdown, renders)))
+        _print(renders_as_markdown(renders))
     else:
         from confsync.cli.diff_renders import renders_as_text
 

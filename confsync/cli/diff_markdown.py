@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from confsync.cli.diff_lines import folded, one_below_the_other
 from confsync.cli.diff_renders import render_doubts, rendered_at
@@ -11,12 +12,14 @@ from confsync.cli.diff_text import cells_of, count_of, doubts, read_at, sign_of
 from confsync.cli.markdown import code, escaped
 from confsync.environments.comparison import ComparedKey, Comparison, Difference
 from confsync.environments.comparison.renders import ComparedPair, ComparedRenders, ComparedTarget
-from confsync.text import plural
+from confsync.text import plural, printable
 
 _LONGEST_VALUE = 80
 _LONGEST_TEXT = 200
 _LONGEST = 60_000
-"""Characters: a comment on GitHub may have 65,536."""
+"""Characters of one table, or of one diff."""
+_LONGEST_COMMENT = 65_000
+"""Characters of all of it: a comment on GitHub may have 65,536."""
 
 _MEANINGS = {
     "~": "differs", "-": "only in the first", "+": "only in the second", "±": "only in some", "?": "not compared",
@@ -26,6 +29,10 @@ _MEANINGS = {
 
 def comparison_as_markdown(comparison: Comparison) -> Iterator[str]:
     """A table of all that differs, after a line that says how much; what could not be compared below."""
+    return _fitting(_tables(comparison))
+
+
+def _tables(comparison: Comparison) -> Iterator[str]:
     names = comparison.environments
     yield _summary(comparison)
     keys = list(comparison.keys)
@@ -61,7 +68,7 @@ def _row(key: ComparedKey, names: Sequence[str]) -> str:
     said = key.documentation
     owner = f"({said.owner})" if said and said.owner else ""
     about = " ".join(filter(None, ((said.about or "") if said else "", owner)))
-    name = code(key.name) + (
+    name = code(_short(printable(key.name), _LONGEST_TEXT)) + (
         f"<br>{escaped(_short(' '.join(about.split()), _LONGEST_TEXT))}" if about else ""
     )
     return f"| {_MEANINGS[sign_of(key)]} | {name} | {' | '.join(map(code, cells_of(key, names, _LONGEST_VALUE)))} |"
@@ -85,8 +92,12 @@ def _problems(comparison: Comparison) -> Iterator[str]:
     yield from (f"- {escaped(_short(line, 500))}" for line in lines)
 
 
-def renders_as_markdown(renders: ComparedRenders) -> Iterator[str]:
+def renders_as_markdown(renders: Iterable[ComparedRenders]) -> Iterator[str]:
     """A diff for each target that is not the same."""
+    return _fitting(chain.from_iterable(map(_diffs, renders)))
+
+
+def _diffs(renders: ComparedRenders) -> Iterator[str]:
     for pair in renders.pairs:
         count = sum(1 for target in pair.targets if not target.same)
         differ = f"{plural(count, 'target')} {'differs' if count == 1 else 'differ'}"
@@ -117,6 +128,21 @@ def _target(pair: ComparedPair, target: ComparedTarget) -> Iterator[str]:
     yield from _limited(lines)
     yield fence
     yield ""
+
+
+def _fitting(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that a comment has room for; the diff that is cut ends where its last line does."""
+    length, fence = 0, ""
+    for line in lines:
+        length += len(line) + 1
+        if length > _LONGEST_COMMENT:
+            yield from ([fence] if fence else [])
+            yield ""
+            yield "And more: there is no room for it here."
+            return
+        if line.startswith("```"):  # nothing else does: what is in a diff begins with a sign
+            fence = "" if fence else line.removesuffix("diff")
+        yield line
 
 
 def _short(text: str, most: int) -> str:

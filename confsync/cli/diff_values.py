@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
@@ -12,6 +13,14 @@ from confsync.text import printable
 
 _BEFORE = 12
 """Characters shown before the place where long values begin to differ."""
+
+_MOST_CHARACTERS = 4
+"""Characters shown for each column: more than any script puts above each other, and fewer than fill a screen."""
+
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What takes no ink, though Unicode calls it printable."""
 
 MARKS = frozenset({"=", "≠", "-", "denied", "unreadable", "unfetched", "(none)"})
 """What stands for something else in place of a value; a value that reads so is quoted."""
@@ -27,7 +36,7 @@ def spelled(values: Sequence[Any]) -> list[str]:
         values: bytes, or what JSON can say.
     """
     texts = [_spelled(value) for value in values]
-    looks = {unicodedata.normalize("NFKC", text) for text in texts}
+    looks = {unicodedata.normalize("NFKC", _UNSEEN.sub("", text)) for text in texts}
     if len(looks) == len(set(texts)):
         return texts
     return [text if text.isascii() else ascii(text) for text in texts]
@@ -61,8 +70,8 @@ def _is_json(text: str) -> bool:
     if text[0] not in "-0123456789{[tfnNI":
         return False
     try:
-        json.loads(text)
-    except ValueError:
+        json.loads(text, parse_int=str)
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -100,8 +109,8 @@ def wrapped(text: str, most: int) -> Iterator[str]:
         return
     piece, taken = "", 0
     for char in text:
-        wide = width(char)
-        if taken + wide > most and piece:
+        wide = _columns(char)
+        if piece and (taken + wide > most or len(piece) == most * _MOST_CHARACTERS):
             yield piece
             piece, taken = "", 0
         piece, taken = piece + char, taken + wide
@@ -110,13 +119,14 @@ def wrapped(text: str, most: int) -> Iterator[str]:
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
+    """How many columns of a terminal `text` takes; where very many signs stand above each other, more."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
+    return max(sum(map(_columns, text)), -(-len(text) // _MOST_CHARACTERS))
+
+
+def _columns(char: str) -> int:
+    return 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def padded(text: str, wide: int) -> str:

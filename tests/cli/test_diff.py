@@ -340,6 +340,27 @@ def test_markdown_fits_a_comment(shop):
     assert re.search(r"And \d+ more rows: there is no room for them here\.", out)
 
 
+def test_markdown_of_several_targets_fits_a_comment_together(shop):
+    files = {f"file{n}": {"template": {"inline": "{{ values('long') }}"}, "to": f"file{n}"} for n in range(5)}
+    shop.config(syncs=files)
+    shop.values({name: {"long": f"{name} ```\n" * 2000} for name in ("dev", "prod")})
+    out = shop.run("diff", "dev", "prod", *(f"--sync={name}" for name in files), "--output", "markdown").out
+    assert len(out) < 65_536
+    assert "`file0`" in out
+    assert out.endswith("\n````\n\nAnd more: there is no room for it here.\n")
+    assert len(re.findall("^````", out, re.MULTILINE)) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "long", ["k" * 70_000, "\u0301" * 70_000, "`" * 70_000], ids=["plain", "marks", "ticks"]
+)
+def test_a_long_key_or_value_hides_no_other_in_markdown(shop, long):
+    shop.values({name: {"a": long + name, f"b{long}": name, "c": name} for name in ("dev", "prod")})
+    out = shop.run("diff", "dev", "prod", "values:", "--output", "markdown").out
+    assert "`values:a`" in out
+    assert "| differs | `values:c` | `dev` | `prod` |" in out
+
+
 def test_a_colour_is_for_a_terminal(shop):
     assert "\x1b[" in on_terminal(shop, "diff", "dev", "prod")
     assert "\x1b[" not in on_terminal(shop, "diff", "dev", "prod", NO_COLOR="1")

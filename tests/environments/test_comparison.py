@@ -162,6 +162,12 @@ def test_a_value_is_one_line_that_reads_as_nothing_else(value, text):
 
 def test_texts_that_only_look_alike_are_spelled_out():
     assert spelled(["\u00e9", "e\u0301"]) == [r"'\xe9'", r"'e\u0301'"]
+    assert spelled([b"a", "a\u3164".encode()]) == ["a", r"'a\u3164'"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "1" * 10_000])
+def test_a_text_that_no_reader_of_json_takes_is_shown_all_the_same(text):
+    assert spelled([text])[0].strip('"') == text
 
 
 @given(st.lists(st.binary(max_size=8) | st.text(max_size=8).map(str.encode), max_size=4))
@@ -181,10 +187,12 @@ def test_values_of_different_types_are_spelled_differently(found):
 @given(st.text(), st.text(), st.text(), st.integers(10, 60))
 @example("0", "\x1f", "\U0002ebe1", 12)
 @example("\u4e00" * 7, "a" * 20, "b" * 20, 14)
+@example("e" + "\u0301" * 500, "a", "b", 20)
+@example("e", "\u0301" * 500, "\u0302" * 500, 20)
 def test_what_is_cut_shows_where_it_differs(begin, one, other, most):
     one, other = spelled([begin + one, begin + other])
     shown = cut([one, other], most)
-    assert all(width(text) <= most for text in shown)
+    assert all(width(text) <= most and len(text) <= 4 * most for text in shown)
     assert (shown[0] == shown[1]) is (one == other)
 
 
