@@ -37,6 +37,14 @@ def accepted(*command: str | Path, where: Path | None = None, **environ: str) ->
     return done.stdout
 
 
+def proposed_check(template: str) -> str:
+    """The shell of the check that its configuration has commented out."""
+    text = stock_file(template, "confsync.yaml").partition("    # check:")[2].partition("    # reload:")[0]
+    lines = text.partition("\n")[2].splitlines()
+    shell: str = yaml.safe_load("\n".join(line.removeprefix("    # ") for line in lines))["shell"]
+    return shell
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate and its key in one file."""
@@ -74,10 +82,7 @@ def test_nginx_takes_the_site(environment: str, tmp_path: Path, certificate: Pat
 
 def test_the_check_that_is_proposed_for_nginx_takes_what_is_right_and_nothing_else(tmp_path: Path) -> None:
     directory = Path(program("nginx")).parent
-    proposed = (
-        stock_file("nginx", "confsync.yaml").partition("    # check:\n")[2].partition("    # reload:")[0]
-    )
-    shell = yaml.safe_load("\n".join(line.removeprefix("    # ") for line in proposed.splitlines()))["shell"]
+    shell = proposed_check("nginx")
     staged = tmp_path / "staged"
     path = f"{os.environ['PATH']}:{directory}"
 
@@ -106,6 +111,26 @@ def test_haproxy_takes_the_configuration(environment: str, tmp_path: Path, certi
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_envoy_takes_the_configuration(environment: str) -> None:
     accepted(program("envoy"), "--mode", "validate", "-c", GOLDEN / "envoy" / environment / "envoy.yaml")
+
+
+def test_the_check_that_is_proposed_for_envoy_gives_it_a_name_that_it_takes_for_yaml(tmp_path: Path) -> None:
+    """What is staged has another: .envoy.yaml.confsync-6c6e415dad02."""
+    staged, stand_in = tmp_path / ".envoy.yaml.confsync-1", tmp_path / "bin/envoy"
+    staged.write_text("admin: {}\n")
+    stand_in.parent.mkdir()
+    stand_in.write_text('#!/bin/sh\ncase $4 in *.yaml) exec grep -q "^admin:" "$4" ;; *) exit 2 ;; esac\n')
+    stand_in.chmod(0o755)
+    (tmp_path / "tmp").mkdir()
+    environ = {
+        "PATH": f"{stand_in.parent}:{os.environ['PATH']}",
+        "CONFSYNC_STAGED": str(staged),
+        "TMPDIR": str(tmp_path / "tmp"),
+    }
+
+    for text, status in (("admin: {}\n", 0), ("nonsense\n", 1)):
+        staged.write_text(text)
+        assert subprocess.run(["/bin/sh", "-c", proposed_check("envoy")], env=environ).returncode == status
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_redis_reads_the_hostile_password(tmp_path: Path) -> None:
