@@ -52,6 +52,18 @@ def test_what_all_readers_take_alike_is_the_same_in_every_dialect(dialect):
     assert write("dotenv", values).notes == ()
 
 
+def test_a_name_that_shells_keep_is_not_read_alike():
+    with pytest.raises(RenderError, match="UID: bash keeps this variable read-only"):
+        write("dotenv", variables({"UID": "1000"}), dialect="common")
+
+    written = write("dotenv", variables({"UID": "1000"}))
+
+    assert written.text == "UID=1000\n"
+    assert written.notes == (
+        "readers of dotenv differ on UID: written for python-dotenv; or choose another with --dialect",
+    )
+
+
 @pytest.mark.parametrize(("form", "name", "value", "message"), [
     ("json", "A", "hunter2\0", r"A: it has a NUL character, which no environment variable can hold$"),
     ("yaml", "A", "hunter2\ud800", r"A: its value is not valid Unicode$"),

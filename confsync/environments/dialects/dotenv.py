@@ -75,6 +75,9 @@ def _notes_of_shells(lines: Sequence[tuple[Variable, _Line]]) -> list[str]:
 
 
 def _common(variable: Variable) -> _Line:
+    problem = name_problem(variable.name, variable.value)
+    if problem:
+        raise refusal("dotenv", variable.name, problem)
     try:
         return _Line(f"{variable.name}={quote_for_all(variable.value)}\n", common=True)
     except ValueError as exc:
@@ -84,9 +87,10 @@ def _common(variable: Variable) -> _Line:
 def _in_dialect(special: Callable[[str, str], _Line]) -> Callable[[Variable], _Line]:
     def line(variable: Variable) -> _Line:
         try:
-            return _Line(f"{variable.name}={quote_for_all(variable.value)}\n", common=True)
+            text = f"{variable.name}={quote_for_all(variable.value)}\n"
         except ValueError:
             return special(variable.name, variable.value)
+        return _Line(text, common=name_problem(variable.name, variable.value) is None)
 
     return line
 
