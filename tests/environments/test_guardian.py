@@ -112,7 +112,7 @@ def test_a_command_that_has_its_end_is_waited_for_no_longer(tmp_path, command):
     guard.dismiss()
 
     assert guard._process.returncode == 0
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
 
 
 def test_only_the_last_command_is_its_business(command):
