@@ -198,6 +198,14 @@ class Driver(ABC):
         """
         return Personal(options)
 
+    @classmethod
+    def withholding(cls, options: Any, variables: frozenset[str]) -> Any:  # noqa: ARG003
+        """What to open for whoever calls, so that it gives none of these variables of the process.
+
+        They hold the caller's credentials. For a driver that reads variables as a store; no other need do anything.
+        """
+        return options
+
     @property
     @abstractmethod
     def address(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -34,6 +34,19 @@ class EnvOptions(DriverOptions):
         ),
     ] = "_"
 
+    _withheld: frozenset[str] = frozenset()
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """The names of variables that are not read: they hold the credentials of whoever calls."""
+        return self._withheld
+
+    def withholding(self, variables: frozenset[str]) -> Self:
+        """The same without these."""
+        made = self.model_copy()
+        made._withheld = variables  # noqa: SLF001 - its own class
+        return made
+
 
 class EnvBackend(Backend):
     """Environment variables. Keys are in lower case; values are the bytes the variable holds."""
@@ -44,10 +57,15 @@ class EnvBackend(Backend):
     def __init__(self, options: EnvOptions) -> None:
         self._prefix = os.fsencode(options.prefix)
         self._separator = options.separator
+        self._withheld = {os.fsencode(name) for name in options.withheld}
 
     @classmethod
     def open(cls, options: EnvOptions, base: Path) -> EnvBackend:  # noqa: ARG003 - no paths
         return cls(options)
+
+    @classmethod
+    def withholding(cls, options: EnvOptions, variables: frozenset[str]) -> EnvOptions:
+        return options.withholding(variables)
 
     @property
     def address(self) -> str:
@@ -68,7 +86,7 @@ class EnvBackend(Backend):
     def _variables(self) -> Iterator[tuple[str, bytes, bytes]]:
         """Key, name and value. `_` and its like have no key."""
         for name, value in os.environb.items():
-            if name.startswith(self._prefix):
+            if name.startswith(self._prefix) and name not in self._withheld:
                 key = self._key(os.fsdecode(name[len(self._prefix) :]))
                 if key:
                     yield key, name, value

@@ -123,6 +123,8 @@ def open_source(loaded: LoadedConfig, name: str, *, personal: bool = False) -> D
 
 
 def _personal(loaded: LoadedConfig, name: str, backend: type[Driver], options: DriverOptions) -> Any:
+    from confsync.source.credentials import credentials_of  # which imports this module
+
     used = loaded.config.sources[name].backend
     others = [
         validate_source(loaded, other)[1]
@@ -132,7 +134,7 @@ def _personal(loaded: LoadedConfig, name: str, backend: type[Driver], options: D
     found = backend.personal(options, others, loaded.base)
     if found.taken:
         log.info("personal credentials", extra={"source": name, "taken": found.taken})
-    return found.options
+    return backend.withholding(found.options, credentials_of(loaded))
 
 
 def option_schema(name: str) -> dict[str, Any]:

@@ -668,3 +668,23 @@ def test_no_template_is_given_the_variables_that_hold_credentials(laptop, monkey
     with pytest.raises(RenderError, match=f"the variable '{name}' holds a credential of yours"):
         text(f"{{{{ env('{name}') }}}}", personal=True)
     assert text(template, personal=False) == f"{REAL} mine"
+
+
+@pytest.mark.parametrize("name", ["VAULT_TOKEN", "SHOP_TOKEN"])
+def test_no_source_gives_a_person_the_variables_that_hold_their_credentials(laptop, monkeypatch, name):
+    login = {"method": "token", "env": "SHOP_TOKEN"}
+    laptop.document["sources"]["real"] = {"backend": "vault", "address": "http://127.0.0.1:9", "auth": login}
+    laptop.document["sources"]["mine"] = {"backend": "env", "separator": "__"}
+    laptop.configure()
+    monkeypatch.setenv(name, REAL)
+    monkeypatch.setenv("USUAL", "mine")
+    template = f"{{{{ mine('{name.lower()}', default='none') }}}} {{{{ mine('usual') }}}}"
+
+    def text(*, personal):
+        with laptop.core("prod", looking=False, personal=personal) as core:
+            core.hub.sources["mine"].refresh()
+            assert (name.lower() in core.hub.view("mine", "prod").paths()) is not personal
+            return rendered(core, policy_of(core), template)
+
+    assert text(personal=True) == "none mine"
+    assert text(personal=False) == f"{REAL} mine"
