@@ -101,6 +101,40 @@ def test_it_is_private_from_the_first_byte(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_what_another_swept_while_it_was_written_is_told_as_such(tmp_path, monkeypatch):
+    """As an --out with a list of its own does, which no lock keeps away."""
+    path = tmp_path / ".env"
+    path.write_text("old")
+    before = look(str(path))
+    rename = os.rename
+
+    def swept(staged, target):
+        sweep(str(path))
+        rename(staged, target)
+
+    monkeypatch.setattr(os, "rename", swept)
+    with pytest.raises(ConfsyncError, match=r"changed by somebody else meanwhile.*\(try again\)"):
+        replace(before, b"new", private=True)
+    assert path.read_text() == "old"
+
+
+def test_what_is_somebody_elses_keeps_nothing_of_ours_from_being_swept(tmp_path, monkeypatch):
+    theirs, ours = (tmp_path / f"..env.confsync-{token}" for token in ("0" * 12, "1" * 12))
+    for left in (theirs, ours):
+        left.touch()
+    unlink = os.unlink
+
+    def refused(path):
+        if path == str(theirs):
+            raise PermissionError
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.setattr(os, "listdir", lambda _: [theirs.name, ours.name])
+    sweep(str(tmp_path / ".env"))
+    assert (theirs.exists(), ours.exists()) == (True, False)
+
+
 def test_what_somebody_else_changed_meanwhile_is_left_as_it_is(tmp_path):
     path = tmp_path / ".env"
     seen = look(str(path))

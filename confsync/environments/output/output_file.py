@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from confsync.errors import ConfigError, ConfsyncError
@@ -143,6 +144,10 @@ def replace(
             os.unlink(staged)
             raise
         sync_directory(os.path.dirname(before.path))
+    except (
+        FileNotFoundError
+    ) as exc:  # somebody with another list swept what was staged, or removed the directory
+        raise _changed_meanwhile(shown) from exc
     except OSError as exc:
         raise sink_error(shown, "cannot be written", exc) from exc
     if before.found is not None and before.found.st_nlink > 1:
@@ -170,10 +175,13 @@ def _check_unchanged(before: OutputFile) -> None:
     except FileNotFoundError:
         now = None
     if _identity(now) != _identity(before.found):
-        raise ConfsyncError(
-            f"{printable(before.path)}: was changed by somebody else meanwhile, and left as it is",
-            hint="try again",
-        )
+        raise _changed_meanwhile(printable(before.path))
+
+
+def _changed_meanwhile(shown: str) -> ConfsyncError:
+    return ConfsyncError(
+        f"{shown}: was changed by somebody else meanwhile, and left as it is", hint="try again"
+    )
 
 
 def _identity(found: os.stat_result | None) -> tuple[int, ...] | None:
@@ -183,14 +191,13 @@ def _identity(found: os.stat_result | None) -> tuple[int, ...] | None:
 def sweep(path: str) -> None:
     """Remove what an `--out` that was killed left beside `path`: it may have secrets. Never raises."""
     directory, name = os.path.split(path)
-    try:
+    with suppress(OSError):
         for other in os.listdir(directory):
             if head_of(other) == hidden_head(name):
                 _unlink_file(os.path.join(directory, other))
-    except OSError:
-        return
 
 
 def _unlink_file(path: str) -> None:
-    if stat.S_ISREG(os.lstat(path).st_mode):
-        os.unlink(path)
+    with suppress(OSError):  # what is somebody else's keeps none of ours
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            os.unlink(path)
