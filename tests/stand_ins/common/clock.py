@@ -14,10 +14,16 @@ class Clock:
 
     def __init__(self, start: float | None = None) -> None:
         self._offset = (time.time() if start is None else start) - time.monotonic()
+        self._stands_at: float | None = None
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.monotonic() + self._offset
+        stands_at = self._stands_at
+        return (time.monotonic() if stands_at is None else stands_at) + self._offset
+
+    def stop(self) -> None:
+        """From now on it goes only when told to, however slow the machine is."""
+        self._stands_at = time.monotonic()
 
     def advance(self, seconds: float) -> None:
         self._offset += seconds

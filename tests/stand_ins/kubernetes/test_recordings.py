@@ -198,6 +198,7 @@ def _numberless(text: str) -> str:
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
     """The problems of each case: an exchange means something only after those before it."""
     with ApiServer(now=RECORDED_AT, controllers=False) as server:
+        server.clock.stop()
         replay = Replay(server, tmp_path_factory.mktemp("kube") / "config")
         yield {recording["case"]: replay.problems(recording) for recording in RECORDINGS}
         assert not server.bugs
