@@ -81,11 +81,16 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+_WIDEST = 100
+"""Characters of a column that others are aligned to: one very long key would fill every line with blanks."""
+
+
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns, aligned; the last is as long as it likes."""
+    """Columns, aligned; the last is as long as it likes, and so is a cell that is much longer than a line."""
     if not rows:
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    columns = range(len(rows[0]) - 1)
+    widths = [min(_WIDEST, max(len(row[column]) for row in rows)) for column in columns]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         click.echo("  ".join([*cells, row[-1]]).rstrip())

@@ -61,6 +61,15 @@ def test_people_are_shown_the_beginning_of_a_value_on_one_line(looked_at):
     ]
 
 
+def test_one_long_key_does_not_lengthen_every_line(looked_at):
+    looked_at.values({"k" * 10_000: "1", "a": "2", "b": "3"})
+
+    lines = looked_at.ok("ls", "--values").out.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["values:a", "values:b", f"values:{'k' * 10_000}"]
+    assert max(map(len, lines[:2])) < 200
+
+
 def test_json_has_nothing_that_a_terminal_acts_on_and_says_all_the_same(looked_at):
     looked_at.values({ODD: ODD})
 
