@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from confsync.clock import Clock, SystemClock
 from confsync.config.loading import LoadedConfig
@@ -20,6 +20,7 @@ from confsync.config.models import Source as SourceConfig
 from confsync.driver import AddressedBackend
 from confsync.environments.execution.child import Child, Guardian, NotStarted, Start, inherited, too_large
 from confsync.environments.execution.following import Follower, follow_leases
+from confsync.environments.execution.privacy import be_private
 from confsync.environments.execution.provision import Provider, Provision
 from confsync.environments.execution.scratch import Scratch, new_path, roots, sweep
 from confsync.environments.execution.signalling import Interrupted, Signals
@@ -95,14 +96,27 @@ def execute(order: Order, opened: Opened, tell: Tell, interrupted: Callable[[], 
     """
     if not order.command[0]:
         raise NotStarted("the command is an empty word", NOT_FOUND, hint="is a variable of a script empty?")
-    descriptors = inherited()
+    inheritance = Inheritance(inherited(), our_variables())
+    be_private()
     signals: Signals[Provision] = Signals()
     if interrupted():
         raise Interrupted(signal.SIGINT)
     with ExitStack() as stack:
-        execution = Execution(order, descriptors, signals, stack, tell)
+        execution = Execution(order, inheritance, signals, stack, tell)
         execution.prepare(opened)
         return execution.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What our caller has given us, and may be the command's.
+
+    Attributes:
+        descriptors: besides 0, 1 and 2.
+    """
+
+    descriptors: Sequence[int]
+    variables: Mapping[bytes, bytes] = field(repr=False)
 
 
 class Execution:
@@ -111,13 +125,13 @@ class Execution:
     def __init__(
         self,
         order: Order,
-        descriptors: Sequence[int],
+        inheritance: Inheritance,
         signals: Signals[Provision],
         stack: ExitStack,
         tell: Tell,
     ) -> None:
         self._order = order
-        self._descriptors = descriptors
+        self._inheritance = inheritance
         self._signals = signals
         self._stack = stack
         self._tell = tell
@@ -184,7 +198,7 @@ class Execution:
             raise ConfsyncError(trouble)
 
     def _surroundings(self, provision: Provision) -> Surroundings:
-        return surround(our_variables(), provision.variables, self._wanted, self._path)
+        return surround(self._inheritance.variables, provision.variables, self._wanted, self._path)
 
     def _attend(self) -> None:
         """Do what can wait until the command runs: follow the sources or close them, clean up after others."""
@@ -209,7 +223,7 @@ class Execution:
         sweep(roots())
 
     def _new_start(self) -> Start:
-        return Start(self._descriptors, self._signals.before)
+        return Start(self._inheritance.descriptors, self._signals.before)
 
     def _forget_start(self) -> None:
         if self._start is not None:
