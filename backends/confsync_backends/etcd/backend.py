@@ -56,7 +56,7 @@ class EtcdBackend(Backend):
         return self._read(prefixes, covers(prefixes))
 
     def read_granted(self, prefixes: Sequence[str]) -> Reading:
-        user = self._connection.session.user
+        user = self._connection.user
         if user is None:
             return super().read_granted(prefixes)
         grant = grant_of(self._connection, user)

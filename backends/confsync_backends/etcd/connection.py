@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from confsync.errors import Invalid, SourceError
 from confsync_backends.credential_file import read_bytes
+from confsync_backends.etcd.certificates import common_name
 from confsync_backends.etcd.endpoints import Endpoint, discover, parse_endpoint
 from confsync_backends.etcd.faults import CallFailed, Kind
 from confsync_backends.etcd.options import EtcdOptions, Tls
@@ -86,6 +87,17 @@ class Connection:
         """For messages."""
         return self._options.shown_address
 
+    @property
+    def user(self) -> str | None:
+        """Who etcd takes us for: who logs in, or whose certificate we show; None where that is nobody."""
+        tls = self._options.tls
+        if self.session.user is not None or tls is None or tls.cert is None:
+            return self.session.user
+        try:
+            return common_name(self._read(tls.cert, "tls.cert") or b"")
+        except Invalid:
+            return None
+
     def explained(
         self, failed: CallFailed, prefix: str | None = None, *, at: Endpoint | None = None
     ) -> SourceError:
@@ -95,7 +107,8 @@ class Connection:
             prefix: the one being read, as a byte prefix with its final slash.
             at: the one endpoint it is about.
         """
-        error = failed.as_source_error(at.url if at else self.address, prefix, self.session.user)
+        where, user = at.url if at else self.address, self.session.user
+        error = failed.as_source_error(where, prefix, user, self.user if failed.kind is Kind.DENIED else user)
         unreachable = failed.kind is Kind.UNAVAILABLE and not failed.connected
         error.hint = self._options.advice(error.hint, unreachable=unreachable)
         return error

@@ -126,12 +126,18 @@ class CallFailed(Exception):
         return not self.connected or self.kind is Kind.UNAVAILABLE
 
     def as_source_error(
-        self, address: str, prefix: str | None = None, user: str | None = None
+        self, address: str, prefix: str | None = None, user: str | None = None, taken_for: str | None = None
     ) -> SourceError:
-        """For the core. `prefix` is the one being read, as a byte prefix with its final slash."""
+        """For the core.
+
+        Args:
+            prefix: the one being read, as a byte prefix with its final slash.
+            user: who logs in, if anybody.
+            taken_for: who etcd takes us for, whichever way.
+        """
         if self.kind is Kind.DENIED and prefix is not None and "permission denied" in self.text:
             return Denied(
-                f"etcd at {address}: {who(user)} may not read all of {prefix or 'the root'}",
+                f"etcd at {address}: {who(taken_for)} may not read all of {prefix or 'the root'}",
                 key=prefix,
                 hint="the whole prefix must be granted, a part does not do: "
                 f"etcdctl role grant-permission ROLE --prefix=true read {prefix or repr('')}",

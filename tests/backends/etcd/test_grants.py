@@ -6,6 +6,7 @@ import pytest
 
 from confsync.errors import Denied
 from confsync.testing.etcd import EtcdCluster
+from confsync_backends.etcd.certificates import common_name
 from confsync_backends.etcd.ranges import Span
 
 PASSWORD = "correct-horse"
@@ -116,6 +117,32 @@ def test_many_pages_of_many_parts_are_of_one_revision(guarded, connect, monkeypa
 def test_who_is_granted_nothing_of_it_is_denied(reader):
     with pytest.raises(Denied, match="may read nothing of it"):
         reader("elsewhere", ("/elsewhere/", "/elsewhere0")).read_granted(["/prod/shop", "/common"])
+
+
+def test_who_has_a_certificate_is_known_by_its_common_name(authority, tls_files, connect):
+    certificate, key = authority.issue("carol", organizations=("CN=mallory",))
+    with EtcdCluster(tls=tls_files, arguments=["--bcrypt-cost=4"]) as cluster:
+        cluster.transact({"/prod/shop/api/url": "u", "/prod/shop/db/password": "p"})
+        cluster.enable_auth()
+        cluster.add_user("carol", PASSWORD, "/prod/shop/api/")
+        tls = {"ca": str(tls_files.ca), "cert": str(certificate), "key": str(key)}
+        backend = connect(cluster, tls=tls)
+        with pytest.raises(Denied, match="user 'carol' may not read all of /prod/shop/"):
+            backend.read(["/prod/shop"])
+        reading = backend.read_granted(["/prod/shop"])
+    assert paths(reading) == ["api/url"]
+    assert "user 'carol' may not read" in reading.grant.refusal("/prod/shop", "db/password").message
+
+
+def test_a_certificate_is_read_as_far_as_it_goes(authority, tls_files):
+    pem = tls_files.client_cert.read_bytes()
+    assert common_name(pem) == "client"
+    assert common_name(authority.cert.read_bytes()) == "ca"
+    for cut in range(0, len(pem), 7):
+        assert common_name(pem[:cut] + b"-----END CERTIFICATE-----") in {None, "client"}
+    assert (
+        common_name(b"") is common_name(b"-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----") is None
+    )
 
 
 def test_whom_etcd_does_not_know_by_name_is_told_nothing(guarded, connect):
