@@ -80,6 +80,7 @@ class _Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["standalone_mode"] = False
         _write_whole()
+        _write_any_text()
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:
@@ -100,6 +101,17 @@ def _write_whole() -> None:
         # Not detached: by the one it began with Python tells how wide the terminal is.
         writer = io.BufferedWriter(io.FileIO(out.fileno(), "w", closefd=False))
         sys.stdout = io.TextIOWrapper(writer, out.encoding, out.errors, line_buffering=True)
+
+
+def _write_any_text() -> None:
+    """Have stdout take any text where the locale is of few characters: values are not made others, and are no bug."""
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper) or out.encoding.lower().startswith("utf"):
+        return
+    if out.isatty():
+        out.reconfigure(errors="backslashreplace")
+    else:
+        out.reconfigure(encoding="utf-8")
 
 
 def _status_of(error: Exception) -> int:

@@ -106,6 +106,24 @@ def assert_fit_for_a_program(done: subprocess.CompletedProcess[str]) -> None:
     assert not [secret for secret in ("staging-pw", "s3cr3t-of-prod") if secret in done.stdout + done.stderr]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("words", [
+    ("get", "values:name"), ("get", "values:name", "--output", "json"), ("env", "prod"), ("diff", "staging", "prod"),
+], ids=" ".join)  # fmt: skip
+def test_a_locale_of_few_characters_changes_no_value(
+    words: tuple[str, ...], encoding: str, shop: Shop
+) -> None:
+    values = {environment: {**keys, "name": f"köln → {environment}"} for environment, keys in VALUES.items()}
+    (shop.directory / "values.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+    wanted = shop.run(*words)
+    shop.environment["PYTHONIOENCODING"] = encoding
+
+    found = shop.run(*words)
+
+    assert "köln → prod" in wanted.stdout
+    assert (found.returncode, found.stdout) == (wanted.returncode, wanted.stdout)
+
+
 def test_a_command_that_is_run_has_nothing_to_read_either(shop: Shop) -> None:
     done = shop.run("exec", "prod", "--", "sh", "-c", "read word; echo $?; echo $URL")
 
