@@ -152,7 +152,7 @@ def env(
         _refuse(
             context,
             "--clean",
-            globs or without or syncs or form or out or ttl or reveal or strict or documented,
+            globs or without or syncs or form or dialect or out or ttl or reveal or strict or documented,
         )
         from confsync.cli.env_clean import cleaned
 

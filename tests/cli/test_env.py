@@ -116,6 +116,9 @@ def test_a_selection_that_names_nothing_is_an_error_with_the_nearest(shop):
     result = shop.run("env", "prod", "cash")
     assert (result.status, result.out) == (1, "")
     assert "did you mean 'cache'?" in result.err
+    left_out = shop.run("env", "prod", "cache", "--without", "cache*")
+    assert (left_out.status, left_out.out) == (1, "")
+    assert left_out.err == "confsync: environment prod has no keys for 'cache' that were not left out\n"
 
 
 CALLED_WRONGLY = {
@@ -134,6 +137,7 @@ CALLED_WRONGLY = {
     "env prod --out x --ttl 1h --state-dir memory": "keeps nothing",
     "env prod --expired": "--expired goes with --clean",
     "env --clean --reveal": "--clean goes with",
+    "env --clean --dialect node": "--clean goes with",
     "env prod --out=": "no name for a file",
     "env prod --output markdown": "has no output in markdown",
     "env prod --format github": "$GITHUB_ENV is not set",

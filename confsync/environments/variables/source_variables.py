@@ -242,11 +242,15 @@ def _nothing(gathering: Gathering) -> str:
     named = [*selection.prefixes, *selection.globs]
     if not named:
         return f"{start} that were not left out" if selection.without or selection.documented else start
-    near = nearest(named[0].rpartition(":")[2].strip("/*"), _places(gathering))
+    start = f"{start} for {printable(', '.join(map(repr, named)))}"
+    asked = named[0].rpartition(":")[2].strip("/*")
+    near = nearest(asked, _places(gathering))
+    if near == asked:
+        return f"{start} that were not left out"
     hint = (
         f"did you mean {near!r}?" if near else f"list the keys with: confsync ls -e {gathering.environment}"
     )
-    return f"{start} for {printable(', '.join(map(repr, named)))} ({printable(hint)})"
+    return f"{start} ({printable(hint)})"
 
 
 def _places(gathering: Gathering) -> set[str]:
