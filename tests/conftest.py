@@ -17,12 +17,13 @@ from confsync.testing.daemon import Workspace
 from confsync.testing.etcd import EtcdCluster
 
 # Property tests that never flake on a slow machine and keep nothing on disk.
-settings.register_profile(
-    "confsync",
+STEADY = settings(
     deadline=None,  # a busy machine is not a bug; pytest-timeout ends what hangs
-    database=InMemoryExampleDatabase(),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+# The few that the suite has time for, always the same; with --hypothesis-profile=long many, and others every time.
+settings.register_profile("confsync", STEADY, database=None, derandomize=True, max_examples=60)
+settings.register_profile("long", STEADY, database=InMemoryExampleDatabase(), max_examples=2000)
 settings.load_profile("confsync")
 
 
