@@ -89,6 +89,52 @@ def test_a_script_whose_interpreter_is_missing_says_so(execs):
     assert "the interpreter it names does not exist" in done.stderr
 
 
+def test_so_does_one_that_is_found_in_path(execs):
+    script = execs.root / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+
+    done = execs.run("dev", "--", "script", env={"PATH": f"/no/such/place:{execs.root}"})
+
+    assert done.returncode == 127
+    assert done.stderr.startswith(
+        "confsync: script cannot be started: the interpreter it names does not exist"
+    )
+
+
+def test_what_is_in_path_and_may_not_be_run_is_126_unless_it_is_there_again(execs):
+    for name in ("one", "two"):
+        (execs.root / name).mkdir()
+    (execs.root / "one/tool").write_text("")
+    path = f"{execs.root}/one:{execs.root}/two"
+    forbidden = execs.run("dev", "--", "tool", env={"PATH": path})
+    (execs.root / "two/tool").symlink_to("/bin/true")
+
+    assert forbidden.returncode == 126
+    assert "tool cannot be started: it is not executable for this user" in forbidden.stderr
+    assert execs.run("dev", "--", "tool", env={"PATH": path}).returncode == 0
+
+
+def test_a_directory_in_path_that_is_called_so_is_not_the_command(execs):
+    (execs.root / "tools/tool").mkdir(parents=True)
+
+    done = execs.run("dev", "--", "tool", env={"PATH": f"{execs.root}/tools"})
+
+    assert done.returncode == 127
+    assert done.stderr.startswith(f"confsync: tool is not in PATH ({execs.root}/tools)")
+
+
+def test_why_a_program_cannot_be_started_is_told_whatever_else_is_in_path(execs):
+    (execs.root / "tools").mkdir()
+    (execs.root / "tools/true").write_text("")
+    execs.values({"dev": {"huge": "x" * 200_000}})
+
+    done = execs.run("dev", "--", "true", env={"PATH": f"{execs.root}/tools:{os.environ['PATH']}"})
+
+    assert done.returncode == 126
+    assert "no variable can be longer than 128 KiB, as HUGE is; leave it out" in done.stderr
+
+
 def test_a_file_without_an_interpreter_is_given_to_no_shell(execs):
     script = execs.root / "script"
     script.write_text("touch ran\n")

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 from confsync.environments.execution import guardian, starter
 from confsync.errors import ConfsyncError
@@ -256,7 +257,8 @@ def _not_started(
         why = _too_long(variables) or _too_much(variables)
         return NotStarted(f"{program} cannot be started: {why}", status)
     if number in (errno.ENOENT, errno.ENOTDIR):
-        if os.path.exists(words[0]) and "/" in words[0]:
+        path = os.fsdecode(variables.get(b"PATH", os.defpath.encode()))
+        if which(words[0], path=path):
             hint = "correct its #! line, or install the interpreter"
             return NotStarted(
                 f"{program} cannot be started: the interpreter it names does not exist", status, hint=hint
@@ -264,10 +266,9 @@ def _not_started(
         if _NEEDS_SHELL.search(words[0]) or words[0] in _SHELLS_OWN:
             hint = "if a shell is to read it, have one do so: -- sh -c '…'"
             return NotStarted(f"there is no program called {program!r}", status, hint=hint)
-        path = printable(os.fsdecode(variables.get(b"PATH", os.defpath.encode())))
-        where = "does not exist" if "/" in words[0] else f"is not in PATH ({path})"
+        where = "does not exist" if "/" in words[0] else f"is not in PATH ({printable(path)})"
         return NotStarted(f"{program} {where}", status, hint="install it, or write its full path")
-    if number == errno.EACCES and os.path.isdir(words[0]):
+    if number == errno.EACCES and "/" in words[0] and os.path.isdir(words[0]):
         return NotStarted(f"{program} is a directory", status)
     meaning, advice = _CANNOT_START.get(number, (os.strerror(number).lower(), None))
     return NotStarted(f"{program} cannot be started: {meaning}", status, hint=advice)

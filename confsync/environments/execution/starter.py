@@ -13,6 +13,7 @@ prctl(2): PR_SET_PDEATHSIG is kept over execve, but not by programs that change 
 from __future__ import annotations
 
 import ctypes
+import errno
 import marshal
 import os
 import signal
@@ -36,11 +37,9 @@ def main(parent: int, orders: int, trouble: int) -> int:
         return 1  # nobody finished telling: the exec is gone, or has no command to start any more
     os.set_inheritable(trouble, False)
     _be_as_before(blocked)
-    try:
-        os.execvpe(words[0], words, variables)  # noqa: S606 - that is what it is for
-    except OSError as exc:
-        os.write(trouble, str(exc.errno).encode())
-        return NOT_FOUND if isinstance(exc, FileNotFoundError | NotADirectoryError) else NOT_EXECUTABLE
+    error = _become(words, variables)
+    os.write(trouble, str(error.errno).encode())
+    return NOT_FOUND if error.errno in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
 
 
 def die_with_parent() -> None:
@@ -49,6 +48,31 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     except (OSError, AttributeError):
         return
+
+
+def _become(words: list[bytes], variables: dict[bytes, bytes]) -> OSError:
+    """Become the command, looked for as shells do; gives why that cannot be.
+
+    For execvp(3) what is nowhere is forbidden (EACCES) if a place in PATH may not be searched.
+    """
+    if b"/" in words[0]:
+        return _try(words[0], words, variables)
+    trouble: OSError = FileNotFoundError(errno.ENOENT, "")
+    for directory in variables.get(b"PATH", os.defpath.encode()).split(b":"):
+        path = os.path.join(directory, words[0])
+        error = _try(path, words, variables)
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            return error
+        if error.errno == errno.EACCES and os.path.isfile(path):
+            trouble = error
+    return trouble
+
+
+def _try(path: bytes, words: list[bytes], variables: dict[bytes, bytes]) -> OSError:
+    try:
+        os.execve(path, words, variables)  # noqa: S606 - that is what it is for
+    except OSError as exc:
+        return exc
 
 
 def _be_as_before(blocked: list[int]) -> None:
