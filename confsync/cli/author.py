@@ -51,6 +51,7 @@ def check(context: click.Context, *, online: bool) -> int:
 def _checked(options: Options, *, online: bool) -> int:
     from confsync.cli.printing import complain, print_json
     from confsync.cli.session import reading
+    from confsync.environments.documented_values import wrong_patterns
     from confsync.errors import ConfigError
     from confsync.source.registry import validate_source
     from confsync.text import plural
@@ -68,6 +69,7 @@ def _checked(options: Options, *, online: bool) -> int:
         if not problems:
             with session.core() as core:
                 problems += _wrong_rules(core)
+                problems += wrong_patterns(core)
                 for name, sync in config.syncs.items():
                     where = session.loaded.where(("syncs", name), of_key=True)
                     problems += [

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from confsync.address import parse
 from confsync.config.loading import LoadedConfig
 from confsync.config.patterns import Pattern, parse_pattern
 from confsync.environments.listing import fields
@@ -13,6 +14,7 @@ from confsync.errors import Denied, MissingKey, SourceError
 from confsync.reconcile.core import Core
 from confsync.snapshot import View
 from confsync.source.documentation import Required
+from confsync.source.source import Source
 
 _WILD = re.compile(r"[*?\[#]")
 
@@ -50,6 +52,29 @@ def used_of(loaded: LoadedConfig, chosen: str | None) -> set[str | None]:
     """The environments in use: those of the syncs, and the default."""
     default = chosen or loaded.config.defaults.environment
     return {sync.environment or default for sync in loaded.config.syncs.values()} | {default}
+
+
+def wrong_patterns(core: Core) -> Iterator[str]:
+    """A line for each entry of `keys` that can name nothing in any environment: what it says is heeded nowhere."""
+    loaded = core.loaded
+    for text in loaded.config.keys:
+        pattern = parse_pattern(text, loaded.config.sources)
+        sources = [source for source in core.hub.sources if core.hub.may_have(source, pattern)]
+        why = _why_no_secret(pattern)
+        if why is not None and not any(isinstance(core.hub.sources[source], Source) for source in sources):
+            yield f"{loaded.where(('keys', text), of_key=True)}: {text!r} names no key of a secret: {why}"
+
+
+def _why_no_secret(pattern: Pattern) -> str | None:
+    """Why no source that is asked for one secret at a time has what a pattern names; None where one may."""
+    if pattern.wild:
+        wrong = pattern.glob.endswith("#")
+        return "after # the name of a field is missing: #* is every field" if wrong else None
+    try:
+        parse(pattern.key)
+    except ValueError as exc:
+        return str(exc)
+    return None
 
 
 def look(core: Core, environment: str | None, *, used: bool = True) -> Findings:

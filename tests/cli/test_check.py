@@ -34,6 +34,26 @@ def test_what_every_environment_is_required_to_have_is_looked_for_in_every_envir
     assert project.ok("check", "--online").err == ""
 
 
+def test_what_is_said_of_keys_that_no_secret_can_have_is_told(project):
+    vault = {"backend": "vault", "address": "http://127.0.0.1:1", "auth": {"method": "token", "env": "TOKEN"}}
+    wrong = ["vault:db#", "vault:../db#password", "db#", "vault:a//b#c", "vault:*#"]
+    right = ["vault:db#password", "db#password", "vault:db", "vault:*#*", "db/", "vault:"]
+    config = CONFIG | {
+        "sources": {**CONFIG["sources"], "vault": vault},
+        "keys": {text: {"type": "port"} for text in [*wrong, *right, "values:a#", "values:../b"]},
+    }
+    project.config(yaml.safe_dump(config))
+
+    result = project.run("check", "--output", "json")
+
+    assert result.status == 3
+    named = {
+        text for text in wrong for problem in result.json["problems"] if f": {text!r} names no key" in problem
+    }
+    assert (named, len(result.json["problems"])) == (set(wrong), len(wrong))
+    assert any("after # the name of a field is missing" in problem for problem in result.json["problems"])
+
+
 def test_what_is_denied_in_an_environment_that_no_sync_uses_is_a_note(vaulted):
     vaulted.put("db", password="x")
     closed = f'path "{vaulted.kv}/data/other/*" {{ capabilities = ["deny"] }}'
