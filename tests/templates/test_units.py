@@ -49,6 +49,13 @@ def test_0_is_for_where_it_means_something(tmp_path: Path) -> None:
             made(call, tmp_path)
 
 
+def test_what_a_program_cannot_count_is_refused(tmp_path: Path) -> None:
+    assert made("milliseconds('24d20h'|duration_seconds, 'a')", tmp_path) == "2145600000"
+    for call in ("milliseconds('25d'|duration_seconds, 'timeout/read')", "seconds(1e300, 'timeout/read')"):
+        with pytest.raises(Exception, match="timeout/read has to be 24d20h at most"):
+            made(call, tmp_path)
+
+
 @pytest.mark.parametrize("value", ["512", "512M", "0"])
 def test_a_size_is_what_it_was(value: str, tmp_path: Path) -> None:
     assert made(f"size('{value}', 'a', ['M'])", tmp_path) == value
