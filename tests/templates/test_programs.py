@@ -5,16 +5,23 @@ No test needs them: where one is missing its tests are skipped, and test_read_ba
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
-from stand_ins.stock import stock_file
+from stand_ins.stock import Kitchen, stock_file
+
+from confsync.testing.waiting import eventually
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -96,6 +103,75 @@ def test_the_check_that_is_proposed_for_nginx_takes_what_is_right_and_nothing_el
     assert [one.name for one in tmp_path.iterdir()] == ["staged"]
 
 
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with the name of its server, and with the header Connection that it got."""
+
+    def do_GET(self) -> None:
+        said = f"{self.server.server_port} {self.headers['Connection']}".encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def echoes() -> Iterator[list[int]]:
+    """The ports of two servers."""
+    with ExitStack() as stack:
+        servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo) for _ in range(2)]
+        for server in servers:
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield [server.server_port for server in servers]
+
+
+@pytest.mark.parametrize("app", ["shop", "1shop", "http"])
+def test_nginx_passes_a_request_on_to_where_its_route_goes(
+    app: str, echoes: list[int], tmp_path: Path
+) -> None:
+    nginx, (usual, api) = program("nginx"), echoes
+    values = {
+        "app/name": app, "upstream/one": f"127.0.0.1:{usual}", "server/port": "1",
+        "upstream/api/one": f"127.0.0.1:{api}", "route/api": "/a%20b/",
+    }  # fmt: skip
+    [(_, site)] = Kitchen("nginx", tmp_path).made(values)
+    socket_path = tmp_path / "s"
+    site = site.replace("listen 1;", f"listen unix:{socket_path};")
+    whole = (
+        f"daemon off; master_process off; pid {tmp_path}/pid; events {{}} http {{ access_log off; {site} }}"
+    )
+    (tmp_path / "nginx.conf").write_text(whole)
+
+    words = [nginx, "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
+    with subprocess.Popen(words) as process:
+        try:
+            eventually(socket_path.exists, within=10)
+            got = [
+                answer_of(socket_path, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                for path in ("/", "/a%20b/c", "/%61%20b/")
+            ]
+        finally:
+            process.kill()
+
+    assert [body.split() for body in got] == [[str(port), "None"] for port in (usual, api, api)]
+
+
+def answer_of(path: Path, request: str) -> str:
+    """The body of the answer to a request."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(request.encode())
+        found = b""
+        while chunk := connection.recv(65536):
+            found += chunk
+    return found.partition(b"\r\n\r\n")[2].decode()
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod", "hostile"])
 def test_haproxy_takes_the_configuration(environment: str, tmp_path: Path, certificate: Path) -> None:
     text = (GOLDEN / "haproxy" / environment / "haproxy.cfg").read_text()
@@ -159,10 +235,6 @@ def test_redis_reads_the_hostile_password(tmp_path: Path) -> None:
 
 def redis_answers(path: Path, commands: list[list[str]]) -> bytes:
     """What a server says to commands, in its protocol."""
-    import socket
-
-    from confsync.testing.waiting import eventually
-
     eventually(path.exists)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
