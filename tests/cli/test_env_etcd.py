@@ -36,7 +36,9 @@ def nobodys_credentials(monkeypatch):
 
 @pytest.fixture
 def configure(bare, guarded):
-    def configure(user="dev", layers=("/prod/shop", "/common"), syncs=None, local=None, **sources):
+    def configure(
+        user="dev", layers=("/prod/shop", "/common"), *, syncs=None, local=None, keys=None, **sources
+    ):
         bare.write("password", PASSWORD)
         etcd = {
             "backend": "etcd",
@@ -46,6 +48,7 @@ def configure(bare, guarded):
         }
         environments = {"prod": {"etcd": list(layers)}, "dev": {"etcd": "/common"}}
         document = {"sources": {"etcd": etcd, **sources}, "environments": environments, "syncs": syncs or {}}
+        document |= {"keys": keys or {}}
         document |= {"local": {"prod": local}} if local else {}
         bare.config(yaml.safe_dump(document))
 
@@ -189,3 +192,23 @@ def test_where_there_is_nothing_below_what_may_be_read_that_is_said(bare, config
     result = bare.run("env", "prod", "api/nothing")
     assert (result.status, result.out) == (1, "")
     assert "environment prod has no keys for 'api/nothing'" in result.err
+
+
+def test_what_was_asked_for_and_is_denied_is_named_be_it_a_key_or_what_is_below(bare, configure):
+    configure(layers=["/prod/shop"])
+    result = bare.run("env", "prod", "db/password")
+    assert (result.status, result.out) == (1, "")
+    assert "user 'dev' may not read /prod/shop/db/password, nor all below it" in result.err
+    assert "etcdctl role grant-permission ROLE read /prod/shop/db/password, or" in result.err
+
+
+@pytest.mark.parametrize("selected", [[], ["db"], ["db/password"], ["--sync", "file"]])
+def test_a_required_key_that_is_denied_is_not_said_to_be_missing(bare, configure, selected):
+    sync = template("{{ etcd('db/password') }}")
+    configure(
+        keys={"db/password": {"required": True}}, syncs={"file": sync}, layers=["/prod/shop", "/common"]
+    )
+    result = bare.run("env", "prod", *selected)
+    assert (result.status, result.out) == (1, "")
+    assert "does not exist" not in result.err
+    assert "may not read /prod/shop/db/password" in result.err

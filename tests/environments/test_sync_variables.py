@@ -396,6 +396,16 @@ def test_a_key_that_templates_miss_is_an_error(shop):
     }
 
 
+@pytest.mark.parametrize("text", ["{{ vault('db').password }}", "{{ vault('db#password') }}"])
+def test_a_required_key_that_a_template_reads_and_that_is_denied_is_an_error(shop, text):
+    shop.store.deny("kv/prod/db")
+    keys = {"vault:db#password": {"required": True}}
+
+    (line,) = problems(shop, template(text), keys=keys)
+
+    assert line.startswith("vault:db#password is required in prod: memory: permission denied")
+
+
 def test_a_required_key_is_missed_though_the_template_has_a_default(shop):
     keys = {"gone": {"required": True}, "unread": {"required": True}, "vault:db#gone": {"required": True}}
     text = "{{ values('gone', default='') }}{{ vault('db#gone', default='') }}{{ values('kind') }}"

@@ -135,9 +135,19 @@ def _untold(
         if there and there[number].state is State.PRESENT:
             continue
         for prefix in layers:
-            refusal = seen.grant.refusal_below(prefix, wanted)
-            if refusal is not None:
-                yield Unlisted(number, full_key(prefix, wanted) if wanted else prefix, str(refusal))
+            below = seen.grant.refusal_below(prefix, wanted)
+            if below is not None:
+                at = seen.grant.refusal(prefix, wanted) if wanted else None
+                place = full_key(prefix, wanted) if wanted else prefix
+                yield Unlisted(number, place, str(_either(at, below) if at is not None else below))
+
+
+def _either(at: Denied, below: Denied) -> Denied:
+    """That something may not be read, be it a key or what keys lie below."""
+    if at.message == below.message:
+        return below
+    hint = ", or ".join(filter(None, (at.hint, below.hint)))
+    return Denied(f"{at.message}, nor all below it", hint=hint or None)
 
 
 def _below(paths: Iterable[str], wanted: str) -> Iterable[str]:

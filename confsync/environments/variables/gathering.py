@@ -14,7 +14,7 @@ from confsync.environments.policy.shown import as_shown, is_whole
 from confsync.environments.variables import Collected, Variable, Withheld
 from confsync.environments.variables.naming import suggested_name, variable_name
 from confsync.environments.variables.selection import Selection, Selector
-from confsync.errors import ConfsyncError
+from confsync.errors import ConfsyncError, Denied, SourceError
 from confsync.reconcile.core import Core
 from confsync.snapshot import as_bytes
 from confsync.source.documentation import Documentation
@@ -146,11 +146,25 @@ class Gathering:
                 continue
             if any(self._is_settled(*place) for place in places):
                 continue
-            why = next(filter(None, (denied.get(key) for key in _keys_of(places))), "it does not exist")
+            whys = (*(denied.get(key) for key in _keys_of(places)), *map(self._refusal, places))
+            why = next(filter(None, whys), "it does not exist")
             ask = f" ({required.key.ask})" if required.key.ask else ""
             self.problems.append(
                 f"{printable(required.text)} is required in {self.environment}: {why}{printable(ask)}"
             )
+
+    def _refusal(self, place: tuple[str, str]) -> str | None:
+        """Why it cannot be told whether a key exists, of a source that may be read in part."""
+        source, path = place
+        if not is_whole(source, self.core.hub):
+            return None
+        try:
+            self.core.hub.view(source, self.environment).find(path)
+        except Denied as exc:
+            return exc.message
+        except SourceError:  # which is told of otherwise
+            return None
+        return None
 
     def _is_settled(self, source: str, path: str) -> bool:
         """Whether a key, or a field of it, exists, or is none that would come down."""

@@ -167,13 +167,18 @@ def _gather_reads(gathering: Gathering, name: str, sync: Sync) -> None:
     for source, view in views.items():
         for path in sorted(view.noted):
             _Read(gathering, source, secret=_is_secret(sync)).take(path, view.noted[path])
-    missed = {
+    lacking = {
         (source, gathering.shown(source, path))
         for source, view in views.items()
         for path, one in view.noted.items()
-        if one is None
+        if one is None or isinstance(one, Denied)
     }
-    gathering.require(lambda *key: key in missed and gathering.selector.wants(*key))
+    gathering.require(
+        lambda source, path: (
+            not lacking.isdisjoint({(source, path), (source, path.partition("#")[0])})
+            and gathering.selector.wants(source, path)
+        )
+    )
 
 
 def _unknown(name: str, error: RenderError, views: Iterable[DiscoveringView]) -> str:
@@ -223,10 +228,10 @@ class _Read:
 
     def _refuse(self, path: str, error: SourceError) -> None:
         key = f"{self.source}:{path}"
-        if (self.source, path) in self.gathering.seen:
+        if (self.source, path) in self.gathering.seen or any(key == one.key for one in self.gathering.denied):
             return
-        self.gathering.seen.add((self.source, path))
         if isinstance(error, HeldBack):
+            self.gathering.seen.add((self.source, path))
             self.gathering.hold_back(key, error.rule)
         else:
             self.gathering.deny(key, error.message)
