@@ -223,6 +223,24 @@ def test_asked_to_end_while_it_restarts_nothing_is_started_again(app, number):
         assert b"ready" not in running.process.stdout.read()
 
 
+def test_a_value_that_changes_while_the_command_ends_on_ctrl_c_starts_nothing_again(app):
+    script = (
+        "trap 'echo ending; until test -e go; do sleep 0.02; done; exit 3' INT; trap '' TERM; echo ready;"
+        "while :; do sleep 0.02; done"
+    )
+    with app.start("dev", "--watch", "--", "sh", "-c", script) as running:
+        assert running.line() == "ready"
+        running.signal(signal.SIGINT)
+        assert running.line() == "ending"
+
+        app.values(host("two"))
+        running.wait_error("values changed; the command is restarted")
+        (app.root / "go").write_text("")
+
+        assert running.end() == 3
+        assert b"ready" not in running.process.stdout.read()
+
+
 def test_a_value_that_changes_back_while_the_command_ends_is_the_one_it_gets(app):
     script = (
         'trap "echo ending; until test -e go; do sleep 0.02; done; exit 0" TERM; echo "$DB_HOST $$";'

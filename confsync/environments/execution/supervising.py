@@ -58,6 +58,7 @@ class Supervisor:
         self._next: tuple[Provision, str | None] | None = None
         self._kill_at: float | None = None
         self._is_to_end = False
+        self._asked_until = 0.0
         self._runs = False
 
     def run(self, current: Provision, attend: Callable[[], None]) -> int:
@@ -116,7 +117,7 @@ class Supervisor:
         if not isinstance(found, Exited):
             return None
         self._runs = False
-        if self._next is None or self._is_to_end:
+        if self._next is None or self._is_to_end or self._clock.monotonic() < self._asked_until:
             return found
         self._replace()
         return None
@@ -124,6 +125,9 @@ class Supervisor:
     def _pass_on(self, event: Signal) -> None:
         if event.number in ENDING:
             self._is_to_end = self._is_to_end or self._next is not None or event.number == signal.SIGTERM
+            self._asked_until = (
+                self._clock.monotonic() + self._patience
+            )  # it may be ending when values change
         if event.number == signal.SIGCONT:
             if self._child.is_stopped():
                 self._child.signal(signal.SIGCONT)
