@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from confsync.address import Wanted, parse
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from confsync.source.source import Source
 
 _MOST_LISTED = 10_000
-_AT_ONCE = 8
-"""Requests that are under way to an addressed store at one time."""
 
 
 class State(Enum):
@@ -256,17 +255,24 @@ def _of_secrets(
     source: AddressedSource, environments: Sequence[Sequence[str]], having: Mapping[str, set[int]]
 ) -> list[Row]:
     """The rows of all these secrets, by path. Several are asked for at once: each answer takes a round trip."""
-    from concurrent.futures import ThreadPoolExecutor
+    from confsync.source.at_once import at_once
 
-    def rows(paths: Sequence[str]) -> list[Row]:
-        views = _views(source, environments)
-        return [row for path in paths for row in _of_secret(views, parse(path), having[path])]
+    rows: dict[str, list[Row]] = {}
+    failed: list[Exception] = []
+
+    def ask(path: str) -> None:
+        if failed:
+            return
+        try:
+            rows[path] = list(_of_secret(_views(source, environments), parse(path), having[path]))
+        except Exception as exc:  # noqa: BLE001 - raised below, in the thread that asked
+            failed.append(exc)
 
     paths = sorted(having)
-    each = max(1, -(-len(paths) // _AT_ONCE))
-    parts = [paths[at : at + each] for at in range(0, len(paths), each)]
-    with ThreadPoolExecutor(_AT_ONCE, "diff") as threads:
-        return [row for some in threads.map(rows, parts) for row in some]
+    at_once([partial(ask, path) for path in paths])
+    if failed:
+        raise failed[0]
+    return [row for path in paths for row in rows[path]]
 
 
 def _of_secret(views: Sequence[View], wanted: Wanted, having: set[int]) -> Iterator[Row]:
