@@ -254,6 +254,12 @@ def test_two_sources_of_one_cluster_both_move(person, guarded):
     assert person.read(both, "etcd", "host", {"etcd": "/prod"}) == "db1"
 
 
+def test_an_endpoint_that_is_no_text_is_refused_by_the_variables_name(person):
+    person.variable("ETCDCTL_ENDPOINTS", "http://etcd\udcff:2379")
+    with pytest.raises(ConfigError, match=r"^\$ETCDCTL_ENDPOINTS: .* a character no address has"):
+        host(person, etcd=source("http://etcd.invalid:2379"))
+
+
 @pytest.mark.parametrize("sign", ["", "#", "/", "?", ":", "@", "%"])
 def test_wrong_endpoints_are_refused_by_the_variables_name(person, sign):
     person.variable("ETCDCTL_ENDPOINTS", f"http://me:hunter2{sign}x@etcd:2379")

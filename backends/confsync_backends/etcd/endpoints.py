@@ -46,6 +46,8 @@ def parse_endpoint(text: str) -> Endpoint:
         "@" in text
     ):  # wherever a URL would end before it: a password may have any sign, and is not to be quoted
         raise ValueError("an endpoint must not hold credentials; use the options user and password")
+    if not text.isprintable() or " " in text:
+        raise ValueError(f"{text!r} is not an etcd endpoint: it has a character no address has; {example}")
     parts = urlsplit(text if "://" in text else f"http://{text}")
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"{text!r} is not an etcd endpoint: unknown scheme {parts.scheme!r}; {example}")

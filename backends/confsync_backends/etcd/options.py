@@ -48,20 +48,28 @@ def reveal(secret: Secret, base: Path) -> str:
     """The secret itself; relative files are relative to `base`.
 
     Raises:
-        Denied: the file cannot be read, or the variable is not set.
+        Denied: the file cannot be read, the variable is not set, or it is no text.
     """
     if isinstance(secret, SecretStr):
-        return secret.get_secret_value()
+        return _text(secret.get_secret_value(), "it")
     if secret.env is not None:
         value = os.environ.get(secret.env)
         if value is None:
             raise Denied(f"no password: the environment variable {secret.env} is not set")
-        return value
+        return _text(value, f"${secret.env}")
     path = base / str(secret.file)
     try:
         return read_line(path)
     except (OSError, UnicodeDecodeError) as error:
         raise Denied(f"no password: {path} cannot be read: {_reason(error)}") from error
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # without the cause, which holds all of it
+        raise Denied(f"no password: {where} is not UTF-8 text") from None
+    return value
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

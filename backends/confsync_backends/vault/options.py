@@ -255,6 +255,8 @@ def parse_address(address: str) -> str:
     Raises:
         ValueError: not such a URL; the text says what to write.
     """
+    if not address.isprintable() or " " in address:
+        raise ValueError("an address has no blanks and no control characters; write https://host:8200")
     try:
         parts = urlsplit(address)
         _ = parts.port

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from confsync.errors import Denied
 from confsync_backends.etcd import Credential, EtcdBackend, EtcdOptions
@@ -33,6 +33,9 @@ def test_an_ipv6_endpoint_keeps_its_brackets():
         ({"endpoints": ["http://a:1/v3"]}, "nothing may follow the port"),
         ({"endpoints": ["http://a:99999"]}, "not an etcd endpoint"),
         ({"endpoints": []}, "at least 1"),
+        ({"endpoints": ["http://a b:1"]}, "a character no address has"),
+        ({"endpoints": ["http://a\x1b:1"]}, "a character no address has"),
+        ({"endpoints": ["http://a#hunter2@a:1"]}, "must not hold credentials"),
         ({"endpoints": ["http://me:hunter2@a:1"]}, "must not hold credentials"),
         ({"endpoints": ["http://a:1"], "discovery_srv": "example.org"}, "not both"),
         ({"user": "shop"}, "belong together"),
@@ -83,6 +86,14 @@ def test_a_missing_password_is_denied_and_says_where_it_was_looked_for(tmp_path)
         reveal(Credential(env="NO_SUCH_VARIABLE"), tmp_path)
     with pytest.raises(Denied, match=r"absent cannot be read: No such file"):
         reveal(Credential(file="absent"), tmp_path)
+
+
+def test_a_password_that_is_no_text_is_denied_without_quoting_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ETCD_PASSWORD", "hunter2\udcff")
+    for secret in (Credential(env="ETCD_PASSWORD"), SecretStr("hunter2\udcff")):
+        with pytest.raises(Denied, match=r"no password: .* is not UTF-8 text") as caught:
+            reveal(secret, tmp_path)
+        assert "hunter2" not in f"{caught.value} {caught.value.__cause__!r}"
 
 
 def test_a_password_file_that_is_not_text_is_denied_without_quoting_it(tmp_path):

@@ -87,6 +87,8 @@ def test_an_address_may_have_a_path():
         "http://v:port",
         "https://u:hunter2@v",
         "http://v?a",
+        "http://v v",
+        "http://v\x1b",
     ],
 )
 def test_an_address_that_is_none_says_what_to_write(address):
