@@ -180,6 +180,18 @@ def test_a_version_that_cannot_be_written_leaves_all_as_it_was(made):
     assert read(f"{made.path}/a/x") == b"1"
 
 
+def test_a_switch_that_cannot_be_done_leaves_all_as_it_was(made):
+    put(made, File("a/x", b"1"))
+    staged = made.stage([File("a/x", b"2")])
+    os.unlink(f"{made.path}/..data")
+    os.mkdir(f"{made.path}/..data")
+
+    with pytest.raises(ConfsyncError, match="the command's files cannot be written"):
+        made.switch(staged)
+
+    assert sorted(os.listdir(made.path)) == ["..1", "..data", "a"]
+
+
 def test_what_a_command_put_there_goes_too_and_no_link_is_followed(made, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")

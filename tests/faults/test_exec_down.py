@@ -81,7 +81,7 @@ def test_etcd_that_is_down_at_the_start_keeps_the_command_of_an_exec_from_being_
 
 def small_files(size):
     """How to start a process that can write no larger files: as on a full disk, some bytes are written."""
-    limit = (resource.RLIMIT_FSIZE, (size, size))
+    limit = (resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     # Else Python would keep half of some bytecode, and find it the next time.
     return {"preexec_fn": lambda: resource.setrlimit(*limit), "env": {"PYTHONDONTWRITEBYTECODE": "1"}}
 
@@ -151,6 +151,56 @@ def test_an_exec_works_without_proc(execs):
 
         assert (done.returncode, done.stderr, pipe.read()) == (0, "", b"x")
     assert execs.left() == []
+
+
+@pytest.fixture
+def watched(execs):
+    """One sync of a key that is in a variable too."""
+    execs.config(syncs={"app": {"template": {"inline": "{{ values('db/host') }}"}, "to": "app"}})
+    return execs
+
+
+def test_new_files_are_tried_again_until_they_can_be_written(watched):
+    with watched.start(
+        "dev", "--watch", "--sync", "app", "--", "sh", "-c", SAYS, **small_files(100)
+    ) as running:
+        assert said(running)[0] == "localhost"
+        watched.values({"dev": {"db": {"host": "x" * 200}}})
+        running.wait_error("File too large")
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(running.pid, resource.RLIMIT_FSIZE, most)
+
+        assert said(running)[0] == "x" * 200
+
+
+IN_THE_WAY = "rm {files}/..data; mkdir {files}/..data;"
+"""The command is in the way of its own files."""
+
+
+def test_files_that_cannot_be_switched_leave_the_command_alone_until_they_can(watched):
+    loop = "echo ready; while :; do sleep 0.02; done"
+    script = f"{IN_THE_WAY} trap 'cat {{files}}/app/app; echo' HUP; trap 'exit 0' TERM; {loop}"
+    options = ["--watch", "--on-change", "HUP", "--sync", "app"]
+    with watched.start("dev", *options, "--", "sh", "-c", script) as running:
+        assert running.line() == "ready"
+        watched.values({"dev": {"db": {"host": "two"}}})
+        running.wait_error("the command goes on with the old ones")
+        [place] = watched.runtime.glob("confsync-exec-*/..data")
+        place.rmdir()
+
+        assert running.line() == "two"
+
+
+def test_a_restart_whose_files_cannot_be_switched_is_one_with_the_old_values(watched):
+    with watched.start(
+        "dev", "--watch", "--sync", "app", "--", "sh", "-c", f"{IN_THE_WAY} {SAYS}"
+    ) as running:
+        _, first = said(running)
+        watched.values({"dev": {"db": {"host": "two"}}})
+
+        value, second = said(running)
+        assert (value, second == first) == ("localhost", False)
+        running.wait_error("the command is started with the old values")
 
 
 def test_a_place_that_vanishes_under_an_exec_does_not_keep_it_from_ending(execs):

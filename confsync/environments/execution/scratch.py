@@ -127,6 +127,10 @@ class Scratch:
             _make_private(f"{self.path}/{version}")
             for file in files:
                 _write(f"{self.path}/{version}", file)
+            for sync in os.listdir(f"{self.path}/{version}"):
+                with suppress(FileExistsError):
+                    os.symlink(f"{_DATA}/{sync}", f"{self.path}/{sync}")
+            os.symlink(version, self._link(version))
         except OSError as exc:
             self.drop(version)
             raise _trouble(self.path, exc) from exc
@@ -136,13 +140,12 @@ class Scratch:
         """Have every file be that of `version`, at once; the version before is removed.
 
         Raises:
-            ConfsyncError: it cannot be done; the files are as they were.
+            ConfsyncError: it cannot be done; the files are as they were, and nothing of the version is left.
         """
         try:
-            self._link(version, _DATA)
-            for sync in os.listdir(f"{self.path}/{version}"):
-                self._link(f"{_DATA}/{sync}", sync)
+            os.rename(self._link(version), f"{self.path}/{_DATA}")
         except OSError as exc:
+            self.drop(version)
             raise _trouble(self.path, exc) from exc
         before, self._switched = self._switched, version
         if before is not None:
@@ -150,14 +153,12 @@ class Scratch:
 
     def drop(self, version: str) -> None:
         """Remove a version that is not in use."""
+        remove_tree(self._link(version))
         remove_tree(f"{self.path}/{version}")
 
-    def _link(self, to: str, name: str) -> None:
-        staged = f"{self.path}/..new"
-        with suppress(FileNotFoundError):
-            os.unlink(staged)
-        os.symlink(to, staged)
-        os.rename(staged, f"{self.path}/{name}")
+    def _link(self, version: str) -> str:
+        """What leads to a version, until it is switched to: that is a rename, which needs no room on a full disk."""
+        return f"{self.path}/{version}-link"
 
     def remove(self) -> None:
         """Remove it with all that is in it, also what the command has put there. Idempotent."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from confsync import backoff
 from confsync.clock import Clock
 from confsync.environments.execution.child import Child, Exited, NotStarted, Stopped
 from confsync.environments.execution.provision import Changes, Provision
@@ -23,6 +25,20 @@ from confsync.text import plural
 log = logging.getLogger(__name__)
 
 RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class _Postponed:
+    """What the command could not be given so far.
+
+    Attributes:
+        at: when it is tried again.
+    """
+
+    provision: Provision
+    error: str
+    failures: int
+    at: float
 
 
 class Supervisor:
@@ -56,6 +72,7 @@ class Supervisor:
         self._clock = clock
         self._is_job = is_job()
         self._next: tuple[Provision, str | None] | None = None
+        self._postponed: _Postponed | None = None
         self._kill_at: float | None = None
         self._is_to_end = False
         self._asked_until = 0.0
@@ -90,14 +107,15 @@ class Supervisor:
         self._runs = True
 
     def _left(self) -> float | None:
-        return None if self._kill_at is None else max(0.0, self._kill_at - self._clock.monotonic())
+        """Seconds until something is due, or None."""
+        retry_at = None if self._postponed is None else self._postponed.at
+        due = [at for at in (self._kill_at, retry_at) if at is not None]
+        return max(0.0, min(due) - self._clock.monotonic()) if due else None
 
     def _handle(self, event: Signal | Provision | None) -> Exited | None:
         """Do what one event asks for. Returns the command's end, where that is the end of all."""
         if event is None:
-            log.warning("the command did not end after SIGTERM; it is killed")
-            self._child.signal(signal.SIGKILL)
-            self._kill_at = None
+            self._do_what_is_due()
         elif isinstance(event, Provision):
             self._changed(event)
         elif event.number == signal.SIGCHLD:
@@ -105,6 +123,15 @@ class Supervisor:
         else:
             self._pass_on(event)
         return None
+
+    def _do_what_is_due(self) -> None:
+        now = self._clock.monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            log.warning("the command did not end after SIGTERM; it is killed")
+            self._child.signal(signal.SIGKILL)
+            self._kill_at = None
+        elif self._postponed is not None and now >= self._postponed.at:
+            self._changed(self._postponed.provision)
 
     def _look(self) -> Exited | None:
         try:
@@ -125,9 +152,8 @@ class Supervisor:
     def _pass_on(self, event: Signal) -> None:
         if event.number in ENDING:
             self._is_to_end = self._is_to_end or self._next is not None or event.number == signal.SIGTERM
-            self._asked_until = (
-                self._clock.monotonic() + self._patience
-            )  # it may be ending when values change
+            # It may be ending still when values change.
+            self._asked_until = self._clock.monotonic() + self._patience
         if event.number == signal.SIGCONT:
             if self._child.is_stopped():
                 self._child.signal(signal.SIGCONT)
@@ -148,6 +174,7 @@ class Supervisor:
         changes = Changes.between(self._next[0] if self._next else self._current, new)
         if self._is_to_end or not (changes.variables or changes.files):
             log.debug("looked again: nothing that the command has is another")
+            self._postponed = None
             return
         if self._on_change is None:
             log.warning("values changed; the command goes on with the old ones", extra=changes.facts())
@@ -156,27 +183,34 @@ class Supervisor:
         try:
             if self._on_change == RESTART:
                 self._check(new)
-            version = self._staged(new)
+                self._restart(new, self._staged(new), changes)
+            else:
+                self._switch(self._staged(new))
+                self._tell(new, changes)
+            self._postponed = None
         except ConfsyncError as exc:
-            log.error("values changed; the command goes on with the old ones", extra={"error": str(exc)})
-            return
-        if self._on_change == RESTART:
-            self._restart(new, version, changes)
-        else:
-            self._tell(new, version, changes)
+            self._postpone(new, str(exc))
+
+    def _postpone(self, new: Provision, error: str) -> None:
+        """Try again later: there may be room on a disk again, and no other change may come."""
+        before = self._postponed
+        if before is None or before.error != error:
+            log.error("values changed; the command goes on with the old ones", extra={"error": error})
+        failures = before.failures + 1 if before else 1
+        at = self._clock.monotonic() + backoff.delay(failures)
+        self._postponed = _Postponed(new, error, failures, at)
 
     def _staged(self, new: Provision) -> str | None:
         return None if self._scratch is None else self._scratch.stage(new.files)
 
-    def _tell(self, new: Provision, version: str | None, changes: Changes) -> None:
-        """Switch the files and send the signal; variables of a running process cannot be changed."""
+    def _tell(self, new: Provision, changes: Changes) -> None:
+        """Send the signal, now that the files are new; variables of a running process cannot be changed."""
         if changes.variables:
             log.warning(
                 "variables changed, which only a new start gives to the command",
                 extra={"variables": ", ".join(changes.variables)},
             )
         self._current = new
-        self._switch(version)
         if changes.files:
             assert isinstance(self._on_change, int)  # noqa: S101 - it is no restart
             log.warning(
@@ -200,7 +234,11 @@ class Supervisor:
         """Start the command anew, now that the one before has ended."""
         assert self._next is not None  # noqa: S101 - somebody wanted it
         (new, version), self._next, self._kill_at = self._next, None, None
-        self._switch(version)
+        try:
+            self._switch(version)
+        except ConfsyncError as exc:  # not tried again: that would be a restart each time
+            log.error("the command is started with the old values", extra={"error": str(exc)})
+            new = self._current
         self._start(new)
 
     def _switch(self, version: str | None) -> None:
