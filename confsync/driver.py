@@ -240,7 +240,8 @@ class Backend(Driver):
     def read_granted(self, prefixes: Sequence[str]) -> Reading:
         """As `read`, of each prefix as much as whoever is logged in may read, at one revision, with its `grant`.
 
-        Asked for persons only, after `read` was denied. What a daemon writes is made of everything or not at all.
+        Asked for persons only, after `read` was denied, and not watched: it is read again at every interval. What a
+        daemon writes is made of everything or not at all.
 
         Raises:
             Denied: nothing of it may be read, or the store does not tell what may be.

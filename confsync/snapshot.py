@@ -159,11 +159,7 @@ class View:
 
     def under(self, prefix: str) -> list[str]:
         """The paths below `prefix` (`upstream` -> `upstream/a`, not `upstream` itself), sorted; "" means all."""
-        paths = self.paths()
-        if not prefix:
-            return paths
-        start = bisect_left(paths, prefix + "/")
-        return paths[start : bisect_left(paths, prefix + "0", start)]  # "0" is the character after "/"
+        return _under(self.paths(), prefix)
 
     def below(self, prefix: str) -> list[str]:
         """The paths below `prefix`, at any depth, sorted."""
@@ -188,6 +184,14 @@ class View:
                 yield name
 
 
+def _under(paths: list[str], prefix: str) -> list[str]:
+    """Those of sorted paths that are below `prefix`."""
+    if not prefix:
+        return paths
+    start = bisect_left(paths, prefix + "/")
+    return paths[start : bisect_left(paths, prefix + "0", start)]  # "0" is the character after "/"
+
+
 class PartialView(View):
     """Of a source that may be read in part. What may be hidden there, for it may not be read, raises `Denied`."""
 
@@ -207,8 +211,7 @@ class PartialView(View):
     def under(self, prefix: str) -> list[str]:
         for layer in self.prefixes:
             self._raise_if(self._grant.refusal_below(layer, prefix))
-        below = f"{prefix}/" if prefix else ""
-        return [path for path in super().paths() if path.startswith(below)]
+        return _under(super().paths(), prefix)
 
     def absent(self, path: str) -> Absent:
         return Absent("", nearest(path, super().paths()))
