@@ -197,15 +197,14 @@ def _print_target(facts: dict[str, Any]) -> None:
     told += ["sensitive"] if facts["sensitive"] else []
     aside = f"  ({', '.join(filter(None, told))})" if any(told) else ""
     click.echo(click.style(path_of(facts["target"]), bold=True) + printable(aside))
-    click.echo(
-        f"  sync      {facts['sync']}: {facts['state']}{': ' + facts['detail'] if facts['detail'] else ''}"
-    )
+    why = f": {facts['detail']}" if facts["detail"] else ""
+    click.echo(f"  sync      {facts['sync']}: {printable(facts['state'] + why)}")
     click.echo(f"  written   {facts['written'] or 'never: it was right when confsync found it'}")
     click.echo(
         f"  owner     {'created by confsync' if facts['created_by_confsync'] else 'adopted: never deleted by confsync'}"
     )
     if facts["templates"]:
-        click.echo(f"  made by   {', '.join(facts['templates'])}")
+        click.echo(f"  made by   {printable(', '.join(facts['templates']))}")
     click.echo("  made from")
     _print_keys(facts["keys"])
     for name in facts["listed"]:

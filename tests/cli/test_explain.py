@@ -91,3 +91,21 @@ def test_a_key_that_environments_share_goes_where_each_of_them_is_written_to(pro
 
     assert {one["sync"] for one in explained(project, "db/host")["values"]["goes_to"]} == {"app", "of_prod"}
     assert [one["sync"] for one in explained(project, "db/port")["values"]["goes_to"]] == ["app"]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_key_with_what_a_terminal_acts_on_is_escaped_where_its_value_is_wrong(project, applied):
+    each = "{% for name, port in values.items('ports') %}{{ port }}\n{% endfor %}"
+    project.syncs(
+        {"app": {"template": {"inline": each}, "to": "app.conf"}}, keys={"ports/*": {"type": "port"}}
+    )
+    project.values({"dev": {"ports": {"web": "80"}}})
+    if applied:
+        project.ok("apply")
+    project.values({"dev": {"ports": {"\x1b]0;title\x07\n": "no port"}}})
+    assert project.run("apply").status == 1
+
+    for command in ("explain app", "explain app.conf", "status", "plan", "check --online", "ls"):
+        result = project.run(*command.split())
+        assert not {"\x1b", "\x07"} & {*result.out, *result.err}, command
+    assert r"ports/\x1b]0;title\x07\n is no port" in project.run("explain", "app").out
