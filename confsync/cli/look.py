@@ -9,9 +9,6 @@ import click
 from confsync.cli.options import given, global_options
 from confsync.redact import DOTS
 
-_LONGEST = 200
-"""Characters of a value in a line of output."""
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,6 +16,9 @@ if TYPE_CHECKING:
     from confsync.reconcile.core import Core
     from confsync.snapshot import Found, View
     from confsync.source.documentation import Documentation
+
+_LONGEST = 200
+"""Characters of a value in a line of output."""
 
 
 @click.command(short_help="Print the value of one key.")
