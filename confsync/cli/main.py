@@ -172,6 +172,7 @@ def _complain(line: str) -> None:
 
 def _of_the_call(error: click.UsageError) -> str:
     """What is wrong with the words of the call, and where the right ones stand: in one line."""
+    _name_variable(error)
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     if error.ctx is None:
@@ -179,6 +180,14 @@ def _of_the_call(error: click.UsageError) -> str:
     path = error.ctx.command_path
     command = path.rpartition("confsync")[2].strip()
     return f"{command}: {message} (see {path} --help)" if command else f"{message} (see {path} --help)"
+
+
+def _name_variable(error: click.UsageError) -> None:
+    """Of a value that came by a variable of the environment, have it say the variable and not the option."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return
+    if error.ctx.get_parameter_source(error.param.name or "") is click.core.ParameterSource.ENVIRONMENT:
+        error.param_hint = f"${error.param.envvar}"
 
 
 @click.group(

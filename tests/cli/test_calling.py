@@ -195,6 +195,14 @@ def test_a_wrong_call_gets_one_line_that_says_where_the_right_one_is_told(bare, 
     assert result.err.count("\n") == 1
 
 
+def test_a_wrong_value_is_told_of_the_variable_it_came_by(project):
+    result = project.run("env", "dev", env={"CONFSYNC_CREDENTIALS": "mine"})
+    assert result.status == 3
+    assert result.err.startswith(
+        "confsync: env: invalid value for $CONFSYNC_CREDENTIALS: 'mine' is not one of "
+    )
+
+
 def test_no_color_is_obeyed_in_errors(project):
     shown = project.shown("explain", "nothing-such", NO_COLOR="1").terminal
     assert "is no target, sync or key" in shown
