@@ -416,7 +416,7 @@ class Mistakes:
             "nobody": self._changed(user={"token": None}),
             "few": {"kubeconfig": str(few)},
         }
-        clusters = {name: {**cluster, "timeout": "200ms"} for name, cluster in clusters.items()}
+        clusters = {name: {**cluster, "timeout": "1s"} for name, cluster in clusters.items()}
         return self._said("plan", {name: sync_of(cluster=name) for name in clusters}, clusters)
 
     def in_the_cluster(self) -> str:
@@ -452,7 +452,7 @@ class Mistakes:
         self._server.faults.throttled(name="busy", times=None)
         self._server.faults.broken(name="broken", times=None)
         names = (*refusals, "busy", "broken")
-        return self._said("plan", {name: sync_of(name=name) for name in names}, self._prod(timeout="200ms"))
+        return self._said("plan", {name: sync_of(name=name) for name in names}, self._prod(timeout="1s"))
 
     def of_two_confsyncs(self) -> str:
         """What the second one says, and then the first one."""

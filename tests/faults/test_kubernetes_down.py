@@ -180,9 +180,10 @@ def test_an_api_server_that_hung_gets_everything_when_it_answers_again_and_holds
 def test_a_command_waits_once_for_a_cluster_that_hangs_however_many_targets_it_has(clustered, api_server):
     namespaces = [clustered.admin.namespace() for _ in range(4)]
     syncs = {f"app{n}": data(READ, clustered.secret(namespace=one)) for n, one in enumerate(namespaces)}
+    clustered.configure(syncs)
+    clustered.ok("apply")
     prod = {"kubeconfig": str(clustered.kubeconfig), "timeout": "300ms"}
     clustered.configure(syncs, clusters={"prod": prod})
-    clustered.ok("apply")
     hanging = api_server.faults.late(60, times=None)
 
     for command in ("status", "plan", "apply"):

@@ -416,7 +416,7 @@ def test_a_store_that_hangs_does_not_hold_the_end(addressed, monkeypatch):
     with rig.store.holding(CREDS) as held:
         began = time.monotonic()
         rig.source.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20, "it is held for 30"
         assert held.arrived.is_set()
 
 

@@ -198,7 +198,7 @@ def test_a_restarted_server_is_read_within_a_second_of_being_up(connect):
 def test_a_server_that_goes_on_after_a_pause_is_read_again(connect):
     with EtcdCluster() as cluster:
         backend = connect(cluster, timeout="500ms")
-        backend.read(["/prod"])
+        eventually(lambda: _can_be_read(backend))
         cluster.members[0].pause()
         with pytest.raises(Unavailable, match=r"no answer within 0\.5s"):
             backend.read(["/prod"])

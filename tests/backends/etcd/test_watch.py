@@ -295,7 +295,7 @@ def test_a_restarted_server_ends_the_watch_and_the_next_goes_on_without_a_gap(co
 
 def test_a_server_that_falls_silent_is_taken_for_dead(connect, within):
     with EtcdCluster() as cluster:
-        backend = connect(cluster, keepalive="200ms", timeout="500ms")
+        backend = connect(cluster, keepalive="200ms", timeout="2s")
         with backend.watch(["/prod"], backend.read(["/prod"])) as watch:
             cluster.members[0].pause()
             with pytest.raises(Unavailable, match="no sign of life"):

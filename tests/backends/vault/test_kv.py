@@ -261,7 +261,7 @@ def test_a_version_that_comes_to_be_is_a_change(vault, mount, backend):
 
 
 def test_what_is_written_to_be_deleted_later_changes_then(vault, mount, backend):
-    vault.admin.must("POST", f"{mount}/metadata/db", {"delete_version_after": "2s"})
+    vault.admin.must("POST", f"{mount}/metadata/db", {"delete_version_after": "5s"})
     write(vault, mount, "db", 1)
     address = Address(f"{mount}/db")
     known = backend.fetch(address)

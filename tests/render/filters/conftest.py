@@ -76,7 +76,7 @@ def lookups(dns_port: int, tmp_path) -> Lookups:
     hosts.write_text(
         "# comment\n127.0.0.1 localhost\n::1 localhost\n10.9.8.7 db.internal DB # mine\nnonsense x\n"
     )
-    return Lookups(str(hosts), (("127.0.0.1", dns_port),), timeout=0.6)
+    return Lookups(str(hosts), (("127.0.0.1", dns_port),), timeout=2.0)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_no_answer_is_an_error_unless_there_is_a_default(lookups, function, name
 def test_a_silent_server_is_given_up_in_time(lookups):
     started = time.monotonic()
 
-    with pytest.raises(RenderError, match=r"no server answered within 0\.6s"):
+    with pytest.raises(RenderError, match=r"no server answered within 2s"):
         lookups.lookup_ip("silent.example")
 
     assert time.monotonic() - started < 30
