@@ -15,6 +15,7 @@ from confsync.testing.harness import Follower, Harness
 from confsync.testing.waiting import eventually
 
 _IDLE = 0.5  # seconds to look on while nothing changes
+_PATIENCE = 30.0  # seconds a watch that was closed has to end
 _IDLE_CPU = 0.1  # CPU seconds the whole process may take in that time; a busy loop takes 0.5
 
 
@@ -178,7 +179,7 @@ class WatchContract:
             began = time.monotonic()
             follower.watch.close()
 
-            assert follower.ended(30.0)
+            assert follower.ended(_PATIENCE)
             took = time.monotonic() - began
             assert (follower.error, follower.deltas) == (None, [])
             return took < 1
@@ -202,7 +203,7 @@ class WatchContract:
         followers = [follow(), follow()]
         backend.close()
 
-        assert all(follower.ended(30.0) for follower in followers)
+        assert all(follower.ended(_PATIENCE) for follower in followers)
         assert [follower.error for follower in followers] == [None, None]
 
     def test_an_idle_watch_makes_no_calls_and_no_cpu(self, harness: Harness, follow: Any) -> None:

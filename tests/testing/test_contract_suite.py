@@ -10,6 +10,7 @@ import pytest
 
 from confsync.driver import Entry, Reading
 from confsync.errors import SourceError
+from confsync.testing import contract_watch
 from confsync.testing.contract import BackendContract, Follower, Harness
 from confsync.testing.memory import MemoryBackend, MemoryStore, MemoryWatch
 
@@ -151,12 +152,17 @@ def run(name, kind):
         (ReadsWhenOpened, "test_open_does_no_io"),
         (RaisesAnything, "test_a_store_without_an_answer_is_a_source_error_with_its_cause"),
         (ShowsItsPassword, "test_the_address_tells_where_but_no_credential"),
-        (ClosesAlone, "test_closing_the_backend_ends_its_watches"),
     ],
 )
 def test_a_driver_that_breaks_the_contract_fails(kind, name):
     with pytest.raises(AssertionError):
         run(name, kind)
+
+
+def test_a_watch_that_outlives_its_backend_fails(monkeypatch):
+    monkeypatch.setattr(contract_watch, "_PATIENCE", 0.2)
+    with pytest.raises(AssertionError):
+        run("test_closing_the_backend_ends_its_watches", ClosesAlone)
 
 
 def test_a_watch_that_begins_too_late_fails(monkeypatch):
