@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 from stand_ins.executed import execs as execs
-from stand_ins.executed import is_alive
+from stand_ins.executed import is_alive, state
 
 from confsync.testing.daemon import PATIENCE
 from confsync.testing.waiting import eventually
@@ -270,7 +270,9 @@ def test_a_session_leader_does_not_stop_with_its_command_as_nobody_would_wake_it
     script = "echo pid $$ .; exec sleep 60"
     shown = terminal(*execs.exec_command("dev", "--kill-after", "100ms", "--", "sh", "-c", script))
     shown.wait("pid ")
-    os.kill(int(shown.wait(" .")), signal.SIGSTOP)
+    pid = int(shown.wait(" ."))
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: state(pid) == "T")
 
     os.kill(shown.pid, signal.SIGTERM)
 

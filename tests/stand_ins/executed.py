@@ -224,8 +224,12 @@ def parent(pid: int) -> int:
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
-    fields = _read(pid, "stat").rpartition(b") ")[2].split()
-    return bool(fields) and fields[0] not in (b"Z", b"X")
+    return state(pid) not in ("", "Z", "X")
+
+
+def state(pid: int) -> str:
+    """The state of a process, as ps(1) has it, or ""."""
+    return _read(pid, "stat").rpartition(b") ")[2][:1].decode()
 
 
 def _read(pid: int, name: str) -> bytes:
