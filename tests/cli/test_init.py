@@ -30,6 +30,7 @@ def test_what_is_begun_works_at_once_and_gives_no_secret_to_a_laptop(tmp_path, t
     assert (files.status, files.out, files.err) == (1, "", "")
     assert "is valid" in check.out
     assert "local.prod." in env.err
+    assert "names no key" not in env.err
     assert "change" not in env.out
 
 

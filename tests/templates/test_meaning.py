@@ -328,6 +328,16 @@ def test_what_is_called_like_a_secret_is_one(template: str) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("template", ["dotenv", "dotnet", "spring", "wordpress"])
+def test_no_laptop_gets_it_without_a_substitute(template: str) -> None:
+    """`db/password` has one; these are what may be added."""
+    config: dict[str, Any] = yaml.safe_load(stock_file(template, "confsync.yaml"))
+    held = config["local"]["prod"]["deny"]
+    added = [key for key in SECRETS[template] if key != "db/password"]
+
+    assert [key for key in added if not any(fnmatch.fnmatchcase(key, glob) for glob in held)] == []
+
+
 @pytest.mark.parametrize("template", STOCK)
 def test_it_is_one_in_the_other_store_as_well(template: str) -> None:
     text = stock_file(template, "confsync.yaml")
