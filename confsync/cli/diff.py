@@ -186,6 +186,7 @@ def _nothing_there(
     near = nearest(path, known)
     guesses = [] if source else [_guess(path, loaded.config.environments, "the environment ").strip("; ")]
     guesses += [f"the nearest key is {near!r}"] if near else []
+    guesses += [f"all of a source is {path}:"] if source is None and path in loaded.config.sources else []
     text = f"{asked.prefix!r} is no environment, and" if source is None else f"{asked.prefix!r}:"
     return ConfigError(
         f"{text} no key is at or below it in {_and(asked.environments)}",

@@ -251,6 +251,13 @@ def test_a_last_word_that_is_nothing_gets_the_nearest_environment_and_key(shop):
     assert "there is no source 'value'" in shop.run("diff", "dev", "prod", "value:db").err
 
 
+def test_a_source_without_its_colon_is_told_how_it_is_written(shop):
+    result = shop.run("diff", "dev", "prod", "hush")
+    assert result.status == 3
+    assert "all of a source is hush:" in result.err
+    assert shop.run("diff", "dev", "prod", "hush:").status == 2
+
+
 def test_without_environments_there_is_nothing_to_compare(shop):
     shop.config(environments={}, syncs={})
     result = shop.run("diff", "dev", "prod")
