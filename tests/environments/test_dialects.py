@@ -100,6 +100,14 @@ def test_what_a_format_cannot_hold_is_refused_by_name_and_rule(form, name, value
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("form", ["dotenv", "vscode"])
+def test_a_long_value_with_what_nothing_ends_is_written_in_no_time(form):
+    value = "${" * 300_000
+
+    assert len(write(form, variables({"A": value})).text) > len(value)
+
+
 def test_every_variable_that_cannot_be_written_is_named_with_its_reason():
     with pytest.raises(RenderError) as caught:
         write("docker", variables({"A": "1\n2", "B": "fine", "C": "3\r", "D": "4\n5"}))

@@ -7,19 +7,17 @@ escape for it, so a value with one is refused: its "Variables reference", and `p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from confsync.environments.dialects.refusals import check
 from confsync.environments.dialects.written import Written
-from confsync.render.formats.scalars import refusal
+from confsync.render.formats.scalars import has_braces, refusal
 
 if TYPE_CHECKING:
     from confsync.environments.variables import Variable
 
 _SYSTEMS = ("linux", "osx", "windows")
-_SUBSTITUTED = re.compile(r"\$\{.*\}", re.DOTALL)
 
 
 def write(variables: Sequence[Variable]) -> Written:
@@ -33,5 +31,5 @@ def write(variables: Sequence[Variable]) -> Written:
 
 
 def _check(variable: Variable) -> None:
-    if _SUBSTITUTED.search(variable.value):
+    if has_braces(variable.value):
         raise refusal("vscode", variable.name, "it has a ${…}, which VS Code substitutes")

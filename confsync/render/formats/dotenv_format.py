@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 
 from confsync.render.formats.names import check_variables
-from confsync.render.formats.scalars import Plain, as_text, refusal
+from confsync.render.formats.scalars import Plain, as_text, has_braces, refusal
 
 TYPED = False
 
@@ -32,7 +32,6 @@ _LINE = re.compile(
     r"(?:(?P<unquoted>[A-Za-z0-9_./:@%+,=-]*)|'(?P<single>[^'\0]*)'|\"(?P<double>[^\"$`\\\0]*)\")\n"
 )
 _SKIPPED = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
-_EXPANDED = re.compile(r"\$\{[^}]*\}")
 _HINT = "format: json or shell can hold it"
 
 
@@ -83,7 +82,7 @@ def _problem(text: str) -> str | None:
         return "a carriage return"
     if "\\\\" in text or text.endswith("\\"):
         return "a doubled or final backslash"
-    if _EXPANDED.search(text):
+    if has_braces(text):
         return "a ${…}"
     if "'" in text and any(char in text for char in '"$`\\'):
         return 'a single quote together with one of " $ ` \\'

@@ -33,6 +33,12 @@ def as_text(value: Plain) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
+def has_braces(text: str) -> bool:
+    """Whether there is a `${…}`. A regular expression would take time by the square where nothing ends many `${`."""
+    _, opening, rest = text.partition("${")
+    return bool(opening) and "}" in rest
+
+
 def _key(key: str, form: str) -> str:
     if _has_surrogates(key):
         raise refusal(form, key, "the key is not valid Unicode")
