@@ -70,7 +70,12 @@ def test_what_is_held_back_says_by_which_rule_and_nothing_of_the_value(opened):
     error = raised.value
     assert (error.rule, error.key) == ('local.prod.deny "db/*"', "values:db/host")
     assert error.message.startswith('values:db/host is held back by local.prod.deny "db/*" (')
-    assert error.hint == "give it a value with substitute in local.prod, or allow it"
+    assert error.hint == (
+        "give it a value with substitute in local.prod, or deny less: allowing it does not help"
+    )
+    with pytest.raises(HeldBack) as caught:
+        view_of(opened, policy_of(opened, allow=["api/*"]), "values").find("db/host")
+    assert caught.value.hint == "give it a value with substitute in local.prod, or allow it"
     assert isinstance(error, SourceError)
     assert REAL not in repr(error) + str(error)
 

@@ -103,12 +103,13 @@ class _Guard(WrappedView):
             raise self._refusal(path, rule.name, rule.find_place())
 
     def _refusal(self, path: str, rule: str, place: str) -> HeldBack:
-        key, policy = f"{self._name}:{path}", rule.partition(" ")[0].rpartition(".")[0]
+        key, (policy, _, kind) = f"{self._name}:{path}", rule.partition(" ")[0].rpartition(".")
+        otherwise = "allow it" if kind == "allow" else "deny less: allowing it does not help"
         return HeldBack(
             f"{key} is held back by {rule} ({place})",
             key=key,
             rule=rule,
-            hint=f"give it a value with substitute in {policy}, or allow it",
+            hint=f"give it a value with substitute in {policy}, or {otherwise}",
         )
 
 
