@@ -36,6 +36,7 @@ COMMANDS = {
 
 EXIT_FAILED = 1
 EXIT_INVALID = 3
+_NO_THREAD = "can't start new thread"  # Python's words; it has no class for it
 
 
 class _Commands(click.Group):
@@ -129,9 +130,7 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         _complain(error.format_message())
         return EXIT_INVALID
-    if (
-        isinstance(error, RuntimeError) and str(error) == "can't start new thread"
-    ):  # Python has no class for it
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         _complain("no thread can be started: this user, or this container, has too many (see ulimit -u)")
         return EXIT_FAILED
     if isinstance(error, OSError):
