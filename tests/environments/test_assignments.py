@@ -138,9 +138,19 @@ def test_what_nothing_ends_is_told_with_its_line(grammar, text, line):
     assert told.value.line == line
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("grammar", ["dotenv", "shell", "fish", "systemd", "powershell", "docker"])
 @pytest.mark.parametrize(
-    "text", ["'" * 30001, "\\" * 30000, "$<#" * 10000, '"`' * 15000, "A=" * 15000, "<<" * 15000]
+    "text",
+    [
+        "'" * 30001,
+        "\\" * 30000,
+        "$<#" * 10000,
+        '"`' * 15000,
+        "A=" * 15000,
+        "<<" * 15000,
+        f"A{' ' * 400_000}x",
+    ],
 )
 def test_hostile_lines_are_read_in_no_time(grammar, text):
     with suppress(Unclosed):

@@ -115,7 +115,7 @@ _SYSTEMD = re.compile(
     r"""
     [^\S\n]*+
     (?: [#;] (?: \\. | [^\\\n] )*+
-      | (?P<name>[^=\n]*?) [^\S\n]* = [^\S\n]*+
+      | (?P<name>[^=\n]*+) = [^\S\n]*+
         (?: (?: '[^']*+' | "(?: \\. | [^"\\] )*+" ) [^\S\n]*+ )*+
         (?: (?: \\. | [^\s'"\\] ) (?: \\. | [^\\\n] )*+ )?+
       | [^=\n]*+
@@ -128,9 +128,10 @@ _SYSTEMD = re.compile(
 
 def _systemd(text: str, at: int) -> tuple[int | None, tuple[str, ...]]:
     found = _SYSTEMD.match(text, at)
-    if found is None or (found["name"] and not found["end"] and text.endswith("\\\n")):
+    name = (found["name"] or "").rstrip() if found else ""
+    if found is None or (name and not found["end"] and text.endswith("\\\n")):
         return None, ()
-    return found.end(), ((found["name"],) if found["name"] else ())
+    return found.end(), ((name,) if name else ())
 
 
 _SCRIPT_LINE = r"""
