@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from confsync.source.registry import validate_source
 HERE = Path(__file__).parent
 
 
+@cache
 def keys_of(template: str) -> dict[str, dict[str, Any]]:
     keys: dict[str, dict[str, Any]] = yaml.safe_load(stock_file(template, "confsync.yaml"))["keys"]
     return keys
