@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -240,6 +241,8 @@ def test_what_is_mounted_there_keeps_what_is_in_it(made, mount, tmp_path):
         mount("--bind", str(mine), f"{made.path}/{point}")
 
     gone = remove_tree(made.path)
+    for moved in Path(made.path).glob("*/er"):  # the fixture knows where it was
+        subprocess.run(["umount", "-l", moved], check=True)
 
     assert not gone
     assert (mine / "inner/file").read_text() == "mine"
@@ -287,6 +290,16 @@ def test_what_nobody_holds_is_swept_and_what_somebody_holds_is_not(root, made):
     assert {"other", "confsync-exec-file", "confsync-exec-link"} <= set(os.listdir(root))
     assert not left.exists()
     assert os.path.isdir(made.path)
+
+
+def test_what_cannot_be_swept_is_not_said_to_be_gone(root, caplog, monkeypatch):
+    (root / "confsync-exec-left").mkdir()
+    monkeypatch.setattr(scratch, "remove_tree", lambda _: False)
+
+    with caplog.at_level("INFO", "confsync"):
+        sweep([str(root)])
+
+    assert caplog.records == []
 
 
 def test_a_guardian_alone_holds_it_too(root):

@@ -239,9 +239,9 @@ def _sweep(path: str) -> None:
     opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(opened).st_uid == os.geteuid() and _is_at(path, opened):
+        is_ours = os.fstat(opened).st_uid == os.geteuid() and _is_at(path, opened)
+        if is_ours and remove_tree(path):
             log.info("removed what a killed exec has left", extra={"directory": path})
-            remove_tree(path)
     except BlockingIOError:
         return  # its exec lives
     finally:
