@@ -23,11 +23,19 @@ def free_port() -> int:
     Raises:
         RuntimeError: no port is free.
     """
+    return reserve_port()[0]  # the descriptor stays open till the process ends
+
+
+def reserve_port() -> tuple[int, int]:
+    """As `free_port`, but the port is the caller's only until the file descriptor beside it is closed."""
     ports = _ports()
     start = _chance.randrange(len(ports))  # so that several processes rarely want the same
     for port in chain(ports[start:], ports[:start]):
-        if _reserve(port) and _nobody_listens(port):
-            return port
+        if (reservation := _reserve(port)) is None:
+            continue
+        if _nobody_listens(port):
+            return port, reservation.detach()
+        reservation.close()
     raise RuntimeError(f"no free TCP port from {ports.start} to {ports.stop - 1}: end what occupies them")
 
 
@@ -37,16 +45,15 @@ def _ports() -> range:
     return below if len(below) >= _FEWEST else range(_FIRST, _LAST + 1)
 
 
-def _reserve(port: int) -> bool:
-    """Whether no other process has it: a name in the abstract namespace (unix(7)) is gone with its process."""
+def _reserve(port: int) -> socket.socket | None:
+    """What keeps others from having it, or None where another has: a name in the abstract namespace (unix(7))."""
     name = socket.socket(socket.AF_UNIX)
     try:
         name.bind(f"\0confsync-test-port-{port}")
     except OSError:
         name.close()
-        return False
-    name.detach()  # stays open till the process ends
-    return True
+        return None
+    return name
 
 
 def _nobody_listens(port: int) -> bool:

@@ -5,7 +5,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from confsync.actions import run_reload
 from confsync.config.actions import Reload
 from confsync.errors import ActionError
+from confsync.testing.ports import free_port
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -204,11 +204,8 @@ def test_cancelling_gives_up_a_request(raw):
 
 
 def test_nobody_listening_teaches():
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-
     with pytest.raises(ActionError, match="nothing listens there"):
-        request(f"http://127.0.0.1:{port}/")
+        request(f"http://127.0.0.1:{free_port()}/")
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n"])

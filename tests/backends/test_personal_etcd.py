@@ -12,6 +12,7 @@ from stand_ins.person import person as person
 
 from confsync.errors import ConfigError, Denied, Invalid, Unavailable
 from confsync.testing.etcd import EtcdCluster, EtcdTls
+from confsync.testing.ports import free_port
 
 SHOP, ALICE = "machine-horse", "my:horse"
 POD_PASSWORD = {"file": "/var/run/secrets/nowhere"}
@@ -43,8 +44,7 @@ def secured(tmp_path_factory):
 @pytest.fixture
 def nowhere():
     """An endpoint at which nobody answers."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

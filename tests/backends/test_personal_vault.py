@@ -11,6 +11,7 @@ from stand_ins.vault.fixtures import vault_server as vault_server
 
 from confsync.errors import ConfigError, Denied, Invalid, Unavailable
 from confsync.source.registry import open_source
+from confsync.testing import ports
 
 POD = {"method": "kubernetes", "role": "shop"}
 PASSWORD = "correct horse"
@@ -33,10 +34,7 @@ def nowhere(free_port):
 
 @pytest.fixture
 def free_port():
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ to do; nothing of any of them is written, and the others work.
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,6 +13,7 @@ from stand_ins.kubernetes import ApiServer, KubeAdmin
 from stand_ins.kubernetes.fixtures import KUBECONFIG, Cluster
 
 from confsync.testing.leaks import Leaks
+from confsync.testing.ports import free_port
 
 SECRET = "correct horse battery staple"
 MOST = 1024 * 1024
@@ -107,8 +107,7 @@ def prepare(workspace, server, pages):
 
 
 def clusters(workspace, server, pages):
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
     down = workspace.login(server.token, "down")
     down.write_text(down.read_text().replace(server.address, nowhere))
     logins = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
-import socket
 from dataclasses import dataclass
 
 import pytest
 from stand_ins.vault import Authority, JwtIssuer, TlsFiles, VaultAdmin, VaultServer
 from stand_ins.vault.fixtures import ADDRESS, Vault
 from stand_ins.vaulted import VaultWorkspace, text
+
+from confsync.testing.ports import free_port
 
 # Source -> what is said of its sync, and what to do about it.
 SAID = {
@@ -81,7 +82,7 @@ class Mistakes:
 
     def make(self, sources, other_ca):
         wrong = copy.deepcopy(sources)
-        wrong["address"]["address"] = f"http://127.0.0.1:{unused_port()}"
+        wrong["address"]["address"] = f"http://127.0.0.1:{free_port()}"
         wrong["ca"]["ca_cert"] = str(other_ca.cert)
         wrong["name"]["tls_server_name"] = "vault.example"
         wrong["plain"]["address"] = self.secure.address.replace("https", "http")
@@ -94,11 +95,6 @@ class Mistakes:
         self.admin.must("POST", "auth/token/revoke", {"token": self.revoked})
         self.server.advance(2 * 3600)
         return wrong
-
-
-def unused_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def syncs(sources):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from confsync.testing import ports
-from confsync.testing.ports import free_port
+from confsync.testing.ports import free_port, reserve_port
 
 # So few that chance alone would give some of them twice.
 TAKE_SOME = """
@@ -47,6 +48,20 @@ def test_one_that_is_listened_on_is_not_given(monkeypatch):
         monkeypatch.setattr(ports, "_ports", lambda: range(taken, taken + 1))
         with pytest.raises(RuntimeError, match="no free TCP port"):
             free_port()
+
+
+def test_a_reservation_ends_with_its_descriptor(monkeypatch):
+    own = free_port()
+    monkeypatch.setattr(ports, "_ports", lambda: range(own + 1, own + 2))
+    port, reservation = reserve_port()
+    with pytest.raises(RuntimeError, match="no free TCP port"):
+        reserve_port()
+
+    os.close(reservation)
+
+    again, reservation = reserve_port()
+    os.close(reservation)
+    assert again == port
 
 
 def test_the_kernel_gives_it_to_no_connection():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 from stand_ins.vault.fixtures import ADDRESS
 
 from confsync.driver import Address
 from confsync.testing.contract_addressed import AddressedContract, AddressedHarness
+from confsync.testing.ports import free_port
 from confsync_backends.vault import VaultBackend, VaultOptions
 
 
@@ -72,9 +72,7 @@ class VaultHarness(AddressedHarness):
         return True
 
     def open_broken(self):
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        return self._open(f"http://127.0.0.1:{port}", "right")
+        return self._open(f"http://127.0.0.1:{free_port()}", "right")
 
     def nowhere(self):
         return f"{self.mount}/.."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
+
+from confsync.testing.ports import reserve_port
 
 from .listener import Listener, TlsFiles
 
@@ -16,12 +19,13 @@ class Listening(ABC):
     def __init__(self, tls: TlsFiles | None) -> None:
         self._tls = tls
         self._port = 0
+        self._reservation: int | None = None
         self._listener: Listener | None = None
         self._stopping = threading.Event()
 
     @abstractmethod
     def _listen(self, port: int) -> Listener:
-        """Begin to listen; on any free port if it is 0."""
+        """Begin to listen."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -31,6 +35,9 @@ class Listening(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if self._reservation is not None:
+            os.close(self._reservation)
+            self._reservation = None
 
     @property
     def address(self) -> str:
@@ -42,8 +49,10 @@ class Listening(ABC):
         if self._listener is not None:
             return
         self._stopping.clear()
+        if not self._port:
+            # None that the kernel gives to others while it does not listen.
+            self._port, self._reservation = reserve_port()
         self._listener = self._listen(self._port)
-        self._port = self._listener.server_port
         self._started()
 
     def stop(self) -> None:
