@@ -198,6 +198,14 @@ def test_a_deadline_stays_until_another_one_is_given(files, path):
     assert [one.until for one in files.all()] == [6e9]
 
 
+def test_a_line_that_was_written_into_a_value_is_not_taken_for_a_comment(files, path):
+    write_out(files, variables(KEY="begin\nend"), order(path), {})
+    path.write_text(path.read_text().replace("begin\n", "begin\n# mine\n").replace("end'", "end' # why"))
+    outcome = write_out(files, variables(KEY="begin\nend"), order(path), {})
+    assert [one.names for one in outcome.edited] == [("KEY",)]
+    assert "KEY='begin\n# mine\nend' # why\n" in path.read_text()
+
+
 @pytest.mark.parametrize("values", [{"A": "1"}, {"A": "2"}, {}])
 def test_the_line_end_a_last_line_was_given_is_taken_back_however_often_it_was_written(files, path, values):
     path.write_bytes(b"MINE=1")

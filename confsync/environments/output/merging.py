@@ -233,8 +233,9 @@ def _readings(statement: Statement) -> Iterator[str]:
         return
     (name,) = statement.names
     value = text.partition(name)[2].strip().removeprefix("=").strip()
-    uncommented = re.sub(r"\s#.*", "", value).rstrip()
-    for one in (value, uncommented):
+    inside, line_end, last = value.rpartition("\n")  # within a value of several lines nothing is a comment
+    uncommented = inside + line_end + re.sub(r"\s#.*", "", last)
+    for one in (value, uncommented.rstrip()):
         yield said(name, one)
         if one[:1] in ("'", '"', "`") and one.endswith(one[:1]):
             inner = one[1:-1]
