@@ -12,7 +12,7 @@ from confsync.errors import ConfsyncError, Held, SinkError, SourceError, TargetT
 from confsync.ledger.records import State, SyncRecord, TargetRecord
 from confsync.plan.change import Change
 from confsync.plan.reasons import reasons
-from confsync.reads import PathRead, Reads
+from confsync.reads import KeyRead, PathRead, Reads
 from confsync.reconcile.core import Core
 from confsync.reconcile.identity import identity
 from confsync.reconcile.inputs import input_at
@@ -308,10 +308,8 @@ class Assessor:
         before = question.record.reads.keys if question.record else {}
         gone = [read for read in before if read not in reads.keys and _is_gone(read, reads, question.views)]
         if limit.exceeded(len(gone), len(before)):
-            raise Held(
-                f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone",
-                hint=_CONFIRM,
-            )
+            lost = f"{len(gone)} of the {plural(len(before), 'key')} sync {name!r} read last time are gone"
+            raise Held(f"{lost}{_elsewhere(gone, before, question.views)}", hint=_CONFIRM)
 
 
 def _name(spec: TargetSpec) -> tuple[str, ...]:
@@ -360,6 +358,17 @@ def _is_gone(read: PathRead, reads: Reads, views: Mapping[str, SourceView]) -> b
     if view.by_request:
         return read in reads.missed  # what nobody wants any more is not asked for
     return view.find(read.path) is None
+
+
+def _elsewhere(
+    gone: Iterable[PathRead], before: Mapping[PathRead, KeyRead], views: Mapping[str, SourceView]
+) -> str:
+    """Where the keys were that are gone, if that is not where they are looked for now: in another environment."""
+    for read in gone:
+        now = views[read.source].view.prefixes
+        if before[read].prefix and before[read].prefix not in now:
+            return f": they were under {before[read].prefix!r}, and it looks under {', '.join(map(repr, now))}"
+    return ""
 
 
 def _failed(

@@ -249,3 +249,17 @@ def test_keys_that_vanish_in_numbers_are_held_and_return_by_themselves(each):
     each.ok("apply")
     assert outputs(each) == list("abcdefghij")
     assert each.ok("status").status == 0
+
+
+def test_another_environment_that_lacks_the_keys_is_told_as_that(project):
+    read = "".join(f"{{{{ values('key{n}', default='') }}}}" for n in range(8))
+    project.syncs({"app": {"template": {"inline": read}, "to": "app.conf"}})
+    project.values({"dev": {f"key{n}": str(n) for n in range(8)}, "prod": {"key0": "prod"}})
+    project.ok("apply")
+    result = project.run("-e", "prod", "apply")
+    assert result.status == 1
+    assert (
+        "7 of the 8 keys sync 'app' read last time are gone: they were under 'dev', and it looks under 'prod'"
+        in result.out + result.err
+    )
+    assert project.read("app.conf") == "01234567"
