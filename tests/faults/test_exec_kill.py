@@ -41,7 +41,7 @@ def with_files(execs):
 SLEEPS = "echo $$ > pid; exec sleep 60"
 
 
-def arguments(script=SLEEPS, patience="200ms"):
+def arguments(script=SLEEPS, patience="20s"):
     return ["dev", "--kill-after", patience, "--sync", "app", "--sync", "map", "--", "sh", "-c", script]
 
 
