@@ -222,6 +222,7 @@ def _env(context: click.Context, options: Options, wanted: _Wanted) -> int:
     _check_call(context, options, wanted, files)
     with reading(options, ledger_needed=False) as session:
         _check_environment(context, session, wanted.environment)
+        _check_place(session, wanted.out)
         collected, places = _collected(session, wanted)
     report = Report(wanted.environment, collected, places, json=options.as_json, reveal=wanted.reveal)
     if wanted.strict and (collected.held_back or collected.denied):
@@ -266,6 +267,32 @@ def _check_environment(context: click.Context, session: Session, name: str) -> N
         raise ConfigError(f"there is no environment {name!r}{guess}", hint=there)
     if session.options.environment not in (None, name):
         raise click.UsageError(f"two environments: {name} and -e {session.options.environment}", context)
+
+
+def _check_place(session: Session, path: str | None) -> None:
+    """Refuse a file that a sync writes: what is written into it would be drift, and healed away."""
+    from confsync.config.references import fixed
+    from confsync.environments.output.output_file import place_of
+    from confsync.errors import ConfigError
+    from confsync.render.paths import final_path
+    from confsync.text import printable
+
+    config, base = session.loaded.config, str(session.loaded.base)
+    if path is None:
+        return
+    written = (
+        (name, spec.place)
+        for name, sync in config.syncs.items()
+        for target in sync.to
+        for spec in fixed(config, target.spec)
+        if spec.kind == "file"
+    )
+    for name, place in written:
+        if path == place_of(final_path(place, base, name)):
+            raise ConfigError(
+                f"{printable(path)}: sync {name!r} writes that file, and would take out again what is added to it",
+                hint=f"name another file with --out, or have the sync write it: confsync apply {name}",
+            )
 
 
 def _collected(session: Session, wanted: _Wanted) -> tuple[Collected, dict[str, str]]:

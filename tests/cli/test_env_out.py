@@ -385,3 +385,21 @@ def test_an_interrupted_one_leaves_the_old_file_and_nothing_else(shop, tmp_path)
     assert "Traceback" not in err
     assert shop.read(".env") == "MINE=1\n"
     assert {path.name for path in shop.root.iterdir()} == before
+
+
+@pytest.mark.parametrize("out", [".env", "./conf/../.env"])
+def test_a_file_that_a_sync_writes_is_refused(public, out):
+    (public.root / "conf").mkdir()
+    public.config(
+        CONFIG.replace('["*password*"]', "false").replace(
+            "syncs: {}", "syncs: {app: {template: {inline: x}, to: .env}}\n"
+        )
+    )
+    result = public.run("env", "prod", "--out", out)
+    assert result.status == 3
+    assert result.err == (
+        f"confsync: {public.root}/.env: sync 'app' writes that file, and would take out again what is added to it "
+        "(name another file with --out, or have the sync write it: confsync apply app)\n"
+    )
+    assert not public.exists(".env")
+    assert public.ok("env", "prod", "--out", "other.env").status == 0
