@@ -103,10 +103,10 @@ def _exec(execs, mask):
 
 
 def _await_moment(execs, pid, seed, longest):
-    """Wait for a moment of its life; however the machine's speed changes, one is when the command runs, one at once."""
+    """Wait for a moment of its life; one is when the command runs, however slow the machine has become since."""
     if seed == 0:
         eventually(lambda: command(execs))
-    elif seed > 1:
+    else:
         wait_in(pid, random.Random(seed).uniform(0, longest))
 
 
