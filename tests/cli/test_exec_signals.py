@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import sys
-from pathlib import Path
 from time import monotonic
 
 import pytest
