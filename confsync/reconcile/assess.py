@@ -367,7 +367,9 @@ def _elsewhere(
     for read in gone:
         now = views[read.source].view.prefixes
         if before[read].prefix and before[read].prefix not in now:
-            return f": they were under {before[read].prefix!r}, and it looks under {', '.join(map(repr, now))}"
+            return (
+                f": they were under {before[read].prefix!r}, and it looks under {', '.join(map(repr, now))}"
+            )
     return ""
 
 
