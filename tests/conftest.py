@@ -36,7 +36,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # So is what hangs up, where nohup started them: that is for us alone. A handler is not inherited by a program.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+    _forget_the_caller()
     _keep_bytecode(config)
+
+
+def _forget_the_caller() -> None:
+    """Whoever runs the tests may be logged in somewhere, and have settings of their own."""
+    theirs = ("VAULT_", "BAO_", "ETCDCTL_", "CONFSYNC_", "KUBECONFIG", "NO_COLOR", "GIT_")
+    for name in list(os.environ):
+        if name.startswith(theirs) and not name.startswith("CONFSYNC_TEST_"):
+            del os.environ[name]
 
 
 def _keep_bytecode(config: pytest.Config) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import random
 import resource
+import select
 import signal
 import subprocess
 import sys
 import time
-import warnings
+from pathlib import Path
 
 import pytest
 from stand_ins.executed import execs as execs
 from stand_ins.executed import is_alive
 from stand_ins.moments import wait_in
 
-import confsync
-from confsync.config.models import Config, Sync
+from confsync.testing.daemon import PATIENCE
 from confsync.testing.waiting import eventually
 
 KILLS = 30
@@ -49,57 +47,51 @@ def begun(execs, *said):
     return execs.start(*arguments(*said))
 
 
+class Forked:
+    """Begins execs, one at a time, in forks of a process that has imported everything: then most moments of an exec's
+    life are at work."""
+
+    def __init__(self, execs):
+        self._execs = execs
+        words = execs.exec_command(*arguments())[5:]
+        self._zygote = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("exec_zygote.py"), *words],
+            cwd=execs.root,
+            env=execs.environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.pid = None
+
+    def begin(self):
+        """Begin one; gives its process id."""
+        (self._execs.root / "pid").unlink(missing_ok=True)
+        self._zygote.stdin.write(b"\n")
+        self._zygote.stdin.flush()
+        self.pid = self._number()
+        return self.pid
+
+    def ended(self):
+        """Wait for its end; gives its exit status."""
+        self.pid, status = None, self._number()
+        return status
+
+    def _number(self):
+        assert select.select([self._zygote.stdout], [], [], PATIENCE)[0], "nothing is said"
+        return int(self._zygote.stdout.readline())
+
+    def close(self):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+        self._zygote.kill()
+        self._zygote.communicate()
+
+
 @pytest.fixture
 def forked(with_files):
-    """forked() begins an exec in a process that has imported everything: most moments of its life are at work then."""
-    import confsync_backends.file.backend
-    import confsync_backends.file.contents  # noqa: F401
-
-    for module in pkgutil.walk_packages(confsync.__path__, "confsync."):
-        if not module.name.endswith(("__main__", "guardian", "starter")):
-            importlib.import_module(module.name)
-    Config.model_rebuild()
-    Sync.model_rebuild()
-    started = []
-
-    def forked():
-        (with_files.root / "pid").unlink(missing_ok=True)
-        # What comes while Python's own hooks run after a fork is lost: no command that is started as usual has any.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
-        pid = os.fork()
-        if pid == 0:
-            _exec(with_files, before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        started.append(pid)
-        return pid
-
+    forked = Forked(with_files)
     yield forked
-    for pid in started:
-        if is_alive(pid):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _exec(execs, mask):
-    status = 99
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.chdir(execs.root)
-        os.environ["XDG_RUNTIME_DIR"] = str(execs.runtime)
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(null, stream)
-        sys.argv = execs.exec_command(*arguments())[4:]
-        warnings.simplefilter("ignore")  # pytest's filters are not the program's
-        from confsync.__main__ import main
-
-        main()
-    except SystemExit as exc:
-        status = exc.code if isinstance(exc.code, int) else 98
-    except KeyboardInterrupt:
-        status = 130
-    finally:
-        os._exit(status)
+    forked.close()
 
 
 def _await_moment(execs, pid, seed, longest):
@@ -117,19 +109,13 @@ def lifetime(execs, forked):
 
 def _lifetime(execs, forked):
     began = time.perf_counter()
-    pid = forked()
+    pid = forked.begin()
     eventually(lambda: command(execs))
     took = time.perf_counter() - began
     os.kill(pid, signal.SIGTERM)
-    ended(pid)
+    forked.ended()
     gone(execs)
     return took
-
-
-def ended(pid):
-    """Wait for its end; gives its exit status."""
-    eventually(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def command(execs):
@@ -152,10 +138,10 @@ def test_killed_at_any_moment_it_leaves_no_file_and_no_command(with_files, forke
     longest = lifetime(with_files, forked) + SETTLED
     ran = 0
     for seed in range(KILLS):
-        pid = forked()
+        pid = forked.begin()
         _await_moment(with_files, pid, seed, longest)
         os.kill(pid, signal.SIGKILL)
-        ended(pid)
+        forked.ended()
         ran += gone(with_files)
 
     assert 0 < ran < KILLS, "the moments were not of its whole life"
@@ -167,11 +153,11 @@ def test_asked_to_end_at_any_moment_it_leaves_nothing_and_says_how_it_ended(with
     longest = lifetime(with_files, forked) + SETTLED
     ran = 0
     for seed in range(KILLS // 2):
-        pid = forked()
+        pid = forked.begin()
         _await_moment(with_files, pid, seed, longest)
         os.kill(pid, number)
 
-        assert ended(pid) in (128 + number, -number)
+        assert forked.ended() in (128 + number, -number)
         ran += gone(with_files)
     assert 0 < ran < KILLS // 2, "the moments were not of its whole life"
 

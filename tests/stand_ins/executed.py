@@ -68,9 +68,7 @@ class Executing(Workspace):
 
     def exec_command(self, *arguments: str) -> list[str]:
         """The command line."""
-        head, tail = self.command(), list(arguments)
-        at = head.index("--config")
-        return [*head[:at], *head[at:], "exec", *tail]
+        return [*self.command(), "exec", *arguments]
 
     def start(self, *arguments: str, **more: Any) -> Running:
         """`confsync exec ARGUMENTS` in the background."""
