@@ -15,7 +15,7 @@ from confsync.plan.reasons import reasons
 from confsync.reads import KeyRead, PathRead, Reads
 from confsync.reconcile.core import Core
 from confsync.reconcile.identity import identity
-from confsync.reconcile.inputs import input_at
+from confsync.reconcile.inputs import inputs_of
 from confsync.reconcile.step import Step, Steps
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
@@ -246,15 +246,15 @@ class Assessor:
     def _writing(self, question: _Question, rendering: Rendering, wanted: Iterable[Desired]) -> list[Step]:
         """What the targets it wants need."""
         why = question.reasons(rendering.reads)
+        inputs = inputs_of(rendering.reads, self._core)
         steps = []
         for desired in wanted:
             target = target_id(desired.spec)
             other = question.others(target)
             if other is not None:
                 raise taken(target, other)
-            read = input_at(desired.spec, rendering.reads, self._core)
-            if read is not None:
-                raise SinkError(target, f"{read}; correct `path`")
+            if desired.spec.kind == "file" and desired.spec.place in inputs:
+                raise SinkError(target, f"{inputs[desired.spec.place]}; correct `path`")
             record = question.targets.get(target)
             steps.append(self._steps.writing(question.name, desired, record, why, rendering.literals))
         return [step for step in steps if step.is_needed]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from confsync.config.models import TargetSpec
 from confsync.config.references import normal_path
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
 from confsync.source.source import Source
 
 
-def input_at(spec: TargetSpec, reads: Reads, core: Core) -> str | None:
-    """What a target is for the sync that would write it: the configuration, a template, a source's file; or None."""
-    if spec.kind != "file":
-        return None
-    path = spec.place
-    if path == normal_path(str(core.loaded.path)):
-        return "is the configuration itself"
-    for name in reads.templates:
-        if any(path == normal_path(f"{directory}/{name}") for directory in core.renderer.files.directories):
-            return f"is the template {name!r}, which this sync is made from"
-    for name in sorted({read.source for read in (*reads.keys, *reads.missed, *reads.listed)}):
+def inputs_of(reads: Reads, core: Core) -> dict[str, str]:
+    """The files a render was made of, by path, with what each is: the configuration, a template, a source's file."""
+    inputs = {}
+    for name in {read.source for read in (*reads.keys, *reads.missed, *reads.listed)}:
         source = core.hub.sources.get(name)
-        if isinstance(source, Source) and source.backend.address == path:
-            return f"is the file that source {name!r} reads"
-    return None
+        if isinstance(source, Source):
+            inputs[source.backend.address] = f"is the file that source {name!r} reads"
+    for name in reads.templates:
+        for directory in core.renderer.files.directories:
+            inputs[normal_path(f"{directory}/{name}")] = (
+                f"is the template {name!r}, which this sync is made from"
+            )
+    inputs[normal_path(str(core.loaded.path))] = "is the configuration itself"
+    return inputs

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from stand_ins.mounts import mount as mount
 
 from confsync.sinks import sink_for
 from confsync.sinks.base import Desired, Staged, TargetSpec
@@ -61,25 +61,6 @@ def agrees() -> Callable[..., bool]:
         return actual.problem is None and actual.content == content and wanted == actual.attributes
 
     return agrees
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[..., None]]:
-    """Mount something for the length of a test; skips where that is not permitted."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    mounted: list[str] = []
-
-    def mount(*arguments: str) -> None:
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
-        if "remount" not in " ".join(arguments):
-            mounted.append(arguments[-1])
-
-    yield mount
-    for point in reversed(mounted):
-        subprocess.run(["umount", "-l", point], check=True)
 
 
 @pytest.fixture
