@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)
     _forget_the_caller()
     _keep_bytecode(config)
+    _fork_without_grpc()
 
 
 def _forget_the_caller() -> None:
@@ -59,6 +60,20 @@ def _keep_bytecode(config: pytest.Config) -> None:
     bytecode = tempfile.mkdtemp(prefix="confsync-bytecode-")
     os.environ["PYTHONPYCACHEPREFIX"] = bytecode
     config.add_cleanup(lambda: shutil.rmtree(bytecode, ignore_errors=True))
+
+
+def _fork_without_grpc() -> None:
+    """Let a fork of a test's process be one without gRPC's threads: they live again in it, otherwise.
+
+    Where a channel was ever open they take signals that the child waits for, and end a child that closes what it
+    inherited before it becomes another program (subprocess's preexec_fn): "encountered epoll_wait error: Bad file
+    descriptor", SIGABRT. gRPC reads the variable when it is imported. What tests start is as users start it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")
+        import grpc
+
+        grpc.insecure_channel("127.0.0.1:1").close()
 
 
 @pytest.fixture

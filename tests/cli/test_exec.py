@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from stand_ins.executed import cmdline, environ, processes
+from stand_ins.executed import after, cmdline, environ, processes
 from stand_ins.executed import execs as execs
 
 from confsync.testing.waiting import eventually
@@ -619,16 +619,14 @@ def test_nothing_else_is_open_in_the_command(execs):
 
 def test_the_command_has_the_signals_its_caller_had(execs):
     show = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
+    ours = (
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"  # as nohup does
+        "for ignored in (signal.SIGPIPE, signal.SIGXFSZ): signal.signal(ignored, signal.SIG_DFL)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])"
+    )
+    plain = subprocess.run(after(ours, show), capture_output=True, text=True, check=True).stdout
 
-    def ours():
-        import signal
-
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-
-    plain = subprocess.run(show, capture_output=True, text=True, preexec_fn=ours, check=True).stdout
-
-    assert execs.run("dev", "--", *show, preexec_fn=ours).stdout == plain
+    assert execs.run("dev", "--", *show, first=ours).stdout == plain
 
 
 def test_a_reader_that_goes_ends_the_command_as_it_does_any(execs):

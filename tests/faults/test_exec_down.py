@@ -81,9 +81,12 @@ def test_etcd_that_is_down_at_the_start_keeps_the_command_of_an_exec_from_being_
 
 def small_files(size):
     """How to start a process that can write no larger files: as on a full disk, some bytes are written."""
-    limit = (resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    limit = f"{size}, resource.getrlimit(resource.RLIMIT_FSIZE)[1]"
     # Else Python would keep half of some bytecode, and find it the next time.
-    return {"preexec_fn": lambda: resource.setrlimit(*limit), "env": {"PYTHONDONTWRITEBYTECODE": "1"}}
+    return {
+        "first": f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}))",
+        "env": {"PYTHONDONTWRITEBYTECODE": "1"},
+    }
 
 
 def test_files_that_cannot_be_written_keep_the_command_of_an_exec_from_being_started(execs):

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import rmtree
@@ -29,11 +30,22 @@ from confsync.testing.waiting import eventually
 from stand_ins.vault.fixtures import ADDRESS, Vault, vault, vault_server
 from stand_ins.vaulted import VaultWorkspace
 
-__all__ = ["ExecWorkspace", "Running", "execs", "vault", "vault_execs", "vault_server"]
+__all__ = ["ExecWorkspace", "Running", "after", "execs", "vault", "vault_execs", "vault_server"]
 
 MEMORY = "/dev/shm"
 GUARDIAN = b"guardian.py"
 STARTER = b"starter.py"
+
+
+def after(first: str, command: list[str]) -> list[str]:
+    """A command that runs in a process which has done `first`, Python.
+
+    subprocess's preexec_fn would do it between a fork of a process with threads and the program's start.
+    """
+    if not first:
+        return command
+    program = f"import os, resource, signal, sys\n{first}\nos.execvp(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", program, *command]
 
 
 class Executing(Workspace):
@@ -55,11 +67,13 @@ class Executing(Workspace):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(heads)}
         return {**kept, "HOME": str(self.root), "XDG_RUNTIME_DIR": str(self.runtime), **more}
 
-    def run(self, *arguments: str, within: float = 60.0, **more: Any) -> subprocess.CompletedProcess[str]:
-        """`confsync exec ARGUMENTS` to its end; nothing of it is left then."""
+    def run(
+        self, *arguments: str, within: float = 60.0, first: str = "", **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """`confsync exec ARGUMENTS` to its end, in a process that has done `first`; nothing of it is left then."""
         env = self.environ(**more.pop("env", {}))
         done = subprocess.run(
-            self.exec_command(*arguments), cwd=self.root, env=env, capture_output=True, text=True,
+            after(first, self.exec_command(*arguments)), cwd=self.root, env=env, capture_output=True, text=True,
             timeout=within, check=False, **more,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
@@ -70,10 +84,10 @@ class Executing(Workspace):
         """The command line."""
         return [*self.command(), "exec", *arguments]
 
-    def start(self, *arguments: str, **more: Any) -> Running:
-        """`confsync exec ARGUMENTS` in the background."""
+    def start(self, *arguments: str, first: str = "", **more: Any) -> Running:
+        """`confsync exec ARGUMENTS` in the background, in a process that has done `first`."""
         env = self.environ(**more.pop("env", {}))
-        return Running(self.exec_command(*arguments), cwd=self.root, env=env, **more)
+        return Running(after(first, self.exec_command(*arguments)), cwd=self.root, env=env, **more)
 
     def left(self) -> list[str]:
         """What is in the place for the commands' files."""
