@@ -24,6 +24,7 @@ class FaultQueue(Generic[FaultT]):
         self._lock = threading.Lock()
         self._faults: list[FaultT] = []
         self._cleared = threading.Event()
+        self._mine = threading.local()
 
     def add(self, fault: FaultT) -> FaultT:
         """Gives the fault, whose `hits` a test may read."""
@@ -44,15 +45,14 @@ class FaultQueue(Generic[FaultT]):
         cleared.set()
 
     def wait(self, seconds: float, ended: threading.Event) -> None:
-        """Wait so long, but not beyond the next `let_go`, and not at all once it has ended."""
-        with self._lock:
-            cleared = self._cleared
+        """Wait so long, but not beyond a `let_go` since this thread asked for the `first`; not at all once it ended."""
         if not ended.is_set():
-            cleared.wait(seconds)
+            self._mine.cleared.wait(seconds)
 
     def first(self, fits: Callable[[FaultT], bool]) -> FaultT | None:
         """The fault that hits a request, which uses it up by one."""
         with self._lock:
+            self._mine.cleared = self._cleared  # a `let_go` that comes before the wait counts too
             fault = next(filter(fits, self._faults), None)
             if fault is None:
                 return None
