@@ -223,7 +223,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(project):
     os.close(theirs)
     assert len(os.read(ours, 10)) > 0
     os.close(ours)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err == ""
 

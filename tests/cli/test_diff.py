@@ -387,7 +387,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(shop):
     os.close(theirs)
     assert len(os.read(ours, 10)) > 0
     os.close(ours)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, b"")
 
 

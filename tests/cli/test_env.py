@@ -15,6 +15,7 @@ from click.shell_completion import ShellComplete
 from confsync.cli.main import cli
 from confsync.environments.dialects import FORMATS
 from confsync.redact import DOTS
+from confsync.testing.ports import free_port
 
 CONFIG = """\
 sources:
@@ -371,7 +372,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(shop):
     os.close(theirs)
     assert os.read(ours, 10)
     os.close(ours)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, "")
 
 
@@ -414,7 +415,7 @@ def test_ctrl_c_while_a_store_is_asked_leaves_everything_as_it_was(shop, silent)
     )
     connection, _ = silent.accept()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     connection.close()
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
@@ -422,8 +423,7 @@ def test_ctrl_c_while_a_store_is_asked_leaves_everything_as_it_was(shop, silent)
 
 
 def test_a_store_that_cannot_be_asked_ends_it_before_anything_is_written(shop):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        closed = server.getsockname()[1]
+    closed = free_port()
     config = yaml.safe_load(CONFIG)
     config["sources"]["etcd"] = {
         "backend": "etcd",

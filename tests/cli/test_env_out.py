@@ -380,7 +380,7 @@ def test_an_interrupted_one_leaves_the_old_file_and_nothing_else(shop, tmp_path)
     )
     eventually((tmp_path / "asked").exists)
     os.killpg(process.pid, 2)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert shop.read(".env") == "MINE=1\n"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from stand_ins.vault.fixtures import vault as vault
 from stand_ins.vault.fixtures import vault_server as vault_server
 
 from confsync.testing.etcd import EtcdCluster
+from confsync.testing.waiting import eventually
 
 PASSWORD = "correct horse"
 ALICE = "my:horse"
@@ -146,10 +148,16 @@ def test_a_user_without_a_password_is_an_invalid_call(laptop):
 def test_secrets_are_read_at_the_same_time(laptop, vault, vault_server):
     for number in range(8):
         vault.admin.put(laptop.mount, f"prod/secret{number}", {"value": str(number)})
-    vault_server.faults.late(0.05, times=None)
     vault_server.log.forget()
+    vault_server.faults.late(3600, path=f"{laptop.mount}/data/", times=None)
 
-    ended = laptop("env", "prod", "vault:", "--format", "json")
+    with ThreadPoolExecutor(1) as thread:
+        called = thread.submit(laptop, "env", "prod", "vault:", "--format", "json")
+        try:
+            eventually(lambda: vault_server.log.most_at_once >= 4)
+        finally:
+            vault_server.faults.clear()
+        ended = called.result()
 
     assert len(json.loads(ended.stdout)) == 9
     assert vault_server.log.most_at_once == 4

@@ -267,18 +267,22 @@ def test_an_invalid_configuration_is_3_and_nothing_is_done(command: str, shop: S
     assert not (shop.directory / "state").exists()
 
 
-@pytest.mark.parametrize(("reload", "status"), [(None, 0), ({"command": ["sleep", "60"]}, 1)])
-def test_run_ends_with_0_unless_it_had_to_abandon_work(reload: object, status: int, shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("reload", "patience", "status"), [(None, "30s", 0), ({"command": ["sleep", "60"]}, "200ms", 1)]
+)
+def test_run_ends_with_0_unless_it_had_to_abandon_work(
+    reload: object, patience: str, status: int, shop: Shop
+) -> None:
     sync = {**CONFIG["syncs"]["app"], **({"reload": reload} if reload else {})}  # type: ignore[index]
     shop.configure(syncs={"app": sync})
     with subprocess.Popen(
-        shop.words("run", "--shutdown-timeout", "200ms"), cwd=shop.directory, env=shop.environment,
+        shop.words("run", "--shutdown-timeout", patience), cwd=shop.directory, env=shop.environment,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             eventually((shop.directory / "app.conf").exists)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == status
+            assert process.wait(60) == status
         finally:
             process.kill()
 
