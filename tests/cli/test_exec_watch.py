@@ -23,6 +23,9 @@ TOLD = (
 )
 """Says what its file holds, at the start and whenever it gets SIGHUP."""
 
+UNHURRIED = ["--kill-after", "10m"]
+"""For a command that ends when the test lets it, however long that takes."""
+
 
 def host(name, **more):
     return {"dev": {"db": {"host": name}, **more}}
@@ -144,7 +147,7 @@ def test_a_burst_is_one_restart(stored, etcd):
 
         while "v29" not in seen:
             seen.append(said(running)[0])
-        assert len(seen) <= monotonic() - began, "one a second, where the burst takes so long"
+        assert len(seen) - 1 <= monotonic() - began, "one a second, where the burst takes so long"
 
 
 def test_on_change_hup_tells_the_running_command_after_its_files_have_changed(app):
@@ -187,9 +190,12 @@ def test_a_value_too_large_for_a_variable_leaves_the_command_with_what_it_has(ap
 
 
 def test_more_than_a_program_can_be_given_leaves_the_command_with_what_it_has(app):
-    with app.start("dev", "--watch", "--", "sh", "-c", SAYS) as running:
+    little = (
+        "resource.setrlimit(resource.RLIMIT_STACK, (4 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))"
+    )
+    with app.start("dev", "--watch", "--", "sh", "-c", SAYS, first=little) as running:
         _, first = said(running)
-        app.values(host("one", **{f"k{number}": "x" * 100_000 for number in range(70)}))
+        app.values(host("one", **{f"k{number}": "x" * 100_000 for number in range(11)}))
         running.wait_error("KiB, more than the system gives a program; select fewer")
         assert running.children() == [first]
 
@@ -214,14 +220,16 @@ def test_a_command_that_ignores_sigterm_is_killed_to_be_restarted(app):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_while_it_restarts_nothing_is_started_again(app, number):
     script = (
-        "trap 'echo ending; sleep 0.5; exit 3' TERM; trap '' INT; echo ready; while :; do sleep 0.02; done"
+        "trap 'echo ending; until test -e go; do sleep 0.02; done; exit 3' TERM; trap '' INT; echo ready;"
+        "while :; do sleep 0.02; done"
     )
-    with app.start("dev", "--watch", "--", "sh", "-c", script) as running:
+    with app.start("dev", "--watch", *UNHURRIED, "--", "sh", "-c", script) as running:
         assert running.line() == "ready"
         app.values(host("two"))
         assert running.line() == "ending"
 
         running.signal(number)
+        (app.root / "go").write_text("")
 
         assert running.end() == 3
         assert b"ready" not in running.process.stdout.read()
@@ -232,7 +240,7 @@ def test_a_value_that_changes_while_the_command_ends_on_ctrl_c_starts_nothing_ag
         "trap 'echo ending; until test -e go; do sleep 0.02; done; exit 3' INT; trap '' TERM; echo ready;"
         "while :; do sleep 0.02; done"
     )
-    with app.start("dev", "--watch", "--", "sh", "-c", script) as running:
+    with app.start("dev", "--watch", *UNHURRIED, "--", "sh", "-c", script) as running:
         assert running.line() == "ready"
         running.signal(signal.SIGINT)
         assert running.line() == "ending"
@@ -250,7 +258,7 @@ def test_a_value_that_changes_back_while_the_command_ends_is_the_one_it_gets(app
         'trap "echo ending; until test -e go; do sleep 0.02; done; exit 0" TERM; echo "$DB_HOST $$";'
         "while :; do sleep 0.02; done"
     )
-    with app.start("dev", "--watch", "--log-level", "debug", "--", "sh", "-c", script) as running:
+    with app.start("dev", "--watch", *UNHURRIED, "--log-level", "debug", "--", "sh", "-c", script) as running:
         said(running)
         app.values(host("two"))
         assert running.line() == "ending"
