@@ -60,9 +60,7 @@ def test_a_cluster_that_is_away_keeps_only_its_removal_waiting(clustered, tmp_pa
     with ApiServer() as server:
         path = server.kubeconfig(tmp_path / "other")
         namespace = KubeAdmin(path).namespace()
-        clusters = {
-            "prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path), "timeout": "1s"},
-        }  # fmt: skip
+        clusters = {"prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path)}}
         here, there = clustered.secret(cluster="prod"), clustered.secret(cluster="other", namespace=namespace)
         clustered.configure({"app": data({"HOST": "values:db/host"}, [here, there])}, clusters=clusters)
         clustered.ok("apply")
@@ -104,9 +102,7 @@ def test_a_check_that_refuses_is_told_though_a_cluster_is_gone(clustered, tmp_pa
 def test_what_cannot_be_looked_at_counts_as_lost(clustered, tmp_path: Path):
     with ApiServer() as server:
         path = server.kubeconfig(tmp_path / "other")
-        clusters = {
-            "prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path), "timeout": "1s"},
-        }  # fmt: skip
+        clusters = {"prod": {"kubeconfig": str(clustered.kubeconfig)}, "other": {"kubeconfig": str(path)}}
         namespace = KubeAdmin(path).namespace()
         here = [clustered.secret(f"s{n}", cluster="prod") for n in range(3)]
         there = [clustered.secret(f"s{n}", cluster="other", namespace=namespace) for n in range(3)]

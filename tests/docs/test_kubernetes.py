@@ -416,7 +416,6 @@ class Mistakes:
             "nobody": self._changed(user={"token": None}),
             "few": {"kubeconfig": str(few)},
         }
-        clusters = {name: {**cluster, "timeout": "1s"} for name, cluster in clusters.items()}
         return self._said("plan", {name: sync_of(cluster=name) for name in clusters}, clusters)
 
     def in_the_cluster(self) -> str:
@@ -449,10 +448,11 @@ class Mistakes:
         }
         for name, (code, message) in refusals.items():
             self._server.faults.answer(code, "Forbidden", message, name=name, times=None)
-        self._server.faults.throttled(name="busy", times=None)
+        # It wants to be asked again when the time of all tries is up: so it is asked once.
+        self._server.faults.throttled(retry_after=100, name="busy", times=None)
         self._server.faults.broken(name="broken", times=None)
         names = (*refusals, "busy", "broken")
-        return self._said("plan", {name: sync_of(name=name) for name in names}, self._prod(timeout="1s"))
+        return self._said("plan", {name: sync_of(name=name) for name in names}, self._prod(timeout="9s"))
 
     def of_two_confsyncs(self) -> str:
         """What the second one says, and then the first one."""
