@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import signal
 import socket
+import subprocess
 import sys
 from time import monotonic
 
 import pytest
+from stand_ins.executed import after, is_alive, state
 from stand_ins.executed import execs as execs
-from stand_ins.executed import is_alive, state
 
 from confsync.testing.daemon import PATIENCE
 from confsync.testing.waiting import eventually
@@ -35,7 +35,8 @@ not run while the line is waited for, if the signal came just before."""
 
 @pytest.fixture
 def counting(execs):
-    with execs.start("dev", "--", sys.executable, "-c", COUNTING, stdin=-1) as running:
+    command = [sys.executable, "-c", COUNTING]
+    with execs.start("dev", "--kill-after", "10m", "--", *command, stdin=-1) as running:
         assert running.line() == "ready"
         yield running
 
@@ -79,7 +80,7 @@ def test_a_command_that_ignores_sigterm_is_killed_when_its_time_is_up(execs):
 
 def test_a_command_that_takes_its_time_after_sigterm_has_it(execs):
     script = "trap 'sleep 0.3; echo tidy; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
-    with execs.start("dev", "--", "sh", "-c", script) as running:
+    with execs.start("dev", "--kill-after", "10m", "--", "sh", "-c", script) as running:
         assert running.line() == "ready"
         running.signal(signal.SIGTERM)
 
@@ -102,18 +103,23 @@ def test_only_sigterm_sets_a_time(execs):
         assert running.end() == 0
 
 
+TAKES_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+
+
 class Terminal:
     """A process with a terminal of its own, whose foreground it is in."""
 
     def __init__(self, execs, command):
         self._said = b""
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            try:
-                os.chdir(execs.root)
-                os.execvpe(command[0], command, execs.environ(TERM="dumb", PS1="> "))
-            finally:
-                os._exit(99)
+        self._fd, theirs = os.openpty()
+        try:
+            self._process = subprocess.Popen(
+                after(TAKES_TERMINAL, command), cwd=execs.root, env=execs.environ(TERM="dumb", PS1="> "),
+                stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+        self.pid = self._process.pid
 
     def type(self, text):
         os.write(self._fd, text.encode())
@@ -145,16 +151,12 @@ class Terminal:
             said += piece
 
     def end(self):
-        eventually(lambda: os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), PATIENCE)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._process.wait(PATIENCE)
 
     def close(self):
         os.close(self._fd)
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except OSError:
-            return
+        self._process.kill()
+        self._process.wait()
 
 
 @pytest.fixture
@@ -245,7 +247,7 @@ def test_ctrl_z_stops_both_and_fg_wakes_both(execs, terminal):
 def test_ctrl_z_while_the_sources_are_read_stops_it_once_there_is_a_command(execs, terminal, etcd):
     etcd.put("/dev/a", "b")
     execs.config(
-        sources={"store": {"backend": "etcd", "endpoints": etcd.endpoints}},
+        sources={"store": {"backend": "etcd", "endpoints": etcd.endpoints, "timeout": "1m"}},
         environments={"dev": {"store": "/dev"}},
         syncs={},
     )
