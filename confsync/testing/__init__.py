@@ -3,6 +3,7 @@
 contract.py   the suite every backend must pass      memory.py   a backend in memory, the example to copy
 harness.py    what the suite asks of a store         etcd.py     a real etcd, started and stopped
 waiting.py    waiting for a condition                ports.py    TCP ports that are free and stay so
+prepared.py   commands begun without a start         daemon.py   a daemon and its workspace
 leaks.py      finds secrets in what a run left
 """
 

@@ -29,6 +29,7 @@ import yaml
 from confsync.clock import SystemClock
 from confsync.ledger.ledger import Ledger, read_ledger
 from confsync.ledger.records import State, SyncRecord
+from confsync.testing.prepared import prepared
 from confsync.testing.waiting import eventually
 
 PATIENCE = 30.0
@@ -135,21 +136,14 @@ class Workspace:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `confsync ARGUMENTS` in this workspace."""
-        return [
-            sys.executable, "-X", "faulthandler", "-m", "confsync", *arguments,
-            "--config", str(self.file), "--state-dir", str(self.state),
-        ]  # fmt: skip
+        return [sys.executable, "-X", "faulthandler", "-m", "confsync", *self._words(arguments)]
+
+    def _words(self, arguments: Sequence[str]) -> list[str]:
+        return [*arguments, "--config", str(self.file), "--state-dir", str(self.state)]
 
     def confsync(self, *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
+        return prepared().run(self._words(arguments), cwd=self.root, env=os.environ, within=within)
 
     def daemon(self, *arguments: str, start: bool = True) -> DaemonProcess:
         """Start a daemon (and wait until it says that it runs); `close` kills it."""

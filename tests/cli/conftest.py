@@ -19,6 +19,7 @@ from stand_ins.vaulted import vault as vault
 from stand_ins.vaulted import vault_server as vault_server
 from stand_ins.vaulted import vaulted as vaulted
 
+from confsync.testing.prepared import prepared
 from confsync.testing.waiting import eventually
 
 CONFIG = """\
@@ -103,14 +104,8 @@ class Project:
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, state: bool = True) -> Result:
         """`confsync ARGUMENTS` in the project, to its end."""
         chosen = ["--state-dir", str(self.state)] if state else []
-        done = subprocess.run(
-            self.argv(*chosen, *arguments),
-            cwd=self.root,
-            env=self.environ(**(env or {})),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        environ = self.environ(**(env or {}))
+        done = prepared().run([*chosen, *arguments], cwd=self.root, env=environ)
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -24,7 +24,7 @@ for _ in range({more}):
 
 
 def said(work, more=0):
-    """What is said when this is the work and so many events are waited for. In a process of its own: it blocks signals."""
+    """What is said when this is the work and so many events are waited for. A process of its own: it blocks signals."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(work=work, more=more)],
         capture_output=True,

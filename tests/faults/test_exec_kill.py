@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import random
 import resource
-import select
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from stand_ins.executed import execs as execs
 from stand_ins.executed import is_alive
 from stand_ins.moments import wait_in
 
-from confsync.testing.daemon import PATIENCE
+from confsync.testing.prepared import prepared
 from confsync.testing.waiting import eventually
 
 KILLS = 30
@@ -49,42 +46,33 @@ def begun(execs, *said):
 
 class Forked:
     """Begins execs, one at a time, in forks of a process that has imported everything: then most moments of an exec's
-    life are at work."""
+    life are at work. Not in forks of our own: their threads would take signals that an exec waits for."""
 
     def __init__(self, execs):
         self._execs = execs
-        words = execs.exec_command(*arguments())[5:]
-        self._zygote = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("exec_zygote.py"), *words],
-            cwd=execs.root,
-            env=execs.environ(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self.pid = None
+        self._words = execs.exec_words(*arguments())
+        self._begun = None
 
     def begin(self):
         """Begin one; gives its process id."""
         (self._execs.root / "pid").unlink(missing_ok=True)
-        self._zygote.stdin.write(b"\n")
-        self._zygote.stdin.flush()
-        self.pid = self._number()
-        return self.pid
+        with open(os.devnull, "w") as null:
+            self._begun = prepared().begin(
+                self._words, cwd=self._execs.root, env=self._execs.environ(),
+                stdout=null.fileno(), stderr=null.fileno(),
+            )  # fmt: skip
+        return self._begun.pid
 
     def ended(self):
         """Wait for its end; gives its exit status."""
-        self.pid, status = None, self._number()
-        return status
-
-    def _number(self):
-        assert select.select([self._zygote.stdout], [], [], PATIENCE)[0], "nothing is said"
-        return int(self._zygote.stdout.readline())
+        with self._begun as begun:
+            self._begun = None
+            return begun.wait()
 
     def close(self):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-        self._zygote.kill()
-        self._zygote.communicate()
+        """Kill one that still runs."""
+        if self._begun is not None:
+            self._begun.close()
 
 
 @pytest.fixture

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import pkgutil
 import random
 import signal
-import sys
 import time
-import warnings
 
 import pytest
 from stand_ins.moments import wait_in
 
-import confsync
-from confsync.config.models import Config, Sync
+from confsync.testing.prepared import prepared
 from confsync.testing.waiting import eventually
 
 KILLS = 210
@@ -25,45 +20,21 @@ STEPS = 3  # kills in a row before a run is let through
 
 @pytest.fixture
 def apply(workspace):
-    """apply(None) runs `confsync apply` to its end, apply(seconds) kills it after so long."""
-    # A child that imports, and builds what checks a configuration, would spend its life on it.
-    import confsync_backends.file.backend
-    import confsync_backends.file.contents  # noqa: F401
-
-    for module in pkgutil.walk_packages(confsync.__path__, "confsync."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    Config.model_rebuild()
-    Sync.model_rebuild()
+    """apply(None) runs `confsync apply` to its end, apply(seconds) kills it after so long; gives how it ended."""
+    words = ["apply", "--config", str(workspace.file), "--state-dir", str(workspace.state)]
 
     def apply(after=None):
-        pid = os.fork()
-        if pid == 0:
-            _apply(workspace)
-        if after is not None:
-            wait_in(pid, after)
-            os.kill(pid, signal.SIGKILL)
-        return os.waitpid(pid, 0)[1]
+        with open(os.devnull, "w") as null:
+            begun = prepared().begin(
+                words, cwd=workspace.root, env=os.environ, stdout=null.fileno(), stderr=null.fileno()
+            )
+        with begun:
+            if after is not None:
+                wait_in(begun.pid, after)
+                begun.signal(signal.SIGKILL)
+            return begun.wait()
 
     return apply
-
-
-def _apply(workspace):
-    status = 99
-    try:
-        os.chdir(workspace.root)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        sys.argv = ["confsync", "apply", "-c", str(workspace.file), "--state-dir", str(workspace.state)]
-        warnings.simplefilter("ignore")  # pytest's filters are not the program's
-        from confsync.cli.main import cli
-
-        cli()
-    except SystemExit as exc:
-        status = exc.code if isinstance(exc.code, int) else 98
-    finally:
-        os._exit(status)
 
 
 def versions(workspace):
@@ -120,7 +91,7 @@ def test_killed_at_any_moment_every_target_is_whole_and_the_next_run_converges(w
     for kill in range(KILLS):
         version += 1
         put(workspace, version)
-        killed = os.WIFSIGNALED(apply(moments.uniform(0, duration)))
+        killed = apply(moments.uniform(0, duration)) == -signal.SIGKILL
         duration *= 1.04 if killed else 0.85  # the machine's speed changes: some are to come near the end
         found = versions(workspace)
         settled = version - 1 - kill % STEPS

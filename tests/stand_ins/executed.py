@@ -82,7 +82,12 @@ class Executing(Workspace):
 
     def exec_command(self, *arguments: str) -> list[str]:
         """The command line."""
-        return [*self.command(), "exec", *arguments]
+        return [sys.executable, "-X", "faulthandler", "-m", "confsync", *self.exec_words(*arguments)]
+
+    def exec_words(self, *arguments: str) -> list[str]:
+        """The arguments of the command."""
+        places = ["--config", str(self.file), "--state-dir", str(self.state)]
+        return [*places, "exec", *arguments]
 
     def start(self, *arguments: str, first: str = "", **more: Any) -> Running:
         """`confsync exec ARGUMENTS` in the background, in a process that has done `first`."""

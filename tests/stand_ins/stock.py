@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +22,7 @@ from confsync.render.library import TemplateFiles
 from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer, RenderFailed, Rendering
 from confsync.snapshot import Snapshot
+from confsync.testing.prepared import prepared
 
 STOCK = sorted(
     one.name for one in files("confsync_templates").iterdir() if one.joinpath("confsync.yaml").is_file()
@@ -76,13 +75,10 @@ class Started:
     def run(self, *arguments: str) -> Result:
         """`confsync ARGUMENTS` in the directory, to its end."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith("CONFSYNC")}
-        done = subprocess.run(
-            [sys.executable, "-m", "confsync", "--state-dir", str(self._state), *arguments],
+        done = prepared().run(
+            ["--state-dir", str(self._state), *arguments],
             cwd=self.root,
             env={**kept, "HOME": str(self._home), "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
