@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from stand_ins.executed import is_alive
 
 from confsync.environments.execution.child import Exited, NotStarted, Start, Stopped, inherited
 from confsync.testing.waiting import eventually
@@ -53,7 +54,7 @@ def test_one_whose_exec_dies_before_all_is_told_becomes_nothing(tmp_path, told):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.returncode == -signal.SIGKILL
-    eventually(lambda: not os.path.exists(f"/proc/{int(done.stdout)}"))
+    eventually(lambda: not is_alive(int(done.stdout)))
     assert not (tmp_path / "ran").exists()
 
 

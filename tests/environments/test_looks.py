@@ -66,7 +66,7 @@ def test_all_are_told_in_their_order(source):
 def test_ctrl_c_waits_for_no_answer(source, store):
     late = []
     with store.holding("dev/s03") as held:
-        give_up = ctrl_c_once(held.arrived, else_after=5, then=lambda: (late.append(1), held.release()))
+        give_up = ctrl_c_once(held.arrived, else_after=30, then=lambda: (late.append(1), held.release()))
         with give_up, pytest.raises(KeyboardInterrupt):
             look_by_request(source, ENVIRONMENTS)
 

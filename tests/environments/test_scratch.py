@@ -152,7 +152,7 @@ def test_a_reader_never_sees_a_mixture(made):
     put(made, File("a/x", b"1"), File("a/y", b"1"))
 
     def look():
-        while not over.is_set():
+        while not (over.is_set() and seen):
             try:
                 version = os.path.realpath(f"{made.path}/a", strict=True)
                 seen.append({read(f"{version}/{name}") for name in "xy"})

@@ -18,7 +18,7 @@ except Interrupted as exc:
 except ValueError as exc:
     print("raised", exc)
 for _ in range({more}):
-    event = signals.wait(20)
+    event = signals.wait(50)
     print("then", getattr(event, "number", event))
 """
 
