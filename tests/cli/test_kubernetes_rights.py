@@ -15,6 +15,12 @@ READ = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "w
 WRITE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]}
 
 
+@pytest.fixture(autouse=True)
+def patience(clustered):
+    """No server is silent here, however long it takes."""
+    clustered.timeout = "30s"
+
+
 @pytest.fixture
 def limited(clustered):
     """Somebody who may make and change Secrets, and neither delete them nor roll anything out."""

@@ -20,7 +20,9 @@ import pytest
 
 from confsync.testing.etcd import find_etcd
 
-PATIENCE = 120.0  # seconds: a source that was down is asked again within half a minute, or later on a busy machine
+PATIENCE = (
+    120.0  # seconds: a source that was down is asked again within half a minute, or later on a busy machine
+)
 LOOKS = ("cat ", "grep ", "ls ", "stat ", "kubectl get ", "confsync status", "confsync explain")
 """Commands that only look: until they show what the page shows, a reader may have to look again."""
 _NOT_OURS = ("ETCD", "CONFSYNC_", "VAULT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

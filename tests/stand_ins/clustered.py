@@ -35,7 +35,10 @@ class ClusterWorkspace(Workspace):
         kubeconfig: how confsync logs in to the cluster.
         admin: who sets things up in it.
         namespace: where objects are by default.
+        timeout: the cluster's: how long one try of a request may take.
     """
+
+    timeout = "1s"
 
     def __init__(self, root: Path, cluster: Cluster) -> None:
         super().__init__(root)
@@ -64,7 +67,7 @@ class ClusterWorkspace(Workspace):
         **more: Any,
     ) -> None:
         """Write the configuration; without `clusters` there is one, with a login that may do everything."""
-        prod = {"kubeconfig": str(kubeconfig or self.kubeconfig), "timeout": "1s"}
+        prod = {"kubeconfig": str(kubeconfig or self.kubeconfig), "timeout": self.timeout}
         self.config(
             clusters=clusters or {"prod": prod},
             defaults={"interval": interval, **more.pop("defaults", {})},
@@ -150,7 +153,9 @@ def data(data: Mapping[str, str], to: Any, **more: Any) -> dict[str, Any]:
 
 def open_workspace(root: Path, like: ClusterWorkspace) -> ClusterWorkspace:
     """Another confsync's directory and state, with the same cluster and namespace; the caller closes it."""
-    return ClusterWorkspace(root, Cluster(like.kubeconfig, like.admin, like.namespace))
+    workspace = ClusterWorkspace(root, Cluster(like.kubeconfig, like.admin, like.namespace))
+    workspace.timeout = like.timeout
+    return workspace
 
 
 @pytest.fixture
