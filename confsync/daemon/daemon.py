@@ -25,7 +25,7 @@ from confsync.errors import ConfsyncError, LedgerError, NotLeading
 from confsync.ledger.ledger import Ledger
 from confsync.reconcile.apply import Outcome
 from confsync.reconcile.assess import Assessment
-from confsync.reconcile.controller import Controller
+from confsync.reconcile.controller import PRUNE, Controller
 from confsync.reconcile.core import Core
 from confsync.reconcile.queue import WorkQueue
 from confsync.reconcile.rollouts import cluster_of
@@ -336,16 +336,16 @@ class Daemon:
         with _ledger_may_fail():
             self._keep_counts()
 
-    def _on_path(self, path: str) -> None:
+    def _on_path(self, path: str, unwatched: bool) -> None:
         if path in self._config_places():
             self._queue.settle(CONFIG, _SETTLE, 1.0)
         for kind in _ON_DISK:
-            self._on_target(f"{kind}:{path}")
+            self._on_target(f"{kind}:{path}", unwatched)
 
-    def _on_target(self, target: str) -> None:
+    def _on_target(self, target: str, unwatched: bool = False) -> None:
         owner = self._owners.get(target)
         if owner is not None:
-            self._controller.on_drift(owner, target)
+            self._controller.on_drift(owner, target, unwatched=unwatched)
 
     def _on_namespaces(self, cluster: str) -> None:
         self._controller.on_namespaces(cluster)
@@ -359,10 +359,11 @@ class Daemon:
     def _on_applied(self, assessment: Assessment, _: Outcome) -> None:
         if self._retired:
             self._queue.add(RETIRE)
+        if assessment.name not in self._controller.core.loaded.config.syncs:
+            self._queue.add(PRUNE)  # it was removed while it was written
         for target in assessment.targets:
-            is_new = target not in self._owners
-            self._watch_target(target, assessment.name)
-            if is_new:  # somebody may have changed it after it was written and before it was watched
+            if self._watch_target(target, assessment.name):
+                # Somebody may have changed it after it was written and before it was watched.
                 self._controller.on_drift(assessment.name, target)
         for step in assessment.steps:
             if step.desired is None:
@@ -370,11 +371,12 @@ class Daemon:
                 if step.spec.kind in _ON_DISK:
                     self._files.forget_path(step.spec.place)
 
-    def _watch_target(self, target: str, sync: str) -> None:
+    def _watch_target(self, target: str, sync: str) -> bool:
+        """Notice what happens to a target; whether that begins only now."""
         kind, _, path = target.partition(":")
+        is_new = target not in self._owners
         self._owners[target] = sync
-        if kind in _ON_DISK:
-            self._files.watch_path(path)
+        return (kind in _ON_DISK and self._files.watch_path(path)) or is_new
 
     def _handle(self, item: str) -> None:
         if item == CONFIG:

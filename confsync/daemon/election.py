@@ -278,8 +278,8 @@ class Election:
             self._valid_until = _NEVER
         if record == self._record:
             return
-        before, self._record = self.holder, record
-        self._seen_at = self._clock.monotonic()
+        before = self.holder
+        self._seen_at, self._record = self._clock.monotonic(), record  # in this order, for who looks on
         if record.holder not in ("", before, self.identity):
             log.info("standing by", extra=self._facts())
 

@@ -31,11 +31,12 @@ class FileWatch:
     """Calls back when something below a directory, or one path in it, changed. Thread-safe.
 
     Args:
-        on_path: called with a path registered by `watch_path` that changed, from a thread of the watcher.
+        on_path: called with a path registered by `watch_path` that changed, and whether it is no longer watched, since
+            its directory is gone; from a thread of the watcher.
         on_tree: called with a directory registered by `watch_tree` and the path below it that changed.
     """
 
-    def __init__(self, on_path: Callable[[str], None], on_tree: Callable[[str, str], None]) -> None:
+    def __init__(self, on_path: Callable[[str, bool], None], on_tree: Callable[[str, str], None]) -> None:
         self._on_path = on_path
         self._on_tree = on_tree
         self._observer = Observer()
@@ -58,17 +59,21 @@ class FileWatch:
             self._observer.stop()
             self._observer.join(timeout=5)
 
-    def watch_path(self, path: str) -> None:
+    def watch_path(self, path: str) -> bool:
         """Notice when `path` is changed, replaced or removed, or, for a directory, anything in it. Idempotent.
 
         Called again it makes sure that the watch is on the directory that is there now.
+
+        Returns:
+            Whether a watch begins only now: what happened before was not noticed.
         """
         directory = os.path.dirname(path)
         self._know(directory, path)
-        self._schedule(directory, recursive=False)
+        begun = self._schedule(directory, recursive=False)
         if os.path.isdir(path) and not os.path.islink(path):
             self._know(path, path)
-            self._schedule(path, recursive=True)
+            begun |= self._schedule(path, recursive=True)
+        return begun
 
     def _know(self, directory: str, path: str) -> None:
         with self._lock:
@@ -91,13 +96,13 @@ class FileWatch:
         if directory.is_dir():
             self._schedule(str(directory), recursive=True, tree=True)
 
-    def _schedule(self, directory: str, *, recursive: bool, tree: bool = False) -> None:
+    def _schedule(self, directory: str, *, recursive: bool, tree: bool = False) -> bool:
         try:
             found = os.stat(directory)
             identity = (found.st_dev, found.st_ino)
             scheduled = self._watches.get((directory, recursive))
             if scheduled is not None and scheduled.identity == identity and directory not in self._gone:
-                return
+                return False
             with self._scheduling:
                 self._unschedule(directory, recursive=recursive)
                 handler = _Handler(self, directory, tree=tree)
@@ -105,6 +110,8 @@ class FileWatch:
                 self._watches[directory, recursive] = _Scheduled(watch, identity)
         except OSError as exc:
             self._warn(directory, exc)
+            return False
+        return True
 
     def _unschedule(self, directory: str, *, recursive: bool) -> None:
         with self._lock:
@@ -136,11 +143,12 @@ class FileWatch:
             # A directory is "modified" whenever something in it is made or removed; only when it is removed or
             # moved itself is its watch gone, and everything in it.
             gone = event.event_type in (EVENT_TYPE_DELETED, EVENT_TYPE_MOVED)
-            if gone and os.fsdecode(event.src_path) == directory:
+            unwatched = gone and os.fsdecode(event.src_path) == directory
+            if unwatched:
                 concerned |= known
                 self._gone.add(directory)
         for path in concerned:
-            self._on_path(path)
+            self._on_path(path, unwatched)
 
 
 @dataclass(frozen=True, slots=True)

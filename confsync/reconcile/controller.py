@@ -151,11 +151,19 @@ class Controller:
             for missed in self._missed.values():
                 missed.append(concerned)
 
-    def on_drift(self, name: str, target: str) -> None:
-        """Something happened to a target of the sync `name`."""
+    def on_drift(self, name: str, target: str, *, unwatched: bool = False) -> None:
+        """Something happened to a target of the sync `name`.
+
+        Args:
+            unwatched: nothing tells of what happens to it next; only a reconcile has it watched again.
+        """
+        pause = self._contention.pause(target)
+        if unwatched:
+            self._queue.add(name, pause)
+            return
         with self._lock:
             self._touched.setdefault(name, set()).add(target)
-        self._queue.add(_LOOK + name, self._contention.pause(target))
+        self._queue.add(_LOOK + name, pause)
 
     def on_namespaces(self, cluster: str) -> None:
         """Namespaces of a cluster came, went or were labelled."""
