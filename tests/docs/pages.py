@@ -132,6 +132,6 @@ def essential(text: str, home: str) -> str:
     text = re.sub(r"(uid: |resourceVersion: )\S+", r"\1ID", text)
     text = re.sub(r"\b([0-9a-f]{32}\.)?[0-9a-f]{64}\b", "CHECKSUM", text)
     text = re.sub(r" {2,}\d+[smh](\d+[sm])?$", "  AGE", text, flags=re.MULTILINE)
-    text = re.sub(r"\b(for )[\d.]+m?s(\d+s)?", r"\1A WHILE", text)
+    text = re.sub(r"\b(for )([\d.]+(ms|[smhd]))+\b", r"\1A WHILE", text)
     text = re.sub(r"(process )\d+", r"\1ID", text)
     return re.sub(r"\((0\d{3}) \S+:\S+\)", r"(\1 WHO)", text)

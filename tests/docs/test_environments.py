@@ -15,6 +15,7 @@ from stand_ins.vault.fixtures import Vault, vault, vault_server
 
 from confsync.testing.etcd import free_port
 from confsync.testing.waiting import eventually
+from confsync.units import format_duration
 
 __all__ = ["vault", "vault_server"]
 
@@ -63,3 +64,10 @@ def test_every_step_of_the_story_is_on_the_page() -> None:
 def test_times_are_all_that_differs() -> None:
     """What makes two prints the same hides no difference that matters here."""
     assert essential("API_TIMEOUT=500ms", "/home/you") != essential("API_TIMEOUT=5s", "/home/you")
+
+
+@pytest.mark.parametrize("seconds", [0.02, 2.1, 60, 65, 3600, 90061])
+def test_how_long_something_is_so_is_a_time(seconds: float) -> None:
+    text = f"app  ok for {format_duration(seconds)}: it is well\n"
+
+    assert essential(text, "/home/you") == essential("app  ok for 2.1s: it is well\n", "/home/you")
