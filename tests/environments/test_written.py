@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 import threading
 from dataclasses import asdict, replace
 
@@ -15,6 +16,7 @@ from confsync.environments.dialects import DIALECTS, LINE_BASED
 from confsync.environments.output.assignments import grammar_of
 from confsync.environments.output.written import WrittenFile, WrittenFiles, directory_for
 from confsync.errors import LedgerError
+from confsync.testing.daemon import PATIENCE
 
 ONE = WrittenFile(
     path="/home/a/.env",
@@ -175,21 +177,39 @@ def test_expired_are_those_past_their_time_that_are_still_there(tmp_path):
     assert files.expired() == (past[0],)
 
 
-def note(directory, number):
-    files = WrittenFiles(directory)
-    for turn in range(5):
-        with files.changing():
-            files.note(replace(ONE, path=f"/{number}/{turn}"))
+NOTES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from confsync.environments.output import written
+written._PATIENCE = {patience}
+files = written.WrittenFiles(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(5):
+    with files.changing():
+        files.note(replace(written.{one!r}, path=f"/{{sys.argv[2]}}/{{turn}}"))
+"""
+"""Notes some files when it is told to."""
 
 
 def test_two_at_once_lose_nothing(files):
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=note, args=(files.directory, number)) for number in range(4)]
+    program = NOTES.format(patience=PATIENCE, one=ONE)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, files.directory, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(4)
+    ]
     for process in processes:
-        process.start()
+        process.stdout.readline()
     for process in processes:
-        process.join(30)
-        assert process.exitcode == 0
+        process.stdin.close()
+    for process in processes:
+        with process:
+            assert process.wait(PATIENCE) == 0
     assert len(files.all()) == 20
 
 
@@ -213,7 +233,7 @@ def test_who_holds_it_too_long_is_not_waited_for(files, monkeypatch):
 
         thread = threading.Thread(target=change)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert "another confsync has been changing the list" in told[0]
     assert "--state-dir" in told[0]
 

@@ -12,6 +12,7 @@ import pytest
 from stand_ins.executed import execs as execs
 from stand_ins.executed import is_alive
 
+from confsync.testing.daemon import PATIENCE
 from confsync.testing.etcd import EtcdCluster
 from confsync.testing.waiting import eventually
 
@@ -29,7 +30,7 @@ def own_etcd():
 def stored(execs, own_etcd):
     own_etcd.put("/dev/db/host", "one")
     execs.config(
-        sources={"store": {"backend": "etcd", "endpoints": own_etcd.endpoints, "timeout": "1s"}},
+        sources={"store": {"backend": "etcd", "endpoints": own_etcd.endpoints, "timeout": "5s"}},
         environments={"dev": {"store": "/dev"}},
         defaults={"interval": "200ms"},
         syncs={"app": {"template": {"inline": "{{ store('db/host') }}"}, "to": "app"}},
@@ -50,7 +51,7 @@ def test_etcd_that_goes_and_comes_back_does_not_disturb_the_command_of_an_exec(s
         assert running.children() == [first]
 
         own_etcd.members[0].restart()
-        running.wait_error("what the command gets can be made again")
+        running.wait_error("what the command gets can be made again", within=2 * PATIENCE)
         assert running.children() == [first]
         own_etcd.put("/dev/db/host", "two")
 
