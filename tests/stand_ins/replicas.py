@@ -43,19 +43,19 @@ class Replica:
         self.led: list[bool] = []
         self.client = Client(
             "test",
-            Cluster(kubeconfig=str(kubeconfig), timeout=options.pop("timeout", "5s")),
+            Cluster(kubeconfig=str(kubeconfig), timeout=options.pop("timeout", "30s")),
             kubeconfig.parent,
         )
         wanted = Options.model_validate({**QUICK, **options})
         self.election = Election(self.client, namespace, wanted, self.clock, self._gained, self._lost)
 
     def _gained(self) -> None:
-        self.told.append("gained")
         self.led.append(self.election.leading)
+        self.told.append("gained")
 
     def _lost(self) -> None:
-        self.told.append("lost")
         self.led.append(self.election.leading)
+        self.told.append("lost")
 
     @property
     def leading(self) -> bool:
@@ -78,7 +78,8 @@ class Replica:
         eventually(lambda: self.told == list(told))
 
     def wait_leading(self) -> None:
-        eventually(lambda: self.leading)
+        """Wait until it leads, and has been told: what happens from now on, it is told of as well."""
+        eventually(lambda: self.leading and self.told[-1:] == ["gained"])
 
 
 def threads(name: str) -> int:
