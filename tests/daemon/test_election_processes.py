@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -20,19 +21,23 @@ from confsync.testing.waiting import eventually
 __all__ = ["api_server", "cluster"]
 
 PROGRAM = Path(__file__).with_name("election_process.py")
-SHORT = {"duration": "2s", "renew": "1500ms", "retry": "100ms"}
+DURATION = 15 * 60
+LONG = {"duration": "15m", "renew": "10m"}
+"""Nobody is so slow that a lease expires: it does when the test lets the time pass."""
 
 
 class Process:
     """One replica."""
 
-    def __init__(self, name: str, cluster: Cluster, shared: Path, options: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, cluster: Cluster, shared: Path, passed: Path, options: dict[str, str]
+    ) -> None:
         self.name = name
         self.words: list[str] = []
         self._shared = shared
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), name, str(cluster.kubeconfig), cluster.namespace,
-             str(shared), json.dumps(options)],
+             str(shared), str(passed), json.dumps(options)],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -50,6 +55,12 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def stop(self) -> None:
+        """Stop all of it, and wait for that."""
+        self.signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self._process.pid}/task")
+        eventually(lambda: all(map(_is_stopped, threads.iterdir())))
+
     def writes(self) -> bool:
         """Whether it was the last to write."""
         return written(self._shared)[-1:] == [self.name]
@@ -66,6 +77,13 @@ class Process:
         return self._process.wait(30)
 
 
+def _is_stopped(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it has just ended
+
+
 def written(shared: Path) -> list[str]:
     """Who wrote, in the order in which they took turns."""
     return [name for name, _ in groupby(shared.read_text().split())]
@@ -78,16 +96,30 @@ def shared(tmp_path: Path) -> Path:
     return file
 
 
-Pair = Callable[[dict[str, str]], tuple[Process, Process]]
+@pytest.fixture
+def passed(tmp_path: Path) -> Path:
+    """How many seconds more have passed, to all processes, than by the clock of the machine."""
+    file = tmp_path / "passed"
+    file.write_bytes(struct.pack("d", 0.0))
+    return file
+
+
+def let_pass(passed: Path, seconds: float) -> None:
+    with passed.open("r+b") as file:
+        file.write(struct.pack("d", seconds))
+
+
+Pair = Callable[[str], tuple[Process, Process]]
 
 
 @pytest.fixture
-def pair(cluster: Cluster, shared: Path) -> Iterator[Pair]:
+def pair(cluster: Cluster, shared: Path, passed: Path) -> Iterator[Pair]:
     """Start a leader and a standby that knows of it."""
     processes: list[Process] = []
 
-    def pair(options: dict[str, str]) -> tuple[Process, Process]:
-        processes.extend(Process(name, cluster, shared, options) for name in ("a", "b"))
+    def pair(retry: str) -> tuple[Process, Process]:
+        options = {**LONG, "retry": retry}
+        processes.extend(Process(name, cluster, shared, passed, options) for name in ("a", "b"))
         eventually(lambda: any("gained" in one.words for one in processes))
         leader = next(one for one in processes if "gained" in one.words)
         standby = next(one for one in processes if one is not leader)
@@ -100,22 +132,26 @@ def pair(cluster: Cluster, shared: Path) -> Iterator[Pair]:
         process.end()
 
 
-def test_a_leader_that_is_killed_is_followed_when_its_lease_has_expired(pair, shared, cluster):
-    leader, standby = pair(SHORT)
+def test_a_leader_that_is_killed_is_followed_when_its_lease_has_expired(pair, shared, passed, cluster):
+    leader, standby = pair("100ms")
     leader.signal(signal.SIGKILL)
     leader.wait_end()
-    renewed = _lease_time(cluster, "renewTime")
+    renewed = _last_renewal(cluster, standby)
 
+    let_pass(passed, DURATION)
     standby.wait("gained")
 
-    assert _lease_time(cluster, "acquireTime") - renewed >= timedelta(seconds=2)
+    acquired = _lease(cluster)["acquireTime"]
+    assert datetime.fromisoformat(acquired) - datetime.fromisoformat(renewed) >= timedelta(seconds=DURATION)
     eventually(standby.writes)
     assert written(shared) == [leader.name, standby.name]
 
 
-def test_a_leader_that_was_stopped_does_not_write_when_it_wakes_up(pair, shared):
-    leader, standby = pair(SHORT)
-    leader.signal(signal.SIGSTOP)
+def test_a_leader_that_was_stopped_does_not_write_when_it_wakes_up(pair, shared, passed, cluster):
+    leader, standby = pair("100ms")
+    leader.stop()
+    _last_renewal(cluster, standby)
+    let_pass(passed, DURATION)
     standby.wait("gained")
     eventually(standby.writes)
     before = _lines(shared, leader)
@@ -130,9 +166,19 @@ def test_a_leader_that_was_stopped_does_not_write_when_it_wakes_up(pair, shared)
     assert standby.words.count("lost") == 0
 
 
-def _lease_time(cluster: Cluster, field: str) -> datetime:
-    lease = cluster.admin.find("leases", cluster.namespace, "confsync")
-    return datetime.fromisoformat(lease["spec"][field])
+def _last_renewal(cluster: Cluster, standby: Process) -> str:
+    """When the lease was renewed by who does no more; the standby has heard of it, and its time runs from now."""
+
+    def heard() -> str:
+        renewed: str = _lease(cluster)["renewTime"]
+        return renewed if f"heard {renewed}" in standby.words else ""
+
+    return eventually(heard)
+
+
+def _lease(cluster: Cluster) -> dict[str, str]:
+    lease: dict[str, str] = cluster.admin.find("leases", cluster.namespace, "confsync")["spec"]
+    return lease
 
 
 def _lines(shared: Path, process: Process) -> int:
@@ -140,7 +186,7 @@ def _lines(shared: Path, process: Process) -> int:
 
 
 def test_a_leader_that_is_told_to_end_hands_over_at_once(pair, shared):
-    leader, standby = pair({"duration": "15m", "renew": "10m", "retry": "5m"})
+    leader, standby = pair("5m")
     leader.signal(signal.SIGTERM)
 
     standby.wait("gained")
