@@ -9,13 +9,14 @@ import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from confsync.errors import LedgerError, LedgerLocked
 
 KEY_BYTES = 32
-_TRIES = 20
+_PATIENCE = 10.0
 _TRY_AGAIN = 0.01
 
 
@@ -138,17 +139,18 @@ class Lock:
 
     def _lock(self, descriptor: int) -> None:
         # Whoever asks whether a daemon runs holds the lock for a moment, without leaving a note: that is waited out.
+        # On a machine that is busy the moment may be long.
+        deadline = monotonic() + _PATIENCE
         pause = threading.Event()
-        for _ in range(_TRIES):
+        while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                if self._noted():
+                if self._noted() or monotonic() >= deadline:
                     raise
                 pause.wait(_TRY_AGAIN)
             else:
                 return
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _noted(self) -> bool:
         """Whether a living process has left its note; one that was killed leaves it too."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from confsync.clock import SystemClock
 from confsync.errors import LedgerError, LedgerLocked
+from confsync.ledger import state_dir
 from confsync.ledger.ledger import leave_flag, open_ledger
 from confsync.ledger.state_dir import Lock
 
@@ -52,6 +55,25 @@ def test_asking_for_the_daemon_makes_nobody_fail_to_lock(tmp_path, asking, dead,
         (tmp_path / "lock").write_text(note.format(dead=dead))  # a process that was killed leaves its note
         with Lock(tmp_path / "lock").acquire("apply"):
             pass
+
+
+def test_somebody_who_asks_and_is_held_up_meanwhile_is_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "lock").touch()
+    asker = (tmp_path / "lock").open()
+    fcntl.flock(asker, fcntl.LOCK_SH)
+    tries = itertools.count()
+    lock = fcntl.flock
+
+    def flock(descriptor, how):
+        if next(tries) == 100:
+            asker.close()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(state_dir, "_TRY_AGAIN", 0)
+
+    with Lock(tmp_path / "lock").acquire("apply"):
+        assert next(tries) > 100
 
 
 def test_those_who_ask_do_not_take_each_other_for_a_daemon_that_was_killed(tmp_path, asking, dead):
