@@ -18,7 +18,7 @@ import click
 from confsync.cli.options import given, global_options
 from confsync.errors import ConfsyncError
 
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 
 
 @click.command(short_help="Watch confsync work, in a scratch directory, without any server.")
