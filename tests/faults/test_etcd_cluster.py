@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from confsync.testing.etcd import EtcdCluster
+from confsync.testing.waiting import eventually
 
 
 @pytest.fixture
@@ -15,7 +17,14 @@ def three():
 
 @pytest.fixture
 def guarded():
-    """A node with auth, whose tokens live two seconds."""
+    """A node that can have auth."""
+    with EtcdCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def forgetful():
+    """As `guarded`; its tokens live two seconds."""
     with EtcdCluster(arguments=["--auth-token-ttl=2"]) as cluster:
         yield cluster
 
@@ -32,9 +41,9 @@ def configure(workspace, etcd, **more):
     )  # fmt: skip
 
 
-def follows(workspace, etcd, value, within=20):
+def follows(workspace, etcd, value):
     etcd.put("/v", value)
-    workspace.wait_content("app", value, within=within)
+    workspace.wait_content("app", value, within=60)
 
 
 def test_any_one_of_three_members_may_be_killed(workspace, three):
@@ -73,7 +82,7 @@ def test_a_paused_member_is_left_for_another(workspace, three):
         for number, member in enumerate(three.members[1:], 1):
             member.pause()
             three.leader()
-            follows(workspace, three, str(number), within=30)
+            follows(workspace, three, str(number))
             member.resume()
 
 
@@ -105,13 +114,13 @@ def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
         workspace.wait_content("app", "0")
         for member in three.members[:2]:
             member.kill()
-        workspace.wait_state("app", "stale", within=40)
+        workspace.wait_state("app", "stale", within=60)
         assert workspace.read("app") == "0"
         for member in three.members[:2]:
             member.start()
         for member in three.members:
-            member.wait_healthy(20)
-        workspace.wait_state("app", "ok", within=40)
+            member.wait_healthy(60)
+        workspace.wait_state("app", "ok", within=60)
         follows(workspace, three, "1")
 
 
@@ -140,14 +149,12 @@ def test_access_denied_to_one_prefix_fails_that_sync_by_name_and_no_other(worksp
         workspace.wait_content("ours", "1")
         assert "/theirs" in workspace.wait_state("theirs", "failed").detail
         daemon.wait_log("source cannot be read", source="theirs")
-        guarded.login()
         guarded.put("/ours/v", "2")
         workspace.wait_content("ours", "2")
 
         # What is granted later is taken up without a restart.
-        guarded.login()
         guarded.grant("app", "/theirs/")
-        workspace.wait_content("theirs", "1", within=40)
+        workspace.wait_content("theirs", "1", within=60)
 
 
 def test_a_wrong_password_is_a_failure_that_does_not_show_it(workspace, guarded):
@@ -163,18 +170,35 @@ def test_a_wrong_password_is_a_failure_that_does_not_show_it(workspace, guarded)
         workspace.wait_content("theirs", "1")
 
 
-def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, guarded):
-    guarded.transact({"/ours/v": "0", "/theirs/v": "0"})
-    guarded.enable_auth()
-    guarded.add_user("app", "pw", "/ours/", "/theirs/")
-    two_sources(workspace, guarded)
+def as_root(etcd, do):
+    """Do something; our own token too dies after two seconds."""
+
+    def done():
+        try:
+            etcd.login()
+            do()
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                return False
+            raise
+        return True
+
+    eventually(done)
+
+
+def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, forgetful):
+    forgetful.transact({"/ours/v": "0", "/theirs/v": "0"})
+    forgetful.add_user("app", "pw", "/ours/", "/theirs/")
+    forgetful.enable_auth()
+    two_sources(workspace, forgetful)
     with workspace.daemon() as daemon:
-        workspace.wait_content("ours", "0")
-        guarded.login()
+        for name in ("ours", "theirs"):
+            workspace.wait_content(name, "0")
+            daemon.wait_log("target created", sync=name)
+        failed = len(daemon.lines("sync failed"))
         # A token dies after two seconds without use, and with the server in any case.
-        guarded.members[0].restart()
-        guarded.login()
-        guarded.put("/ours/v", "1")
+        forgetful.members[0].restart()
+        as_root(forgetful, lambda: forgetful.put("/ours/v", "1"))
         workspace.wait_content("ours", "1")
         workspace.wait_state("ours", "ok")
-        assert not daemon.lines("sync failed")
+        assert len(daemon.lines("sync failed")) == failed

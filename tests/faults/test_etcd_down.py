@@ -164,11 +164,17 @@ def etcdctl(etcd, *arguments):
     if program is None:
         pytest.skip("needs etcdctl")
     done = subprocess.run(
-        [program, f"--endpoints={etcd.endpoints[0]}", *arguments],
+        [
+            program,
+            f"--endpoints={etcd.endpoints[0]}",
+            "--dial-timeout=30s",
+            "--command-timeout=30s",
+            *arguments,
+        ],
         env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 
