@@ -114,6 +114,7 @@ def filled(pattern, salt):
     }
 
 
+@pytest.mark.timeout(900)  # it makes hundreds of comparisons
 @settings(max_examples=30)
 @given(pattern=PATTERNS, salts=st.tuples(*[st.tuples(texts, texts, texts)] * 2))
 def test_nothing_depends_on_a_secret_but_where_it_is_the_same(world, pattern, salts):
