@@ -38,6 +38,7 @@ from confsync_backends.file.places import Place
 
 _SELDOM = 1.0  # seconds between two comparisons of file times, while watchdog tells of most changes
 _SHARE = 0.01  # of one CPU: the most that those comparisons may take
+_COARSE = 2.0  # seconds in which the times of two writings of a file may be the same: FAT has such, NFS one of a second
 _MOST = 200  # directories that watchdog is given: it takes a thread for each
 
 # Opening, and closing after reading, are left out: that is what we do ourselves.
@@ -55,6 +56,9 @@ logging.getLogger("watchdog.observers.inotify").addFilter(
 class Polling:
     """Says when to look again: when file times differ. Used by one thread, closed by any.
 
+    A file that is written again at once may have the times that it had before. So after each difference there is
+    one more reason to look, when whatever is written later has later times.
+
     Args:
         interval: seconds between two comparisons.
         stamps: gives something that is equal to what it gave before if nothing changed.
@@ -64,6 +68,7 @@ class Polling:
         self._interval = interval
         self._stamps = stamps
         self._seen: object = None
+        self._sure_from: float | None = None  # None: the times that were seen tell of all writing
         self._woken = threading.Event()
         self._closed = False
 
@@ -73,7 +78,7 @@ class Polling:
         Raises:
             Unavailable: the system's limit is reached.
         """
-        self._seen = self._stamps()
+        self._compare()
         return False
 
     def wait(self, timeout: float | None) -> bool:
@@ -100,8 +105,20 @@ class Polling:
         self._woken.set()
 
     def _differs(self) -> bool:
+        return self._compare() or self._is_sure_at_last()
+
+    def _compare(self) -> bool:
         before, self._seen = self._seen, self._stamps()
-        return self._seen != before
+        if self._seen == before:
+            return False
+        self._sure_from = time.monotonic() + _COARSE
+        return True
+
+    def _is_sure_at_last(self) -> bool:
+        if self._sure_from is None or time.monotonic() < self._sure_from:
+            return False
+        self._sure_from = None
+        return True
 
 
 class Notified(Polling):

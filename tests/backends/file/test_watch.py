@@ -14,7 +14,8 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Inotify
 from confsync.driver import Reading
 from confsync.errors import Invalid, Unavailable
 from confsync.testing.waiting import eventually
-from confsync_backends.file import FileBackend, FileOptions, observe
+from confsync_backends.file import FileBackend, FileOptions, contents, observe, scan
+from confsync_backends.file import watch as watching
 
 
 @pytest.fixture
@@ -28,6 +29,13 @@ def file(tmp_path):
 @pytest.fixture
 def follower(file, follow):
     return follow("etc/values.yaml")
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Whoever writes is waited for, however slow the machine is: a file that is not whole is not believed."""
+    monkeypatch.setattr(watching, "_GRACE", 30.0)
+    monkeypatch.setattr(watching, "_PATIENCE", 60.0)
 
 
 def quiet(follower, seconds=0.3):
@@ -93,6 +101,7 @@ SAVES = [
 NAMES = ["in place", "rename", "vim", "slowly", "remove", "new directory", "directory again"]
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("save", SAVES, ids=NAMES)
 def test_every_way_of_saving_is_told_once(file, follower, save):
     for value in ("2", "3"):
@@ -101,10 +110,10 @@ def test_every_way_of_saving_is_told_once(file, follower, save):
         if save is replace_the_directory:
             shutil.rmtree(file.parent.with_name("old"))
     assert quiet(follower)
-    # What is truncated or away for long may be told to be empty meanwhile.
-    assert [delta.puts[""]["b"].value for delta in follower.deltas if delta.puts.get("")] == [b"2", b"3"]
+    assert [delta.puts[""]["b"].value for delta in follower.deltas] == [b"2", b"3"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_only_what_is_different_is_told(file, follower):
     file.write_text("# comment\na: 1\nb: 2\n")
     follower.wait_for("", {"a": b"1", "b": b"2"})
@@ -125,6 +134,7 @@ def test_neighbours_are_none_of_our_business(file, follower):
 def test_reading_the_file_is_no_change_of_it(tmp_path, file, follow, monkeypatch):
     from confsync_backends.file.contents import Loader
 
+    monkeypatch.setattr(observe, "_COARSE", 600.0)  # until then it looks once more, for certainty
     loads = []
     load = Loader.load
     monkeypatch.setattr(Loader, "load", lambda self: (loads.append(1), load(self))[1])
@@ -137,11 +147,13 @@ def test_reading_the_file_is_no_change_of_it(tmp_path, file, follow, monkeypatch
     assert len(loads) == 2
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_storm_of_writes_is_told_a_few_times_only(file, follower):
+    began = time.monotonic()
     for number in range(300):
         file.write_text(f"a: {number}\n")
     follower.wait_for("", {"a": b"299"})
-    assert len(follower.deltas) < 30
+    assert len(follower.deltas) <= (time.monotonic() - began) / watching._QUIET + 1
 
 
 def test_a_switched_link_to_the_file_is_told(tmp_path, follow):
@@ -215,7 +227,7 @@ def test_hidden_files_wake_nobody(tmp_path, follow):
 def test_a_file_that_stays_malformed_ends_the_watch_with_its_line_and_can_be_followed_again(
     file, follower, follow
 ):
-    file.write_text("a: 1\nb: [\n")
+    rename_over(file, "a: 1\nb: [\n")
     eventually(lambda: follower.error)
     assert isinstance(follower.error, Invalid)
     assert f"{file}:3:1: not valid YAML" in str(follower.error)
@@ -279,13 +291,13 @@ def test_beyond_the_directories_that_are_watched_changes_are_told_within_seconds
     (tmp_path / "d" / "e").mkdir(parents=True)
     file = tmp_path / "d" / "e" / "values.yaml"
     file.write_text("a: 1\n")
-    before = threading.active_count()
+    before = set(threading.enumerate())
     follower = follow("d")
     file.write_text("a: settled\n")
     follower.wait_for("", {"e/values/a": b"settled"})
     rename_over(file, "a: 2\n")
     follower.wait_for("", {"e/values/a": b"2"})
-    assert threading.active_count() == before + 3  # the follower's, and two of watchdog's
+    assert len(set(threading.enumerate()) - before) == 3  # the follower's, and two of watchdog's
 
 
 @pytest.mark.root
@@ -314,7 +326,7 @@ def test_descriptors_are_given_back(tmp_path, file):
         watch.close()
     with backend.watch([""], reading):
         pass
-    assert len(os.listdir("/proc/self/fd")) == before
+    eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)  # of others' some may be closed meanwhile
 
 
 def test_a_watch_that_nobody_holds_gives_back_its_threads(tmp_path, file):
@@ -327,6 +339,7 @@ def test_a_watch_that_nobody_holds_gives_back_its_threads(tmp_path, file):
     eventually(lambda: not set(threading.enumerate()) - before)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_watch_that_ends_amid_changes_ends_quietly_and_soon(tmp_path, file, caplog):
     written = threading.Event()
     backend = FileBackend.open(FileOptions(path="etc/values.yaml"), tmp_path)
@@ -402,6 +415,38 @@ def test_polling_reads_only_what_has_a_new_stamp(tmp_path, file, follow, monkeyp
         return loads == []
 
     eventually(nothing_is_read_in_sixty_polls)
+
+
+@pytest.mark.parametrize("poll", ["10ms", None], ids=["polled", "notified"])
+def test_what_is_written_at_once_again_is_told_though_its_times_are_the_same(
+    tmp_path, file, follow, monkeypatch, poll
+):
+    monkeypatch.setattr(scan, "stamp", lambda status: (0, 0, 0, 0, 0))
+    monkeypatch.setattr(contents, "stamp", scan.stamp)
+    monkeypatch.setattr(observe, "_COARSE", 0.3)
+    monkeypatch.setattr(observe, "_SELDOM", 0.1)
+    other = tmp_path / "hardlink"
+    os.link(file, other)
+    loads = []
+    load = contents.Loader.load
+
+    def load_and_write(self):
+        found = load(self)
+        loads.append(1)
+        if len(loads) == 2:  # the watch's first
+            other.write_text("a: 2\n")
+        return found
+
+    monkeypatch.setattr(contents.Loader, "load", load_and_write)
+    follow("etc/values.yaml", poll=poll).wait_for("", {"a": b"2"})
+
+
+def test_after_times_that_differed_there_is_one_more_reason_to_look(monkeypatch):
+    monkeypatch.setattr(observe, "_COARSE", 0.02)
+    polling = observe.Polling(0.001, lambda: "the same times")
+    polling.cover({})
+    assert polling.wait(30)
+    assert not polling.wait(0.05)
 
 
 def test_a_change_is_told_within_a_fraction_of_a_second(file, follower):
