@@ -104,7 +104,7 @@ class Follower:
             revision, {prefix: dict(tree) for prefix, tree in self.trees.items()}, self._since.token
         )
 
-    def wait_for(self, prefix: str, expected: Mapping[str, bytes], within: float = 5.0) -> None:
+    def wait_for(self, prefix: str, expected: Mapping[str, bytes], within: float = 30.0) -> None:
         """Wait until the prefix holds exactly that."""
 
         def agrees() -> bool:
@@ -115,7 +115,7 @@ class Follower:
 
         eventually(agrees, within)
 
-    def ended(self, within: float = 1.0) -> bool:
+    def ended(self, within: float = 30.0) -> bool:
         """Whether the thread came out of the watch in time."""
         self.thread.join(within)
         return not self.thread.is_alive()
@@ -128,12 +128,12 @@ class Follower:
             self.error = exc
 
     def _apply(self, delta: Delta) -> None:
+        self.deltas.append(delta)  # first: who has waited for what it brings may look at it
         for prefix, gone in delta.deletes.items():
             for path in gone:
                 self.trees[prefix].pop(path, None)
         for prefix, puts in delta.puts.items():
             self.trees[prefix].update(puts)
-        self.deltas.append(delta)
 
 
 _audited: list[tuple[int, list[str]]] = []

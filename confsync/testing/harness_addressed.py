@@ -171,7 +171,7 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
     together = threading.Barrier(count)
 
     def one(number: int) -> T:
-        together.wait(5)
+        together.wait(30)
         return call(number)
 
     with ThreadPoolExecutor(count) as pool:
