@@ -37,4 +37,4 @@ def follow(tmp_path):
     yield follow_path
     for backend, follower in opened:
         backend.close()
-        assert follower.ended(5.0)
+        assert follower.ended()

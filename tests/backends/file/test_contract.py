@@ -12,7 +12,7 @@ import tomli_w
 import yaml
 
 from confsync.testing.contract import BackendContract, Harness
-from confsync_backends.file import FileBackend, FileOptions
+from confsync_backends.file import FileBackend, FileOptions, watch
 
 
 def clean(key):
@@ -168,6 +168,12 @@ class ConfigMap(Directory):
 
 
 class _FileContract(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _patient(self, monkeypatch):
+        """However slow the machine is, a file that is just being written is not taken for empty or malformed."""
+        monkeypatch.setattr(watch, "_GRACE", 30.0)
+        monkeypatch.setattr(watch, "_PATIENCE", 60.0)
+
     @pytest.fixture
     def harness(self, request, tmp_path):
         return self.kind(tmp_path)
