@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from stand_ins.mounts import mount as mount
+from stand_ins.nobody import nobody
 
 from confsync.sinks import sink_for
 from confsync.sinks.base import Desired, Staged, TargetSpec
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -74,36 +72,12 @@ def public() -> Iterator[Path]:
 
 @pytest.fixture
 def as_nobody() -> Callable[..., object]:
-    """Call a function in a child process that runs as nobody; returns or raises what it did."""
+    """Call a function as nobody."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
 
     def as_nobody(function: Callable[[], object]) -> object:
-        receive, send = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _run_as_nobody(function, send)
-        os.close(send)
-        with os.fdopen(receive, "rb") as stream:
-            failed, outcome = pickle.loads(stream.read())
-        os.waitpid(pid, 0)
-        if failed:
-            raise AssertionError(outcome)
-        return outcome
+        with nobody():
+            return function()
 
     return as_nobody
-
-
-def _run_as_nobody(function: Callable[[], object], send: int) -> None:
-    try:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        outcome = (False, function())
-    except BaseException as exc:  # noqa: BLE001 - told to the parent process
-        outcome = (True, f"{type(exc).__name__}: {exc}")
-    try:
-        with os.fdopen(send, "wb") as stream:
-            stream.write(pickle.dumps(outcome))
-    finally:
-        os._exit(0)
