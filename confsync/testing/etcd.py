@@ -132,10 +132,10 @@ class EtcdMember:
             process.send_signal(signal.SIGCONT)
             process.send_signal(how)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
     def stop(self) -> None:
         """End it in an orderly way."""
@@ -152,7 +152,7 @@ class EtcdMember:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def restart(self, *, wipe: bool = False, deadline: float = 30.0) -> None:
+    def restart(self, *, wipe: bool = False, deadline: float = 60.0) -> None:
         """Kill it and start it on the same ports; with `wipe` on empty data: a lone node forgets all."""
         self.kill()
         if wipe:
@@ -314,7 +314,10 @@ def _tls_arguments(tls: EtcdTls | None) -> list[str]:
 
 
 def _stopped(thread: Path) -> bool:
-    return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+    try:
+        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return True
 
 
 def _accepts(port: int) -> bool:

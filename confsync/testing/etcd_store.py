@@ -74,17 +74,17 @@ class EtcdStore(ABC):
         from pyetcd import etcdrpc
 
         request = etcdrpc.LeaseGrantRequest(TTL=seconds)
-        return int(self.stub("Lease").LeaseGrant(request, timeout=5, metadata=self.metadata).ID)
+        return int(self.stub("Lease").LeaseGrant(request, timeout=_PATIENCE, metadata=self.metadata).ID)
 
     def enable_auth(self, root_password: str = "root") -> None:  # noqa: S107 - a test server's
         """Create the user root and turn authentication on; this helper goes on as root."""
         from pyetcd import etcdrpc
 
         auth = self.stub("Auth")
-        auth.UserAdd(etcdrpc.AuthUserAddRequest(name="root", password=root_password), timeout=5)
-        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name="root"), timeout=5)
-        auth.UserGrantRole(etcdrpc.AuthUserGrantRoleRequest(user="root", role="root"), timeout=5)
-        auth.AuthEnable(etcdrpc.AuthEnableRequest(), timeout=5)
+        auth.UserAdd(etcdrpc.AuthUserAddRequest(name="root", password=root_password), timeout=_PATIENCE)
+        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name="root"), timeout=_PATIENCE)
+        auth.UserGrantRole(etcdrpc.AuthUserGrantRoleRequest(user="root", role="root"), timeout=_PATIENCE)
+        auth.AuthEnable(etcdrpc.AuthEnableRequest(), timeout=_PATIENCE)
         self._root = root_password
         self.login()
 
@@ -94,7 +94,7 @@ class EtcdStore(ABC):
 
         assert self._root is not None, "enable_auth first"
         request = etcdrpc.AuthenticateRequest(name="root", password=self._root)
-        self.metadata = [("token", self.stub("Auth").Authenticate(request, timeout=5).token)]
+        self.metadata = [("token", self.stub("Auth").Authenticate(request, timeout=_PATIENCE).token)]
 
     def add_user(self, name: str, password: str, *reads: str) -> None:
         """Create a user that may read everything that begins with one of `reads`."""
@@ -102,14 +102,23 @@ class EtcdStore(ABC):
 
         auth = self.stub("Auth")
         auth.UserAdd(
-            etcdrpc.AuthUserAddRequest(name=name, password=password), timeout=5, metadata=self.metadata
+            etcdrpc.AuthUserAddRequest(name=name, password=password),
+            timeout=_PATIENCE,
+            metadata=self.metadata,
         )
-        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name=name), timeout=5, metadata=self.metadata)
+        auth.RoleAdd(etcdrpc.AuthRoleAddRequest(name=name), timeout=_PATIENCE, metadata=self.metadata)
         auth.UserGrantRole(
-            etcdrpc.AuthUserGrantRoleRequest(user=name, role=name), timeout=5, metadata=self.metadata
+            etcdrpc.AuthUserGrantRoleRequest(user=name, role=name), timeout=_PATIENCE, metadata=self.metadata
         )
         for prefix in reads:
             self.grant(name, prefix)
+
+    def forget_tokens(self, name: str, password: str) -> None:
+        """Make the server forget the user's tokens, as it does of any whose time is over; the password stays."""
+        from pyetcd import etcdrpc
+
+        request = etcdrpc.AuthUserChangePasswordRequest(name=name, password=password)
+        self.stub("Auth").UserChangePassword(request, timeout=_PATIENCE, metadata=self.metadata)
 
     def grant(self, role: str, prefix: str) -> None:
         """Let a role read everything that begins with `prefix`."""
@@ -124,7 +133,7 @@ class EtcdStore(ABC):
         from pyetcd import etcdrpc
 
         request = etcdrpc.AuthUserGrantRoleRequest(user=user, role=role)
-        self.stub("Auth").UserGrantRole(request, timeout=5, metadata=self.metadata)
+        self.stub("Auth").UserGrantRole(request, timeout=_PATIENCE, metadata=self.metadata)
 
     def grant_range(self, role: str, key: str, end: str | bytes, *, write_only: bool = False) -> None:
         """Let a role read (or write, and not read) from `key` up to `end`, which does not belong to it."""
@@ -134,13 +143,13 @@ class EtcdStore(ABC):
         kind = auth_pb2.Permission.WRITE if write_only else auth_pb2.Permission.READ
         permission = auth_pb2.Permission(permType=kind, key=_bytes(key), range_end=_bytes(end))
         request = etcdrpc.AuthRoleGrantPermissionRequest(name=role, perm=permission)
-        self.stub("Auth").RoleGrantPermission(request, timeout=5, metadata=self.metadata)
+        self.stub("Auth").RoleGrantPermission(request, timeout=_PATIENCE, metadata=self.metadata)
 
     def calls(self) -> dict[str, int]:
         """Messages that all members have received, by service and method: `KV.Range`, `Watch.Watch`…"""
         counted: dict[str, int] = {}
         for endpoint in self.endpoints:
-            with urllib.request.urlopen(f"{endpoint}/metrics", timeout=5) as answer:  # noqa: S310 - our own etcd's URL
+            with urllib.request.urlopen(f"{endpoint}/metrics", timeout=_PATIENCE) as answer:  # noqa: S310 - our own etcd's URL
                 metrics = answer.read().decode()
             for method, service, count in _RECEIVED.findall(metrics):
                 name = f"{service}.{method}"
@@ -149,11 +158,12 @@ class EtcdStore(ABC):
 
     def _revision(self, method: str, request: Any) -> int:
         answer = getattr(self.stub("KV"), method)(
-            request, timeout=5, metadata=self.metadata, wait_for_ready=True
+            request, timeout=_PATIENCE, metadata=self.metadata, wait_for_ready=True
         )
         return int(answer.header.revision)
 
 
+_PATIENCE = 30  # seconds
 _RECEIVED = re.compile(
     r'^grpc_server_msg_received_total{grpc_method="(\w+)",grpc_service="etcdserverpb\.(\w+)".*} (\S+)$',
     re.MULTILINE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 from stand_ins.common.certificates import Authority
@@ -47,6 +48,7 @@ def connect(tmp_path):
     def connect(cluster=None, **options):
         if cluster is not None:
             options = {"endpoints": cluster.endpoints, **options}
+        options = {"timeout": "30s", **options}  # a busy machine is not a server that does not answer
         backend = EtcdBackend.open(EtcdOptions(**options), tmp_path)
         backends.append(backend)
         return backend
@@ -64,22 +66,42 @@ def within():
         yield lambda seconds, call, *arguments: pool.submit(call, *arguments).result(seconds)
 
 
+@dataclass(frozen=True)
+class Belief:
+    """What a follower takes to be so; one object, so that who has seen a part of it may look at the rest."""
+
+    trees: dict
+    revision: int
+    deltas: int
+
+
 class Follower:
     """Reads, watches, applies every delta, in a thread of its own; `trees` is what it believes."""
 
     def __init__(self, backend, prefixes, check=None):
         reading = backend.read(prefixes)
-        self.trees = {asked: dict(tree) for asked, tree in reading.trees.items()}
-        self.revision = reading.revision
-        self.deltas = 0
+        trees = {asked: dict(tree) for asked, tree in reading.trees.items()}
+        self._belief = Belief(trees, reading.revision, 0)
         self.error = None
         self._check = check
         self.watch = backend.watch(prefixes, reading)
         self._thread = threading.Thread(target=self._run, name="follower")
         self._thread.start()
 
+    @property
+    def trees(self):
+        return self._belief.trees
+
+    @property
+    def revision(self):
+        return self._belief.revision
+
+    @property
+    def deltas(self):
+        return self._belief.deltas
+
     def values(self, asked):
-        return {path: entry.value for path, entry in dict(self.trees[asked]).items()}
+        return {path: entry.value for path, entry in self.trees[asked].items()}
 
     def stop(self):
         self.watch.close()
@@ -98,14 +120,14 @@ class Follower:
     def _apply(self, delta):
         assert delta.revision > self.revision
         assert delta.puts or delta.deletes
+        trees = {asked: dict(tree) for asked, tree in self.trees.items()}
         for asked, paths in delta.deletes.items():
             for path in paths:
-                self.trees[asked].pop(path, None)
+                trees[asked].pop(path, None)
         for asked, entries in delta.puts.items():
             assert all(self.revision < entry.revision <= delta.revision for entry in entries.values())
-            self.trees[asked].update(entries)
-        self.revision = delta.revision
-        self.deltas += 1
+            trees[asked].update(entries)
+        self._belief = Belief(trees, delta.revision, self.deltas + 1)
 
 
 @pytest.fixture

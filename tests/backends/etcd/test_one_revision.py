@@ -47,7 +47,7 @@ def test_after_every_delta_both_prefixes_carry_the_same_transaction(etcd, connec
 
     follower = follow(connect(etcd), ["/one", "/two"], check)
     start(lambda number: etcd.transact({"/one/value": str(number), "/two/value": str(number)}))
-    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 15)
+    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 120)
     end()
 
     assert (follower.error, torn) == (None, [])
@@ -69,7 +69,7 @@ def test_a_key_that_moves_between_prefixes_is_always_in_exactly_one(etcd, connec
 
     follower = follow(connect(etcd), ["/one", "/two"], check)
     start(move)
-    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 15)
+    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 120)
     end()
 
     assert (follower.error, wrong) == (None, [])
@@ -91,7 +91,7 @@ def test_whatever_is_written_a_follower_of_three_prefixes_agrees_with_a_fresh_re
     backend = connect(etcd)
     follower = follow(backend, prefixes)
     start(step)
-    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 15)
+    wait_until(lambda: follower.deltas >= 300 or follower.error, "many deltas", 120)
     end()
     last = etcd.transact({"/a/end": "", "/b/end": "", "/c/end": ""})
     wait_until(lambda: follower.revision >= last or follower.error, "all is delivered")

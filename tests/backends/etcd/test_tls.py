@@ -104,7 +104,7 @@ def test_grpc_writes_nothing_to_stderr_and_leaves_no_variable_behind(secure):
 import os, pathlib, sys
 from confsync.errors import Invalid
 from confsync_backends.etcd import EtcdBackend, EtcdOptions
-backend = EtcdBackend.open(EtcdOptions(endpoints=sys.argv[1]), pathlib.Path("."))
+backend = EtcdBackend.open(EtcdOptions(endpoints=sys.argv[1], timeout="60s"), pathlib.Path("."))
 try:
     backend.read(["/"])
 except Invalid:
@@ -114,6 +114,6 @@ assert "GRPC_VERBOSITY" not in os.environ
 """
     environment = {key: value for key, value in os.environ.items() if key != "GRPC_VERBOSITY"}
     command = [sys.executable, "-c", program, secure.endpoints[0]]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
     assert (done.stdout, done.stderr) == ("refused\n", "")
