@@ -18,7 +18,7 @@ from confsync.testing.waiting import eventually
 
 LONG = {"duration": "60m", "renew": "40m", "retry": "20m"}
 """Nothing expires, and no look is due, while a test runs: what happens is what was told."""
-SHORT = {"duration": "2s", "renew": "1500ms", "retry": "100ms"}
+SHORT = {"duration": "6s", "renew": "5s", "retry": "100ms"}
 LEADS, STANDS_BY = "this replica leads", "standing by"
 
 
@@ -39,12 +39,12 @@ Pair = Callable[..., tuple[DaemonProcess, DaemonProcess]]
 def pair(clustered: ClusterWorkspace, other: ClusterWorkspace) -> Pair:
     """Start `clustered` as the leader, which has written everything, and `other` as its standby."""
 
-    def pair(times: dict[str, str], **more: Any) -> tuple[DaemonProcess, DaemonProcess]:
-        election = {"namespace": clustered.namespace, **times}
+    def pair(times: dict[str, str] = LONG, **more: Any) -> tuple[DaemonProcess, DaemonProcess]:
         restart = {"restart": ["deployment/shop"]} if more.pop("restart", False) else {}
-        for workspace in (clustered, other):
+        for workspace, own in ((clustered, times), (other, LONG)):
             syncs = {"app": data({"HOST": "values:db/host"}, workspace.secret(**restart))}
-            workspace.configure(syncs, election={"identity": workspace.root.name, **election}, **more)
+            election = {"namespace": clustered.namespace, "identity": workspace.root.name, **own}
+            workspace.configure(syncs, election=election, **more)
         leader = clustered.daemon()
         leader.wait_log(LEADS)
         clustered.wait_state("app", "ok")
@@ -59,6 +59,32 @@ def give(workspace: ClusterWorkspace, host: str) -> None:
     workspace.values({"db": {"host": host}})
 
 
+def give_and_wait(workspace: ClusterWorkspace, host: str) -> None:
+    """Have it read the value, though nobody sees what it makes of it: the ledger tells how many keys there were."""
+    workspace.values({"db": {"host": host}, "more": "x"})
+
+    def keys() -> int:
+        ledger = workspace.ledger()
+        try:
+            return sum(ledger.key_counts("values").values())
+        finally:
+            ledger.close()
+
+    eventually(lambda: keys() == 2)
+
+
+def kill(leader: DaemonProcess) -> None:
+    """Kill it, and wait until nothing of it is left but its lease."""
+    leader.signal(signal.SIGKILL)
+    leader.wait_exit()
+
+
+def expire(workspace: ClusterWorkspace) -> None:
+    """Have the lease of who is dead expire: soon, not after an hour."""
+    change = {"spec": {"leaseDurationSeconds": 1}}
+    workspace.admin.edit("leases", workspace.namespace, "confsync", change)
+
+
 def quiet(condition: Callable[[], bool], seconds: float = 0.7) -> None:
     """It stays so for more than two intervals."""
     ended = threading.Event()
@@ -69,7 +95,7 @@ def quiet(condition: Callable[[], bool], seconds: float = 0.7) -> None:
 
 def test_one_writes_and_when_it_ends_the_other_leads_at_once_and_does_nothing_twice(pair, clustered, other):
     clustered.admin.workload("deployments", clustered.namespace, "shop")
-    leader, standby = pair(LONG, restart=True)
+    leader, standby = pair(restart=True)
     give(other, "of the standby")
     give(clustered, "db2")
     clustered.wait_held({"HOST": "db2"})
@@ -77,7 +103,7 @@ def test_one_writes_and_when_it_ends_the_other_leads_at_once_and_does_nothing_tw
     quiet(lambda: clustered.held() == {"HOST": "db2"})
     assert not standby.lines("target")
     assert not other.syncs()
-    give(other, "db2")
+    give_and_wait(other, "db2")
     before = clustered.version(), clustered.generation()
 
     leader.signal(signal.SIGTERM)
@@ -93,11 +119,12 @@ def test_one_writes_and_when_it_ends_the_other_leads_at_once_and_does_nothing_tw
 
 
 def test_what_changed_while_nobody_led_is_written_by_who_leads_next(pair, clustered, other):
-    leader, standby = pair(SHORT, interval="1h")  # only becoming the leader is a reason to look
-    leader.signal(signal.SIGKILL)
+    leader, standby = pair(interval="1h")  # only becoming the leader is a reason to look
+    kill(leader)
     for workspace in (clustered, other):
         give(workspace, "db2")
     assert clustered.held() == {"HOST": "db1"}
+    expire(clustered)
 
     standby.wait_log(LEADS)
 
@@ -107,16 +134,17 @@ def test_what_changed_while_nobody_led_is_written_by_who_leads_next(pair, cluste
 
 def test_a_roll_out_the_dead_leader_owed_is_done_by_who_leads_next(pair, clustered, other, api_server):
     clustered.admin.workload("deployments", clustered.namespace, "shop")
-    leader, standby = pair(SHORT, restart=True)
+    leader, standby = pair(restart=True)
     eventually(clustered.noted)
     generation = clustered.generation()
     api_server.faults.unavailable(verb="patch", resource="deployments", times=None)
     for workspace in (clustered, other):
         give(workspace, "db2")
     clustered.wait_held({"HOST": "db2"})
-    leader.signal(signal.SIGKILL)
-    api_server.faults.clear()
+    kill(leader)
     assert clustered.generation() == generation
+    api_server.faults.clear()
+    expire(clustered)
 
     standby.wait_log(LEADS)
 
@@ -179,14 +207,14 @@ def test_a_standby_is_alive_and_ready_and_a_leader_when_it_has_written_everythin
         with other.daemon() as standby:
             standby.wait_log(STANDS_BY)
             for port in ports.values():  # failing is no reason to be restarted, nor not to be asked
-                assert ask(port, "/livez") == (200, "ok\n")
-                assert ask(port, "/readyz") == (200, "ok\n")
+                for path in ("/livez", "/readyz"):
+                    eventually(lambda port=port, path=path: ask(port, path) == (200, "ok\n"))
             assert "stands by: another replica leads" in other.confsync("status").stderr
             assert "stands by" not in clustered.confsync("status").stderr
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
