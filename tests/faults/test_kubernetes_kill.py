@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import threading
 
 import pytest
 from stand_ins.clustered import PASSWORD, data
 from stand_ins.vaulted import text
+
+from confsync.testing.waiting import eventually
 
 READ = {"PASSWORD": "values:db/password"}
 HELD = {"PASSWORD": PASSWORD}
@@ -25,7 +28,9 @@ class Killer:
 
     def __init__(self, workspace, server, at, *, processed):
         self._workspace = workspace
+        self._server = server
         self._process = None
+        self._started = threading.Event()
         self._at = at
         self._fault = server.faults.drop(times=None, processed=processed, when=self._kills)
 
@@ -35,11 +40,14 @@ class Killer:
         self._process = subprocess.Popen(
             command, cwd=self._workspace.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        assert self._process.wait(30) == -9
+        self._started.set()
+        assert self._process.wait(60) == -9
+        eventually(lambda: not self._server.open_connections)  # all it asked for is done
         self._fault.when = lambda call: False
 
     def _kills(self, call):
-        if self._process is None or self._process.returncode is not None or not self._at(call):
+        self._started.wait(60)
+        if self._process.returncode is not None or not self._at(call):
             return False
         self._process.kill()
         return True

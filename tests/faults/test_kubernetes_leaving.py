@@ -12,7 +12,7 @@ FILE = {"file": text("x", "file")}
 
 
 def clusters(clustered, *names):
-    return {name: {"kubeconfig": str(clustered.kubeconfig), "timeout": "1s"} for name in names}
+    return {name: {"kubeconfig": str(clustered.kubeconfig), "timeout": "30s"} for name in names}
 
 
 def configure(clustered, names, **fields):

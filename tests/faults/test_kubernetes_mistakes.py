@@ -117,7 +117,7 @@ def clusters(workspace, server, pages):
         "token": workspace.login("nobody's", "token"),
         "nobody": workspace.login(server.user("nobody"), "nobody"),
     }
-    return {name: {"kubeconfig": str(path), "timeout": "1s"} for name, path in logins.items()}
+    return {name: {"kubeconfig": str(path), "timeout": "30s"} for name, path in logins.items()}
 
 
 def syncs(workspace):

@@ -41,9 +41,8 @@ def test_a_write_whose_answer_never_came_is_rolled_out_and_reloaded_by_the_next_
     """A command may run once more, since nobody knows whether what it is to read was there by then."""
     script = shop.script("reload", "echo x >> reloads")
     reloads = shop.root / "reloads"
-    prod = {"kubeconfig": str(shop.kubeconfig), "timeout": "1s"}
     to = shop.secret(restart=["deployment/shop"])
-    shop.configure({"app": data(READ, to, reload=[script])}, clusters={"prod": prod})
+    shop.configure({"app": data(READ, to, reload=[script])})
     shop.ok("apply")
     assert (shop.generation(), reloads.read_text()) == (2, "x\n")
     give("pw2", shop)

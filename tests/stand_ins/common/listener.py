@@ -77,6 +77,12 @@ class Listener(ThreadingHTTPServer):
         for connection in connections:
             self.hang_up(connection)
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are whose requests, those of clients that are gone too, may not all be answered yet."""
+        with self._lock:
+            return len(self._open)
+
     def hang_up(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

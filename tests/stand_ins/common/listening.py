@@ -44,6 +44,11 @@ class Listening(ABC):
         assert self._port, "the server has no address before it was started"
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
+    @property
+    def open_connections(self) -> int:
+        """How many clients it may still do something for, be they there or not."""
+        return self._listener.open_connections if self._listener else 0
+
     def start(self) -> None:
         """Listens, on the port it had before if there was one; nothing when it runs."""
         if self._listener is not None:
