@@ -46,7 +46,7 @@ def test_the_unit_starts_reloads_and_stops_the_daemon(
             eventually(lambda: target.read_text() == "second")
         finally:
             daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(60) == 0
 
 
 def test_an_invalid_configuration_ends_with_the_status_that_is_not_restarted(

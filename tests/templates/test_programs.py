@@ -239,7 +239,7 @@ def connected(path: Path) -> socket.socket:
 
     def connect() -> bool:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
+        connection.settimeout(30)
         if connection.connect_ex(str(path)):
             connection.close()
             return False
