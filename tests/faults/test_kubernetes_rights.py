@@ -47,7 +47,7 @@ def test_each_missing_right_is_named_with_its_rule_and_granted_later_it_is_mende
         clustered.wait_held({**HELD, "a": "b"}, "theirs")
         daemon.wait_log("only at each resync", error=rule("watch"))
         grant("watch")
-        eventually(lambda: api_server.watches("secrets"))
+        eventually(lambda: api_server.watches("secrets"), within=60)
 
         clustered.configure({"theirs": syncs["theirs"]}, kubeconfig=login)
         daemon.wait_log("not cleaned up", error=rule("delete"))

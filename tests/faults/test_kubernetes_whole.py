@@ -85,7 +85,7 @@ def test_a_thousand_secrets_arrive_though_the_server_answers_429_to_half(cluster
 
     storm = api_server.faults.rate_limited(1, verb="patch", times=None, when=is_too_much)
 
-    done = clustered.confsync("apply")
+    done = clustered.confsync("apply", within=180)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert storm.hits == 500
