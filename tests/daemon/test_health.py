@@ -57,6 +57,12 @@ def all_of(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check may take as long as a busy machine does; whose subject is that it hangs says for how long."""
+    monkeypatch.setattr(health, "_PATIENCE", 60.0)
+
+
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint()
@@ -153,8 +159,9 @@ def test_a_check_that_hangs_is_a_problem_and_costs_one_thread(monkeypatch):
     try:
         for _ in range(5):
             assert endpoint.ask("/livez") == (503, "no answer from within after 50ms\n")
+        monkeypatch.setattr(health, "_PATIENCE", 60.0)
         assert endpoint.ask("/readyz") == (200, "ok\n")
-        assert threads("health-check") == 1
+        eventually(lambda: threads("health-check") == 1)
 
         release.set()
         eventually(lambda: endpoint.ask("/livez") == (200, "ok\n"))

@@ -50,6 +50,7 @@ def test_a_sync_that_fails_is_tried_again_with_growing_pauses(workspace):
         tries = workspace.root / "checks"
         eventually(lambda: tries.exists() and tries.read_text().count("x") >= 4)
         # The same failure is said once, not at every try.
+        daemon.wait_log("sync failed", sync="a")
         assert len(daemon.lines("sync failed", sync="a")) == 1
         (workspace.root / "works").touch()
         workspace.wait_content("a", "db1")
@@ -69,14 +70,18 @@ def test_an_idle_daemon_uses_no_processor_and_writes_nothing(workspace, etcd):
     with workspace.daemon() as daemon:
         eventually(lambda: len(workspace.syncs()) == 20)
         eventually(lambda: all(record.state == "ok" for record in workspace.syncs().values()))
-        wait_for_quiet(1)
-        before, calls, cpu = stamps(workspace), etcd.calls(), daemon.cpu_seconds()
 
-        wait_for_quiet(1.5)
+        def idles():
+            before, calls, cpu = stamps(workspace), etcd.calls(), daemon.cpu_seconds()
 
-        assert stamps(workspace) == before
-        assert etcd.calls().get("KV.Range") == calls.get("KV.Range")
-        assert daemon.cpu_seconds() - cpu < 0.5, "20 syncs, 6 resyncs"
+            wait_for_quiet(1.5)
+
+            assert stamps(workspace) == before
+            assert etcd.calls().get("KV.Range") == calls.get("KV.Range")
+            assert daemon.cpu_seconds() - cpu < 0.5, "20 syncs, 6 resyncs"
+            return True
+
+        eventually(idles)  # on a busy machine the first passes take their time
 
 
 def stamps(workspace):

@@ -15,7 +15,7 @@ def test_what_each_gave_comes_in_order():
 
 
 def test_they_run_at_the_same_time():
-    all_there = threading.Barrier(4, timeout=20)
+    all_there = threading.Barrier(4, timeout=60)
     done, failures = at_once(lambda n: (all_there.wait(), n)[1], range(4), 4)
     assert (done, failures) == ([0, 1, 2, 3], [])
 
@@ -46,7 +46,7 @@ def test_nothing_to_do_is_nothing():
 
 
 def test_every_failure_of_those_under_way_is_told():
-    all_there = threading.Barrier(3, timeout=20)
+    all_there = threading.Barrier(3, timeout=60)
 
     def act(n: int) -> int:
         all_there.wait()
