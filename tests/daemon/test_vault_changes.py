@@ -88,7 +88,7 @@ def test_a_thousand_syncs_on_fifty_secrets_are_fifty_reads_and_one_login(vaulted
     )
     vault_server.forget_requests()
     with vaulted.daemon():
-        eventually(lambda: [one.state for one in vaulted.syncs().values()] == ["ok"] * SYNCS, 40)
+        eventually(lambda: [one.state for one in vaulted.syncs().values()] == ["ok"] * SYNCS, 120)
         data, metadata = f"{vaulted.kv}/data", f"{vaulted.kv}/metadata"
 
         assert vault_server.count("GET", data) == PATHS
