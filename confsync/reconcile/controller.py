@@ -103,8 +103,10 @@ class Controller:
 
     def resync(self, interval: float | None = None) -> None:
         """Look at every sync (or those with this interval), whatever happened."""
-        for name in self._timed(interval):
-            self._queue.add(name)
+        due = self._timed(interval)
+        with self._queue.together():
+            for name in due:
+                self._queue.add(name)
         if interval is None or interval == self.core.loaded.config.defaults.interval:
             self._queue.add(PRUNE)
 
@@ -131,11 +133,13 @@ class Controller:
         """Something about a source is different."""
         self._tell_those_at_work(lambda: self._concerned(event))
         config = self.core.loaded.config
-        for name in self._concerned(event):
-            sync = config.syncs.get(name)
-            if sync is not None:
-                wait: Wait = sync.wait or config.defaults.wait
-                self._queue.settle(name, wait.min, wait.max)
+        woken = self._concerned(event)
+        with self._queue.together():
+            for name in woken:
+                sync = config.syncs.get(name)
+                if sync is not None:
+                    wait: Wait = sync.wait or config.defaults.wait
+                    self._queue.settle(name, wait.min, wait.max)
 
     def _concerned(self, event: Event) -> set[str]:
         if event.changes is None:
@@ -179,8 +183,10 @@ class Controller:
     def on_templates(self, names: set[str] | None) -> None:
         """Template files (these, or any) changed, appeared or vanished."""
         self._tell_those_at_work(lambda: self.dependencies.using_template(names))
-        for name in self.dependencies.using_template(names) | set(self._failures):
-            self._queue.add(name)
+        woken = self.dependencies.using_template(names) | set(self._failures)
+        with self._queue.together():
+            for name in woken:
+                self._queue.add(name)
 
     def want_reloads(self) -> None:
         """A reload is owed; do it as soon as nothing else is about to change."""

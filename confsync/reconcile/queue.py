@@ -21,6 +21,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from confsync.clock import Clock
 
@@ -66,6 +67,10 @@ class WorkQueue:
                 if due < self._delayed.get(item, math.inf):
                     self._delayed[item] = due
                     self._wait_until(item, due)
+
+    def together(self) -> AbstractContextManager[object]:
+        """Nothing is taken until all is added that is added in this block: one reload is for all of it, then."""
+        return self._lock
 
     def settle(self, item: str, quiet: float, longest: float) -> None:
         """Have `item` looked at `quiet` seconds after the last `settle`, at the latest `longest` after the first."""

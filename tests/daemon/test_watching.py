@@ -12,6 +12,7 @@ from confsync.daemon.daemon import Daemon, Settings
 from confsync.daemon.file_watch import FileWatch
 from confsync.ledger import state_dir
 from confsync.ledger.ledger import open_ledger
+from confsync.source.changes import Event
 from confsync.testing.waiting import eventually
 
 
@@ -93,6 +94,19 @@ def test_a_target_that_is_watched_again_is_looked_at(workspace, daemon):
 
     assert handled(daemon)[:2] == ["a", "@look a"]
     assert workspace.read("a") == "db1"
+
+
+def test_syncs_that_one_event_wakes_are_taken_up_together(daemon, monkeypatch):
+    """Or the first of them has its reload before the second is known to change."""
+    held = []
+    wake = lambda *_: held.append(daemon._queue._lock._is_owned())  # noqa: E731
+    for way in ("add", "settle"):
+        monkeypatch.setattr(daemon._queue, way, wake)
+
+    daemon.controller.on_source(Event("values", None))
+    daemon.controller.resync()
+
+    assert held == [True, True, False], "the last cleans up"
 
 
 def test_a_sync_that_is_removed_while_it_is_written_takes_its_target_with_it(workspace):
