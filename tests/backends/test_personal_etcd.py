@@ -68,7 +68,7 @@ def url(server):
 
 
 def source(*endpoints, **options):
-    return {"backend": "etcd", "endpoints": list(endpoints), "timeout": "3s", **options}
+    return {"backend": "etcd", "endpoints": list(endpoints), "timeout": "30s", **options}
 
 
 def host(person, **sources):
@@ -111,7 +111,7 @@ def test_the_variables_mean_what_they_mean_to_etcdctl(person, guarded, variables
         person.variable(name, value)
     person.variable("ETCDCTL_API", "3")
     ended = subprocess.run(
-        ["etcdctl", "get", "--prefix", "/prod/"], capture_output=True, text=True, timeout=30, check=False
+        ["etcdctl", "get", "--prefix", "/prod/"], capture_output=True, text=True, timeout=120, check=False
     )
 
     try:

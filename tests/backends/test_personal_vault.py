@@ -45,7 +45,7 @@ def other():
 
 
 def source(address, auth=POD, **options):
-    return {"backend": "vault", "address": address, "auth": auth, "timeout": "5s", **options}
+    return {"backend": "vault", "address": address, "auth": auth, "timeout": "30s", **options}
 
 
 def is_alive(vault, token):

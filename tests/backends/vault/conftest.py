@@ -115,7 +115,7 @@ class ScriptedServer:
             except OSError:
                 return
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(30)
                 try:
                     self.received.append(connection.recv(65536))
                     connection.sendall(self._answer)

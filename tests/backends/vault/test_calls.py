@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -421,7 +422,7 @@ def test_a_redirects_own_page_is_not_read(open_calls, scripted, vault, secret):
     head = f"HTTP/1.1 307 X\r\nLocation: {vault.address}/v1/{secret}\r\nContent-Length: 1000000\r\n\r\n<html>"
     standby = scripted(head.encode(), linger=30)
 
-    assert read(open_calls(standby.address, timeout="5s"), vault, secret).status == 200
+    assert read(open_calls(standby.address, timeout="20s"), vault, secret).status == 200
 
 
 def test_a_redirect_to_another_scheme_is_not_followed(open_calls, scripted):
@@ -463,12 +464,17 @@ def test_many_calls_share_a_connection(calls, vault, vault_server, secret):
 
 
 def test_concurrency_is_capped(open_calls, vault, vault_server, secret):
-    calls = open_calls(vault.address, concurrency=3)
+    calls = open_calls(vault.address, concurrency=3, timeout="1h")
     vault_server.forget_requests()
-    vault_server.faults.late(0.02, times=None)
+    vault_server.faults.late(3600, times=None)
 
     with ThreadPoolExecutor(12) as pool:
-        replies = list(pool.map(lambda _: read(calls, vault, secret).status, range(36)))
+        reads = [pool.submit(read, calls, vault, secret) for _ in range(36)]
+        try:
+            eventually(lambda: vault_server.log.most_at_once == 3)
+        finally:
+            vault_server.faults.clear()
+        replies = [read.result().status for read in reads]
 
     assert replies == [200] * 36
     assert vault_server.log.most_at_once == 3
@@ -496,11 +502,16 @@ def test_waiting_for_a_connection_has_an_end_and_says_so(open_calls, vault, secr
     with calls._slots.taken("hangs", began + 60), pytest.raises(Unavailable, match=said):
         read(calls, vault, secret)
     assert time.monotonic() - began >= 0.3
-    assert read(calls, vault, secret).status == 200
+
+    def is_read():
+        with suppress(Unavailable):  # 300 ms may be too few for a busy machine
+            return read(calls, vault, secret).status == 200
+
+    assert eventually(is_read)
 
 
 def test_waiting_for_a_connection_counts_as_the_calls_time(open_calls, vault, vault_server, secret):
-    calls = open_calls(vault.address, concurrency=1, timeout="1s")
+    calls = open_calls(vault.address, concurrency=1, timeout="2s")
     hanging = vault_server.faults.late(3600, path=secret, times=None)
     began = time.monotonic()
 
@@ -508,11 +519,11 @@ def test_waiting_for_a_connection_counts_as_the_calls_time(open_calls, vault, va
         waiting = [pool.submit(read, calls, vault, secret) for _ in range(40)]
         errors = [one.exception() for one in waiting]
         took = time.monotonic() - began
+        eventually(lambda: hanging.hits >= 1)
         vault_server.faults.clear()
 
     assert all(isinstance(error, Unavailable) for error in errors)
-    assert hanging.hits >= 1
-    assert took < 20, "one after the other would be 40 seconds"
+    assert took < 60, "one after the other would be 80 seconds"
 
 
 def test_reads_that_hang_leave_room_for_logins_and_renewals(open_calls, vault, vault_server, secret):
@@ -556,4 +567,4 @@ def test_nothing_heavy_is_imported_before_the_first_call(tmp_path):
         "assert not {'hvac', 'requests', 'urllib3', 'cryptography'} & set(sys.modules), 'imported early'\n"
     )
 
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=30)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, timeout=120)

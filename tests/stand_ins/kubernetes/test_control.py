@@ -284,7 +284,7 @@ class TestFaults:
     def test_a_late_answer_holds_up_nobody_else(
         self, api_server: ApiServer, admin: KubeAdmin, where: str
     ) -> None:
-        api_server.faults.late(20, name="a")
+        api_server.faults.late(240, name="a")
         late = threading.Thread(target=_ignore_errors, args=(admin, path_of("secrets", where, "a")))
         late.start()
 
@@ -293,7 +293,7 @@ class TestFaults:
         api_server.stop()
         late.join()
 
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 120
 
     def test_every_watch_ends(self, api_server: ApiServer, admin: KubeAdmin, where: str) -> None:
         with (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from confsync.testing.waiting import eventually
 
 from .admin import APPLY, KubeAdmin, path_of
 from .fixtures import KUBECONFIG
@@ -90,7 +91,8 @@ class Replay:
             if case == "watch: added, modified, deleted":
                 self._make_events()
             elif case == "watch: times out by itself":
-                threading.Timer(0.05, self._server.advance, [1.0]).start()
+                eventually(self._server.watches)
+                self._server.advance(1.0)
             for event in stream:
                 events.append(event)
                 if len(events) == len(recorded):

@@ -22,6 +22,8 @@ from confsync_backends.vault.session import Session
 class Times:
     """The session's clock. Time passes for Vault as well: at once for the stand-in, for real at a real one.
 
+    With the stand-in it passes only when a test says so: no login ends because the machine is slow.
+
     Args:
         vault: tells its time, where it is a real one.
         server: the stand-in, if it is one.
@@ -31,12 +33,16 @@ class Times:
         self._vault = vault
         self._server = server
         self._ahead = 0.0
+        self._stands_at: tuple[float, float] | None = None
+        if server is not None:
+            server.clock.stop()
+            self._stands_at = time.time(), time.monotonic()
 
     def now(self) -> float:
-        return time.time() + self._ahead
+        return (self._stands_at[0] if self._stands_at else time.time()) + self._ahead
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        return (self._stands_at[1] if self._stands_at else time.monotonic()) + self._ahead
 
     def advance(self, seconds: float) -> None:
         if self._server is None:
