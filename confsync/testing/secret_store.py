@@ -102,6 +102,7 @@ class Held:
     arrived: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
     _open: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def release(self) -> None:
         """Let them go on."""
@@ -109,9 +110,10 @@ class Held:
 
     def wait(self) -> None:
         """Wait, as a call that takes long does."""
-        self.waiting += 1
+        with self._lock:
+            self.waiting += 1
         self.arrived.set()
-        self._open.wait(30)
+        self._open.wait(120)
 
 
 class SecretStore:

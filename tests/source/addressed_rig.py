@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from confsync.driver import Address
 from confsync.source.addressed import AddressedSource
@@ -12,7 +13,10 @@ from confsync.testing.memory_secrets import ManualClock, MemorySecretsBackend, S
 
 
 class PacedClock(ManualClock):
-    """Time that passes by itself, but hardly any while the machine is busy elsewhere: no lease ends meanwhile."""
+    """Time that passes by itself, but hardly any while the machine is busy elsewhere: no lease ends meanwhile.
+
+    It passes in small steps, and before each another thread has its turn: so have those that look after leases.
+    """
 
     def __init__(self):
         super().__init__()
@@ -22,10 +26,12 @@ class PacedClock(ManualClock):
 
     def _pass(self):
         before = time.monotonic()
-        while not self._ended.wait(0.002):
-            now = time.monotonic()
-            self.advance(min(now - before, 0.01))
-            before = now
+        with ThreadPoolExecutor(1) as other:
+            while not self._ended.wait(0.002):
+                other.submit(bool).result()
+                now = time.monotonic()
+                self.advance(min(now - before, 0.01))
+                before = now
 
     def close(self):
         self._ended.set()
@@ -61,7 +67,8 @@ class AddressedRig:
 
     def told(self):
         """The names in the events so far, which are forgotten."""
-        events, self.events[:] = list(self.events), []
+        events = list(self.events)
+        del self.events[: len(events)]  # and no other: one may come just now
         return sorted(name for event in events for name in event.changes[""])
 
     def resync(self, *names):

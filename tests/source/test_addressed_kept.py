@@ -416,8 +416,8 @@ def test_a_store_that_hangs_does_not_hold_the_end(addressed, monkeypatch):
     with rig.store.holding(CREDS) as held:
         began = time.monotonic()
         rig.source.close()
-        assert time.monotonic() - began < 20, "it is held for 30"
-        assert held.arrived.is_set()
+        assert time.monotonic() - began < 60, "it is held for 120"
+        assert held.arrived.wait(30)
 
 
 def test_the_login_is_revoked_where_a_lease_alone_may_not_be(addressed, caplog):

@@ -429,13 +429,13 @@ def test_while_tending_takes_long_nobody_else_begins(running_clock, addressed):
     class Slow(MemorySecretsBackend):
         def tend(self):
             begun.append(1)
-            ended.wait(60)
+            ended.wait(240)
 
     rig = addressed(clock=running_clock, store=store, backend=Slow(store))
     rig.follow()
     store.lends(CREDS, duration=0.5)
     name = username(rig)
-    eventually(lambda: store.count("renew") >= 2)
+    eventually(lambda: store.count("renew") >= 2, within=120)
     assert store.is_alive(name)
     assert begun == [1]
     ended.set()
@@ -497,12 +497,11 @@ def test_leases_of_a_daemon_outlive_any_number_of_rotations(live):
     reader = threading.Thread(target=look)
     reader.start()
     try:
-        eventually(lambda: len(live.store.lent) >= 8)
+        eventually(lambda: len(live.store.lent) >= 8 and reads > 100, within=120)
     finally:
         ended.set()
         reader.join(30)
     assert dead == []
-    assert reads > 100
 
 
 def test_a_daemon_replaces_what_ended_with_a_login_as_soon_as_somebody_logs_in(live):
@@ -532,7 +531,7 @@ def test_a_lease_is_looked_after_while_other_paths_hang(live):
         lent = username(live)
         live.source.resync(names, names)
         eventually(lambda: sum(one.waiting for one in held) == 8)
-        eventually(lambda: live.store.count("renew") >= 3)
+        eventually(lambda: live.store.count("renew") >= 3, within=120)
         assert live.store.is_alive(lent)
         assert username(live) == lent
 
@@ -550,7 +549,7 @@ def test_a_lease_is_renewed_while_more_other_leases_hang_than_there_are_threads(
         eventually(lambda: all(live.source.problem([Address(name)]) for name in names))
         held = [stack.enter_context(live.store.holding(name)) for name in names]
         eventually(lambda: sum(one.waiting for one in held) >= 8)
-        eventually(lambda: live.store.count("renew", CREDS) >= 2)
+        eventually(lambda: live.store.count("renew", CREDS) >= 2, within=120)
         assert live.store.is_alive(lent)
 
 

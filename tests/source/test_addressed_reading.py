@@ -211,7 +211,8 @@ def test_the_last_good_value_stays_while_the_store_is_down_and_says_since_when(r
     assert rig.source.problem([Address("db")]) is None
 
 
-def test_a_store_that_says_it_is_busy_is_asked_again_before_a_read_fails(live):
+def test_a_store_that_says_it_is_busy_is_asked_again_before_a_read_fails(live, monkeypatch):
+    monkeypatch.setattr("confsync.source.asking._PATIENCE_FOLLOWED", 60.0)
     live.store.put("s", {"a": "1"})
     live.store.fail_with(Unavailable("busy", retry_after=0.01), kind="fetch")
     with ThreadPoolExecutor(1) as pool:
@@ -409,7 +410,8 @@ def test_a_store_that_has_not_answered_yet_holds_two_readers_and_tells_the_other
     eventually(lambda: all(_is_read(live, name) for name in names))
 
 
-def test_a_store_that_is_only_slow_to_answer_first_refuses_nobody(live):
+def test_a_store_that_is_only_slow_to_answer_first_refuses_nobody(live, monkeypatch):
+    monkeypatch.setattr("confsync.source.asking._GRACE", 60.0)
     eventually(lambda: live.source._asking.followed)
     names = [f"s/{number}" for number in range(8)]
     for name in names:

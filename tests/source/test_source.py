@@ -173,6 +173,7 @@ def test_a_followed_source_tells_each_change_and_only_it(rig):
     rig.events.clear()
     rig.store.transaction({"p/k1": b"2", "p/k2": b"1"}, ["p/k3"])
     eventually(lambda: rig.values().get("k1") == b"2")
+    eventually(lambda: rig.events)
     assert rig.events == [Event("s", {"p": frozenset({"k1", "k3"})})]
 
 
