@@ -75,6 +75,11 @@ def copied(path: Path) -> sqlite3.Connection:
             ) as db:
                 db.backup(copy)
             copy.execute("SELECT count(*) FROM meta").fetchone()
+        except sqlite3.Error:
+            copy.close()
+            if journal.exists() is (how == "mode=ro") and _stamp(path) == before:
+                raise
+            continue  # a writer came or went while we read
         except BaseException:
             copy.close()
             raise

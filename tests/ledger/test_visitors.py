@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import pytest
 from confsync.clock import SystemClock
 from confsync.errors import LedgerError, LedgerLocked
 from confsync.ledger import state_dir
+from confsync.ledger.database import copied
 from confsync.ledger.ledger import leave_flag, open_ledger
 from confsync.ledger.state_dir import Lock
 
@@ -110,3 +112,37 @@ def test_a_note_makes_no_ledger_where_none_is(tmp_path):
     with pytest.raises(LedgerError):
         leave_flag(tmp_path, "allow-mass-delete", "1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Where a ledger is that nobody has open."""
+    open_ledger(tmp_path, SystemClock()).close()
+    return tmp_path / "ledger.db"
+
+
+def test_a_ledger_that_is_written_while_it_is_looked_at_is_looked_at_again(written, monkeypatch):
+    """Half old and half new, it can look as if it were damaged."""
+    written_next = [b"half" * 1024, written.read_bytes()]
+    connect = sqlite3.connect
+
+    def write_meanwhile(database, **options):
+        if database != ":memory:" and written_next:
+            written.write_bytes(written_next.pop(0))
+        return connect(database, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", write_meanwhile)
+
+    assert copied(written).execute("SELECT count(*) FROM meta").fetchone() is not None
+    assert written_next == []
+
+
+def test_a_ledger_that_is_damaged_is_not_looked_at_again(written, monkeypatch):
+    written.write_bytes(b"half" * 1024)
+    opened = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: opened.append(a) or connect(*a, **o))
+
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        copied(written)
+    assert len(opened) == 2, "what it is copied to, and the ledger"
