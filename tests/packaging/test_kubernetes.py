@@ -383,7 +383,7 @@ def test_every_configuration_is_valid(kustomize: Kustomize, tmp_path: Path, base
         (tmp_path / name).write_text(text)
     program = Path(sys.executable).with_name("confsync")
     command = [program, "check", "--config", tmp_path / "confsync.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
 
 

@@ -159,7 +159,7 @@ class Central:
 
     def apply(self) -> subprocess.CompletedProcess[str]:
         command = self.pod.command("confsync", "confsync", "apply", "--config", "/etc/confsync/confsync.yaml")
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
     @contextmanager
     def run(self, pod: Pod | None = None) -> Iterator[DaemonProcess]:

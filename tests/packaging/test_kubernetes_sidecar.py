@@ -58,7 +58,7 @@ def files_of(kustomize: Kustomize, example: str) -> dict[str, str]:
 
 def init(pod: Pod) -> subprocess.CompletedProcess[str]:
     command = pod.command("confsync-init")
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
 
 def unshared(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
     command = ["unshare", "--mount", "sh", "-c", script, "sh", str(directory)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_an_invalid_configuration_ends_with_the_status_that_is_not_restarted(
 ) -> None:
     config = tmp_path / "confsync.yaml"
     config.write_text("sinks: {}\n")
-    done = subprocess.run([PROGRAM, "run", "--config", config], capture_output=True, timeout=60)
+    done = subprocess.run([PROGRAM, "run", "--config", config], capture_output=True, timeout=180)
     assert str(done.returncode) == unit["Service"]["RestartPreventExitStatus"]
 
 

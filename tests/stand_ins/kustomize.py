@@ -37,7 +37,7 @@ class Kustomize:
         """
         assert self._kubectl is not None
         command = [self._kubectl, "kustomize", str(self.root / directory)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, f"{directory}: {done.stderr}"
         assert not done.stderr, f"{directory}: {done.stderr}"
         return [one for one in yaml.safe_load_all(done.stdout) if one]

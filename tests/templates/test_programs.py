@@ -38,7 +38,7 @@ def program(name: str) -> str:
 def accepted(*command: str | Path, where: Path | None = None, **environ: str) -> str:
     """What a command prints, which must succeed."""
     done = subprocess.run(
-        command, cwd=where, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
+        command, cwd=where, env={**os.environ, **environ}, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -295,7 +295,7 @@ def test_the_check_that_is_proposed_for_postgresql_takes_what_is_right_and_nothi
 
     for line, status in (("work_mem = '4MB'", 0), ("work_mem = 'lots'", 1)):
         staged.write_text(f"{line}\n")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
         assert done.returncode == status, done.stderr
 
 
@@ -319,7 +319,7 @@ def test_systemd_takes_the_drop_in(tmp_path: Path) -> None:
             env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:", "SYSTEMD_LOG_LEVEL": "warning"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         told = [line for line in done.stderr.splitlines() if str(drop_in) in line]
         if "Failed to" in done.stderr and not told:
