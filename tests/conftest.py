@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import InMemoryExampleDatabase
+from stand_ins.own_process import restored
 
 from confsync.testing.daemon import Workspace
 from confsync.testing.etcd import EtcdCluster
@@ -74,6 +75,13 @@ def _fork_without_grpc() -> None:
         import grpc
 
         grpc.insecure_channel("127.0.0.1:1").close()
+
+
+@pytest.fixture(autouse=True)
+def _own_process() -> Iterator[None]:
+    """No test has the log and the handlers of the commands that another ran in this process."""
+    with restored():
+        yield
 
 
 @pytest.fixture

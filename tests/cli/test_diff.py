@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import subprocess
@@ -75,10 +74,7 @@ class Shop:
 @pytest.fixture
 def shop(bare, monkeypatch):
     monkeypatch.delenv("CONFSYNC_CONFIG", raising=False)
-    root = logging.getLogger()
-    kept = root.handlers[:], root.level
-    yield Shop(bare)
-    root.handlers[:], root.level = kept
+    return Shop(bare)
 
 
 def lines(result):
