@@ -105,7 +105,7 @@ def raw():
         assert not thread.is_alive(), "the client never let go"
 
 
-def request(url, timeout="5s", redact=lambda text: text, cancelled=None, **fields):
+def request(url, timeout="60s", redact=lambda text: text, cancelled=None, **fields):
     reload = Reload(http={"url": url, **fields}, timeout=timeout)
     run_reload(reload, redact=redact, cancelled=cancelled)
 
