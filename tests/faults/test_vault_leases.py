@@ -34,7 +34,7 @@ def new_user(vaulted, old):
         assert user not in (None, old), f"still {user}"
         return user
 
-    return eventually(check)
+    return eventually(check, within=120)  # a login that was refused is tried again after up to a minute
 
 
 def test_a_renewal_that_gives_less_than_asked_brings_a_new_credential_while_the_old_lives(
