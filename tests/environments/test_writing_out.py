@@ -43,9 +43,11 @@ def killed_at(moment, act):
     """Run `act` in a process that is killed at one of its calls of the system."""
     child = os.fork()
     if child == 0:
-        setattr(output_file.os, moment, lambda *_: os._exit(9))
-        act()
-        os._exit(0)
+        try:
+            setattr(output_file.os, moment, lambda *_: os._exit(9))
+            act()
+        finally:  # whatever becomes of it, it is not the one to go on with the tests
+            os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
@@ -113,19 +115,21 @@ def test_killed_once_the_file_is_there_it_is_on_the_list(files, path, form, monk
     write_out(files, variables(A="1"), order(path, form), {})
     child = os.fork()
     if child == 0:
-        WrittenFiles.forget = WrittenFiles.note
-        noted = WrittenFiles.note
-        calls = []
+        try:
+            WrittenFiles.forget = WrittenFiles.note
+            noted = WrittenFiles.note
+            calls = []
 
-        def note(self, written):
-            calls.append(written)
-            if len(calls) == 2:  # the one after the file was replaced
-                os._exit(9)
-            noted(self, written)
+            def note(self, written):
+                calls.append(written)
+                if len(calls) == 2:  # the one after the file was replaced
+                    os._exit(9)
+                noted(self, written)
 
-        WrittenFiles.note = note
-        write_out(files, variables(A="2", B="1"), order(path, form), {})
-        os._exit(0)
+            WrittenFiles.note = note
+            write_out(files, variables(A="2", B="1"), order(path, form), {})
+        finally:
+            os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert b"B" in path.read_bytes()
     assert write_out(files, variables(A="3"), order(path, form), {}).edited == ()
