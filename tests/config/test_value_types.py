@@ -167,10 +167,10 @@ LONG = 20_000
     ids=lambda text: text[:12],
 )
 def test_a_long_value_takes_time_in_proportion_to_its_length(kind, text):
-    begin = time.process_time()
+    begin = time.thread_time()
 
     assert problem(kind, text) is not None
-    assert time.process_time() - begin < 1
+    assert time.thread_time() - begin < 1
 
 
 @given(kind=st.sampled_from(get_args(KeyType)), text=st.text(max_size=200))

@@ -37,8 +37,9 @@ def running(workspace):
     daemon = workspace.daemon()
     workspace.wait_content("app.conf", "host=db1\n")
     workspace.wait_content("tls/tls.key", "KEY")
-    workspace.wait_state("app", "ok")
-    workspace.wait_state("tls", "ok")
+    for sync in ("app", "tls"):
+        workspace.wait_state(sync, "ok")
+        daemon.wait_log("target created", sync=sync)
     yield daemon
     if daemon.process.poll() is None:
         daemon.stop()

@@ -78,9 +78,9 @@ LONG = range(10_000)
 )
 def test_long_texts_take_no_minutes(before, after):
     before, after = ("".join(f"{one}\n" for one in side).encode() for side in (before, after))
-    begin = time.process_time()
+    begin = time.thread_time()
 
     unified(before, after, sensitive=False, literals=())
     compare_texts(before, after)
 
-    assert time.process_time() - begin < 3
+    assert time.thread_time() - begin < 3

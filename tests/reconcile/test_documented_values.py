@@ -438,9 +438,9 @@ def test_ten_thousand_checked_keys_take_little_time(project):
     template = "{{ etcd.items('up')|length }}"
 
     def taken(keys):
-        begin = time.process_time()
+        begin = time.thread_time()
         assert project.text(keys, template) == "10000"
-        return time.process_time() - begin
+        return time.thread_time() - begin
 
     without = taken({})
     assert taken({"up/*": {"type": "address"}}) - without < 3
