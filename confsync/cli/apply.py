@@ -166,7 +166,8 @@ def _show(options: Options, report: Report, wish: _Wish, cancelled: threading.Ev
 
 
 def _print_json(report: Report, failed: dict[str, Outcome], good: bool) -> None:
-    from confsync.cli.printing import as_json, print_json
+    from confsync.cli.changes import as_json
+    from confsync.cli.printing import print_json
 
     print_json({
         "in_agreement": good,

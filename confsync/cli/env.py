@@ -159,7 +159,7 @@ def env(
         return cleaned(options, words, expired=expired)
     if expired:
         raise click.UsageError("--expired goes with --clean", context)
-    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.place import place_of
     from confsync.environments.variables.selection import Selection
 
     wanted = _Wanted(
@@ -272,7 +272,7 @@ def _check_environment(context: click.Context, session: Session, name: str) -> N
 def _check_place(session: Session, path: str | None) -> None:
     """Refuse a file that a sync writes: what is written into it would be drift, and healed away."""
     from confsync.config.references import fixed
-    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.place import place_of
     from confsync.errors import ConfigError
     from confsync.render.paths import final_path
     from confsync.text import printable
@@ -334,7 +334,7 @@ def _written_out(
     session: Session, files: WrittenFiles, wanted: _Wanted, path: str, variables: Sequence[Variable]
 ) -> Outcome:
     from confsync.cli.env_print import print_masks
-    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.place import place_of
     from confsync.environments.output.writing_out import Order, write_out
 
     until = None if wanted.lifetime is None else files.clock.now() + wanted.lifetime

@@ -21,7 +21,7 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
     from confsync.config.loading import find_config
     from confsync.environments.execution.scratch import roots, sweep
     from confsync.environments.output.cleaning import Fate, clean
-    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.place import place_of
     from confsync.environments.output.written import WrittenFiles, directory_for
 
     sweep(roots())
@@ -50,7 +50,7 @@ def cleaned(options: Options, names: Sequence[str], *, expired: bool) -> int:
 def _refuse_environments(options: Options, files: WrittenFiles, names: Sequence[str]) -> None:
     """Raise `ConfigError` where an environment is named in place of a file."""
     from confsync.config.loading import find_config, load_config
-    from confsync.environments.output.output_file import place_of
+    from confsync.environments.output.place import place_of
     from confsync.errors import ConfigError, ConfsyncError
     from confsync.text import printable
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from confsync.cli.options import Options
-    from confsync.environments.execution import Order
+    from confsync.environments.execution.execution import Order
     from confsync.environments.policy import Policy
     from confsync.environments.variables import Collected
     from confsync.reconcile.core import Core
@@ -130,8 +130,8 @@ def exec(  # noqa: A001 - the command's name
     """  # fmt: skip
     from confsync.cli import interrupts
     from confsync.cli.session import setup_logs
-    from confsync.environments.execution import Order, execute
     from confsync.environments.execution.child import NotStarted
+    from confsync.environments.execution.execution import Order, execute
     from confsync.environments.execution.signalling import Interrupted
     from confsync.environments.execution.surroundings import Wanted
     from confsync.environments.variables.selection import Selection
@@ -236,7 +236,7 @@ def _opened(options: Options, order: Order, notify: Callable[[Event], None]) -> 
     from dataclasses import replace
 
     from confsync.cli.session import reading
-    from confsync.environments.execution import for_one_command
+    from confsync.environments.execution.execution import for_one_command
 
     with reading(options, ledger_needed=False) as session:
         own = replace(session, loaded=for_one_command(session.loaded))

@@ -37,7 +37,8 @@ def plan(context: click.Context, syncs: tuple[str, ...], out: str | None) -> int
 
     Exit status: 0 nothing to do, 1 something cannot be planned, 2 there are changes, 3 the configuration is invalid.
     """
-    from confsync.cli.printing import as_json, complain, print_change, print_json
+    from confsync.cli.changes import as_json, print_change
+    from confsync.cli.printing import complain, print_json
     from confsync.cli.session import begin_state, known_syncs, reading, setup_logs
     from confsync.plan import saved
     from confsync.text import plural

@@ -1,7 +1,5 @@
 """What a user may write of checks and reloads."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Self
 

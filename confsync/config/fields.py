@@ -9,6 +9,10 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Model(BaseModel):
-    """Base of all configuration models: immutable, and a field nobody knows is an error."""
+    """Base of all configuration models: immutable, and a field nobody knows is an error.
+
+    Modules of models do without `from __future__ import annotations`: at each start pydantic would parse every
+    annotation once more, from its text.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

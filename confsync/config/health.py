@@ -1,7 +1,5 @@
 """What a user may write of the health endpoint."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated
 

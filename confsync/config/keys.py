@@ -1,7 +1,5 @@
 """What a user writes under `keys`: what a value is, whose it is, what it may be."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator

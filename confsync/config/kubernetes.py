@@ -1,7 +1,5 @@
 """What a user may write of Kubernetes: clusters, and Secrets and ConfigMaps as targets."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, ClassVar, Literal, Self
 

@@ -1,7 +1,5 @@
 """What a user writes under `local`: what of an environment may come down to a laptop."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field

@@ -1,7 +1,5 @@
 """What a user may write, as models: the one definition from which validation, JSON Schema and reference docs come."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator

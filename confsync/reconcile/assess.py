@@ -17,8 +17,8 @@ from confsync.reconcile.core import Core
 from confsync.reconcile.identity import identity
 from confsync.reconcile.inputs import inputs_of
 from confsync.reconcile.step import Step, Steps
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
+from confsync.render.source_view import SourceView
 from confsync.target import Desired, TargetSpec, spec_from_json, target_id
 from confsync.text import plural
 

@@ -18,11 +18,10 @@ from confsync.digest import Hasher
 from confsync.errors import ConfigError, NotLeading, SinkError
 from confsync.ledger.ledger import Ledger
 from confsync.render.paths import final_path
-from confsync.render.recorder import SourceView
+from confsync.render.source_view import SourceView
 from confsync.sinks import Sinks
 from confsync.source.changes import Event
 from confsync.source.hub import SourceHub
-from confsync.target import target_id
 
 if TYPE_CHECKING:
     from confsync.render.renderer import Renderer
@@ -186,6 +185,8 @@ class Core:
     @property
     def static_targets(self) -> Mapping[str, str]:
         """The targets whose path is written out, and their syncs: wanted even while a sync cannot be rendered."""
+        from confsync.target import target_id
+
         if not self._static:
             for name, sync in self.loaded.config.syncs.items():
                 for target in sync.to:

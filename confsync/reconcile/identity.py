@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from confsync.digest import Hasher
 from confsync.errors import SourceError
 from confsync.reads import Reads
-from confsync.render.recorder import SourceView
+from confsync.render.source_view import SourceView
 
 Views = Mapping[str, SourceView]
 

@@ -15,8 +15,9 @@ from confsync.address import Wanted, parse
 from confsync.errors import RenderError
 from confsync.render.lookup import MissingValue
 from confsync.render.position import template_position
-from confsync.render.recorder import Recorder, SourceView
+from confsync.render.recorder import Recorder
 from confsync.render.refused_field import OTHER_FIELDS, RefusedField
+from confsync.render.source_view import SourceView
 from confsync.snapshot import PLACEHOLDER
 
 _NO_DEFAULT = object()

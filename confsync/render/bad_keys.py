@@ -16,7 +16,7 @@ from confsync.render.refused_field import RefusedField
 from confsync.snapshot import Found, as_bytes, full_key
 
 if TYPE_CHECKING:
-    from confsync.render.recorder import SourceView
+    from confsync.render.source_view import SourceView
 
 
 @dataclass(slots=True, repr=False)

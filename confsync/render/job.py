@@ -20,7 +20,8 @@ from confsync.render.failures import explain
 from confsync.render.formats import Scalar, encode, format_of
 from confsync.render.lookup import SourceLookup
 from confsync.render.paths import final_object, final_path
-from confsync.render.recorder import Recorder, SourceView
+from confsync.render.recorder import Recorder
+from confsync.render.source_view import SourceView
 from confsync.render.templates import Templates
 from confsync.target import Content, Desired, TargetSpec
 from confsync.text import printable

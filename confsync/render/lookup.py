@@ -15,7 +15,8 @@ from confsync.driver import Entry
 from confsync.errors import ConfsyncError, RenderError
 from confsync.render.filters import FILTERS
 from confsync.render.position import template_position
-from confsync.render.recorder import Recorder, SourceView
+from confsync.render.recorder import Recorder
+from confsync.render.source_view import SourceView
 from confsync.snapshot import full_key
 
 _NO_DEFAULT = object()

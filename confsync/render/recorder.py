@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,29 +16,12 @@ from confsync.reads import KeyRead, PathRead, Reads
 from confsync.redact import Secrets
 from confsync.render import budget
 from confsync.render.bad_keys import BadKeys
-from confsync.render.key_rules import KeyRules
 from confsync.render.position import template_position
-from confsync.snapshot import Found, View
+from confsync.render.source_view import SourceView
+from confsync.snapshot import Found
 
 _active = threading.local()
 _MOST_DERIVED = 8 * 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class SourceView:
-    """One source as a sync's environment shows it.
-
-    Attributes:
-        name: the source's name.
-        view: its keys, layered, at one revision.
-        is_sensitive: whether the value at a relative path is a secret.
-        rules: what its keys have to be, or None where nothing is said of them.
-    """
-
-    name: str
-    view: View
-    is_sensitive: Callable[[str], bool]
-    rules: KeyRules | None = None
 
 
 @dataclass(slots=True, repr=False)

@@ -27,7 +27,8 @@ from confsync.render.failures import explain, without_secrets
 from confsync.render.job import Job, templates_of
 from confsync.render.library import TemplateFiles
 from confsync.render.literals import Literals, secret_lines, secret_words
-from confsync.render.recorder import Recorder, SourceView, recording
+from confsync.render.recorder import Recorder, recording
+from confsync.render.source_view import SourceView
 from confsync.render.templates import Templates
 from confsync.target import Desired
 

@@ -15,12 +15,12 @@ from confsync.clock import Clock
 from confsync.config.kubernetes import KubernetesSecretTarget, KubernetesTarget
 from confsync.config.loading import LoadedConfig
 from confsync.config.models import DirectoryTarget, FileTarget
-from confsync.sinks.base import Sink
-from confsync.target import Desired, TargetSpec
 
 if TYPE_CHECKING:
+    from confsync.sinks.base import Sink
     from confsync.sinks.kubernetes.cluster import Cluster
     from confsync.sinks.kubernetes.clusters import Clusters
+    from confsync.target import Desired, TargetSpec
 
 __all__ = ["Sinks", "sink_for"]
 

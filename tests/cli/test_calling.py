@@ -236,36 +236,57 @@ def test_control_characters_in_values_never_reach_a_terminal(project):
         assert "\r" not in out
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("plam",)], ids=" ".join)
-def test_help_imports_none_of_the_heavy_libraries(bare, arguments):
+def imported_by(project, *arguments, status=0):
+    """The modules that a call imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "confsync", *arguments],
-        cwd=bare.root,
-        env=bare.environ(),
+        cwd=project.root,
+        env=project.environ(),
         capture_output=True,
         text=True,
     )
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line
-    }
+    assert done.returncode == status, done.stderr[-2000:]
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+
+
+def top_level(modules):
+    return {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--version", 0), ("plam", 3)])
+def test_help_imports_none_of_the_heavy_libraries(bare, argument, status):
+    imported = top_level(imported_by(bare, argument, status=status))
     assert "click" in imported
     heavy = {"jinja2", "pydantic", "yaml", "grpc", "apscheduler", "watchdog", "sqlite3", "dns"}
     assert imported & heavy == set()
 
 
 def test_plan_without_such_a_source_imports_neither_grpc_nor_the_scheduler(project):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "confsync", "--state-dir", str(project.state), "plan"],
-        cwd=project.root,
-        env=project.environ(),
-        capture_output=True,
-        text=True,
-    )
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line
-    }
-    assert imported & {"grpc", "apscheduler", "pyetcd"} == set()
-    assert done.returncode == 2
+    imported = imported_by(project, "--state-dir", str(project.state), "plan", status=2)
+    assert top_level(imported) & {"grpc", "apscheduler", "pyetcd"} == set()
+
+
+FOR_TARGETS = {
+    "jinja2",
+    "confsync.plan.change",
+    "confsync.render.recorder",
+    "confsync.sinks.base",
+    "confsync.sinks.ownership",
+    "confsync.target",
+}
+
+
+@pytest.mark.parametrize("command", [("env", "dev"), ("exec", "dev", "--", "true")], ids=" ".join)
+def test_an_environments_values_are_had_without_what_renders_compares_and_writes_targets(project, command):
+    imported = imported_by(project, *command)
+    assert "confsync.environments.variables.gathering" in imported
+    assert imported & FOR_TARGETS == set()
+
+
+def test_env_imports_nothing_of_what_runs_a_command(project):
+    imported = imported_by(project, "env", "dev")
+    of_exec = {name for name in imported if name.startswith("confsync.environments.execution.")}
+    assert of_exec <= {"confsync.environments.execution.scratch", "confsync.environments.execution.guardian"}
 
 
 def test_a_second_daemon_on_one_state_directory_is_refused_and_told_the_first_ones_process_id(project):

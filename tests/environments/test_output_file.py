@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from confsync.environments.output import output_file
-from confsync.environments.output.output_file import look, place_of, remove, replace, sweep
+from confsync.environments.output.output_file import look, remove, replace, sweep
+from confsync.environments.output.place import place_of
 from confsync.errors import ConfigError, ConfsyncError
 
 

@@ -15,8 +15,8 @@ from confsync.digest import Hasher
 from confsync.driver import Entry
 from confsync.reconcile.identity import identity
 from confsync.render.library import TemplateFiles
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer, RenderFailed, Rendering
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Snapshot
 
 

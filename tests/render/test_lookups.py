@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from confsync.driver import Entry
 from confsync.errors import MissingKeys, RenderError
 from confsync.reads import PathRead
-from confsync.render.recorder import SourceView
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Snapshot
 
 segments = st.text(st.sampled_from("ab-. é'"), min_size=1, max_size=2)

@@ -19,8 +19,8 @@ from confsync.digest import Hasher
 from confsync.driver import Entry
 from confsync.render.formats.scalars import as_text
 from confsync.render.library import TemplateFiles
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer, RenderFailed, Rendering
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Snapshot
 from confsync.testing.prepared import prepared
 

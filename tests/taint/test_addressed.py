@@ -17,8 +17,8 @@ from taint.test_renders import leaks_of
 
 from confsync.clock import SystemClock
 from confsync.config.models import Limits, Sync
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed
+from confsync.render.source_view import SourceView
 from confsync.source.addressed import AddressedSource
 from confsync.testing.memory_secrets import MemorySecretsBackend, SecretStore
 

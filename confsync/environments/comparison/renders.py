@@ -21,7 +21,7 @@ from confsync.text import printable
 
 if TYPE_CHECKING:
     from confsync.reconcile.core import Core
-    from confsync.render.recorder import SourceView
+    from confsync.render.source_view import SourceView
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from confsync.environments.variables import Withheld
 from confsync.errors import ConfigError, ConfsyncError, HeldBack, RenderError
 from confsync.reads import Reads
 from confsync.reconcile.core import Core
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import RenderFailed, Rendering
+from confsync.render.source_view import SourceView
 from confsync.target import Desired
 from confsync.text import did_you_mean, printable
 

@@ -13,7 +13,8 @@ from confsync.environments.dialects import form_by_name
 from confsync.environments.output import merging, output_file
 from confsync.environments.output.assignments import grammar_of
 from confsync.environments.output.git import own_place
-from confsync.environments.output.output_file import OutputFile, is_gone
+from confsync.environments.output.output_file import OutputFile
+from confsync.environments.output.place import is_gone
 from confsync.environments.output.writing_out import own_part
 from confsync.environments.output.written import WrittenFile, WrittenFiles
 from confsync.errors import ConfsyncError, LedgerError

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from confsync.errors import ConfigError, ConfsyncError
+from confsync.errors import ConfsyncError
 from confsync.sinks.disk import read_regular, sync_directory, write_new
 from confsync.sinks.failures import sink_error
 from confsync.sinks.names import head_of, hidden_head, staging_path
@@ -36,29 +36,6 @@ class OutputFile:
     def mode(self) -> int | None:
         """Its permission bits."""
         return stat.S_IMODE(self.found.st_mode) if self.found else None
-
-
-def place_of(text: str) -> str:
-    """The path somebody means: absolute, its directory as the system sees it, its name as it was typed.
-
-    Raises:
-        ConfigError: no file can be called so.
-    """
-    if "\0" in text or os.path.basename(text) in ("", ".", ".."):
-        raise ConfigError(f"{printable(text) or 'an empty name'}: is no name for a file")
-    directory, name = os.path.split(text)
-    return os.path.join(os.path.realpath(directory), name)
-
-
-def is_gone(path: str) -> bool:
-    """Whether nothing is there; not where that cannot be seen. Never raises."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def look(path: str) -> OutputFile:

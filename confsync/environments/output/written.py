@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from confsync.clock import Clock, SystemClock
 from confsync.digest import Hasher
-from confsync.environments.output.output_file import is_gone
+from confsync.environments.output.place import is_gone
 from confsync.errors import LedgerError
 from confsync.ledger import state_dir
 from confsync.sinks.disk import read_regular, write_new

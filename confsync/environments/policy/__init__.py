@@ -16,7 +16,7 @@ from confsync.config.loading import LoadedConfig
 from confsync.environments.policy.guarded_views import AddressedGuard, EnumerableGuard, LoginGuard
 from confsync.environments.policy.rules import Kind, Reader, RulePlaces, Ruling
 from confsync.errors import ConfigError
-from confsync.render.recorder import SourceView
+from confsync.render.source_view import SourceView
 from confsync.snapshot import View
 from confsync.source.hub import SourceHub
 

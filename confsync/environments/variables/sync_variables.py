@@ -16,9 +16,9 @@ from confsync.environments.variables.gathering import Gathering
 from confsync.environments.variables.source_variables import fields_of
 from confsync.errors import ConfigError, Denied, HeldBack, RenderError, SourceError
 from confsync.render.formats.names import VARIABLE, suggestion
-from confsync.render.recorder import SourceView
 from confsync.render.refused_field import RefusedField
 from confsync.render.renderer import RenderFailed, Rendering
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Found
 from confsync.text import did_you_mean, printable
 

@@ -9,7 +9,8 @@ from jinja2 import Undefined, UndefinedError
 from confsync.driver import Entry
 from confsync.render.filters import FILTERS, GLOBALS, TESTS, guards
 from confsync.render.lookup import SourceLookup
-from confsync.render.recorder import Recorder, SourceView
+from confsync.render.recorder import Recorder
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Snapshot
 
 OWN = sorted(set(FILTERS) - set(guards.FILTERS))
