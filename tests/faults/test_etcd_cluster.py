@@ -41,13 +41,32 @@ def configure(workspace, etcd, **more):
     )  # fmt: skip
 
 
+PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def write(etcd, value):
+    """Write the key, be there an election meanwhile or not."""
+    eventually(lambda: tried(lambda: etcd.put("/v", value), *PASSING), within=60)
+
+
+def tried(do, *passing):
+    """Whether it could be done; not where the answer was one of these."""
+    try:
+        do()
+    except grpc.RpcError as error:
+        if error.code() in passing:
+            return False
+        raise
+    return True
+
+
 def follows(workspace, etcd, value):
-    etcd.put("/v", value)
+    write(etcd, value)
     workspace.wait_content("app", value, within=60)
 
 
 def test_any_one_of_three_members_may_be_killed(workspace, three):
-    three.put("/v", "0")
+    write(three, "0")
     configure(workspace, three)
     with workspace.daemon():
         workspace.wait_content("app", "0")
@@ -60,7 +79,7 @@ def test_any_one_of_three_members_may_be_killed(workspace, three):
 
 
 def test_the_leader_may_be_killed(workspace, three):
-    three.put("/v", "0")
+    write(three, "0")
     configure(workspace, three)
     with workspace.daemon():
         workspace.wait_content("app", "0")
@@ -74,7 +93,7 @@ def test_the_leader_may_be_killed(workspace, three):
 
 def test_a_paused_member_is_left_for_another(workspace, three):
     """Whichever one the daemon talks to: each is paused in turn."""
-    three.put("/v", "0")
+    write(three, "0")
     configure(workspace, three)
     with workspace.daemon():
         workspace.wait_content("app", "0")
@@ -87,7 +106,7 @@ def test_a_paused_member_is_left_for_another(workspace, three):
 
 
 def test_a_daemon_that_knows_only_the_paused_member_gets_stale_and_recovers(workspace, three):
-    three.put("/v", "0")
+    write(three, "0")
     member = three.followers()[0]
     workspace.config(
         sources={
@@ -108,7 +127,7 @@ def test_a_daemon_that_knows_only_the_paused_member_gets_stale_and_recovers(work
 
 
 def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
-    three.put("/v", "0")
+    write(three, "0")
     configure(workspace, three)
     with workspace.daemon():
         workspace.wait_content("app", "0")
@@ -173,17 +192,11 @@ def test_a_wrong_password_is_a_failure_that_does_not_show_it(workspace, guarded)
 def as_root(etcd, do):
     """Do something; our own token too dies after two seconds."""
 
-    def done():
-        try:
-            etcd.login()
-            do()
-        except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-                return False
-            raise
-        return True
+    def again():
+        etcd.login()
+        do()
 
-    eventually(done)
+    eventually(lambda: tried(again, grpc.StatusCode.UNAUTHENTICATED))
 
 
 def test_an_expired_token_is_renewed_and_nothing_is_missed(workspace, forgetful):
