@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
+from confsync.clock import SystemClock
 from confsync.environments.execution import guardian, starter
 from confsync.errors import ConfsyncError
 from confsync.text import printable
@@ -137,6 +138,7 @@ class Start:
 
     def __init__(self, descriptors: Iterable[int], blocked: Iterable[int]) -> None:
         self._blocked = list(map(int, blocked))
+        self._began = SystemClock().monotonic()
         orders, self._orders = os.pipe()
         self._trouble, trouble = os.pipe()
         try:
@@ -162,7 +164,7 @@ class Start:
         with suppress(BrokenPipeError):  # it was killed, which `look` will tell
             _write_all(self._orders, told)
         self._close_orders()
-        return Child(self._process, self._trouble, words, variables)
+        return Child(self._process, self._trouble, words, variables, self._began)
 
     def forget(self) -> None:
         """Have it end, unless it has become something. Idempotent."""
@@ -181,6 +183,9 @@ class Child:
     """The running command, or what cannot become it.
 
     That it runs is not waited for: who presses Ctrl-Z at this moment stops it before it is anything.
+
+    Attributes:
+        began: when its process was not there yet, by the monotonic clock: a signal taken before has not reached it.
     """
 
     def __init__(
@@ -189,7 +194,9 @@ class Child:
         trouble: int,
         words: Sequence[str],
         variables: Mapping[bytes, bytes],
+        began: float,
     ) -> None:
+        self.began = began
         self._process = process
         self._trouble = trouble
         self._words = words

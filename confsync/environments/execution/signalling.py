@@ -21,6 +21,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from confsync.clock import SystemClock
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Who sends one of these wants the command to end."""
 
@@ -48,11 +50,13 @@ class Signal:
     Attributes:
         from_terminal: whether the kernel sent it, to all processes in the foreground.
         sender: the process that sent it, or 0.
+        at: when it was taken, by the monotonic clock.
     """
 
     number: int
     from_terminal: bool = False
     sender: int = 0
+    at: float = 0.0
 
 
 class Signals(Generic[T]):
@@ -103,10 +107,11 @@ class Signals(Generic[T]):
         return result
 
     def _take(self) -> None:
+        clock = SystemClock()
         while True:
             told = signal.sigwaitinfo(self._taken)
             sender = told.si_pid if told.si_code <= 0 else 0
-            self._events.put(Signal(told.si_signo, self._is_for_all(told), sender))
+            self._events.put(Signal(told.si_signo, self._is_for_all(told), sender, clock.monotonic()))
 
     def _is_for_all(self, told: signal.struct_siginfo) -> bool:
         """Whether the terminal sent it to all in the foreground. That it is gone, only its session's leader is told."""

@@ -1,6 +1,7 @@
 """Watches over the command of an exec: passes signals on, replaces or tells it when its values change, learns its end.
 
-- A signal that the terminal sent, or the command itself (`kill 0`), the command has already; all others are passed on.
+- A signal that the terminal sent, or the command itself (`kill 0`), the command has already, unless it was not there
+  yet; all others are passed on.
 - After SIGTERM to us the command has `patience` to end; then it is killed. Other signals mean what it makes of them.
 - When it is stopped at a terminal (Ctrl-Z), we stop too, so that the shell takes over; what wakes us wakes it.
 - When it ends by itself, or after somebody wanted all to end, that is the end.
@@ -158,11 +159,17 @@ class Supervisor:
             if self._child.is_stopped():
                 self._child.signal(signal.SIGCONT)
             return
-        if event.sender == self._child.pid or (event.from_terminal and self._child.is_in_our_group()):
+        if self._has(event):
             return
         self._child.signal(event.number)
         if event.number == signal.SIGTERM:
             self._be_patient()
+
+    def _has(self, event: Signal) -> bool:
+        """Whether it reached the command too."""
+        if event.sender == self._child.pid:
+            return True
+        return event.from_terminal and event.at >= self._child.began and self._child.is_in_our_group()
 
     def _be_patient(self) -> None:
         if self._kill_at is None:
