@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +15,21 @@ from stand_ins.watched import SteeredClock, Told
 from confsync.config import kubernetes as options
 from confsync.sinks.kubernetes.client import Client
 from confsync.sinks.kubernetes.credentials import Credentials
+from confsync.testing.waiting import eventually
 
 __all__ = ["api_server", "cluster"]
+
+
+@pytest.fixture(autouse=True)
+def _no_watch_of_another_test() -> Iterator[None]:
+    """`stop` waits for a second only: what takes longer on a busy machine is waited for here."""
+    watches_end()
+    yield
+    watches_end()
+
+
+def watches_end() -> None:
+    assert eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("watch ")])
 
 
 @pytest.fixture

