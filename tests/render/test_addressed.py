@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -15,10 +15,10 @@ from confsync.config.models import Limits, Sync
 from confsync.driver import Address
 from confsync.errors import Denied, LimitExceeded, MissingKeys, RenderError, SourceError, Unavailable
 from confsync.reads import PathRead
-from confsync.render.recorder import SourceView
-from confsync.render.renderer import RenderFailed
+from confsync.render.renderer import Renderer, RenderFailed
+from confsync.render.source_view import SourceView
 from confsync.source.addressed import AddressedSource
-from confsync.testing.memory_secrets import MemorySecretsBackend, SecretStore
+from confsync.testing.memory_secrets import ManualClock, MemorySecretsBackend, SecretStore
 
 CREDS = "db/creds/app"
 KEY = "transit/app"
@@ -627,13 +627,24 @@ def test_waiting_for_the_store_is_not_the_templates_time(vault):
         "{% for n in vault.list('s') %}{{ vault('s/' ~ n).a }}{% endfor %}"
         "{{ vault.decrypt('transit/app', etcd('c')) }}{{ vault('nothing', default='') }}"
     )
-    with vault.store.holding("prod/s") as list_held, vault.store.holding("prod/s/1") as secret_held:
-        ends = [threading.Timer(0.3, one.release) for one in (list_held, secret_held)]
-        for one in ends:
-            one.start()
+    clock = ManualClock()
+    vault.studio.renderer = Renderer(vault.studio.files, vault.studio.base, vault.studio.hasher, clock)
+
+    def answer_late(held):
+        held.arrived.wait(60)
+        clock.advance(3600)
+        held.release()
+
+    with (
+        vault.store.holding("prod/s") as list_held,
+        vault.store.holding("prod/s/1") as secret_held,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        late = [pool.submit(answer_late, one) for one in (list_held, secret_held)]
         assert vault.text(template, limits=Limits(time="200ms")) == "111x"
-        for one in ends:
-            one.join()
+        for one in late:
+            one.result(60)
+    assert clock.monotonic() > 7200
 
 
 def test_a_template_that_is_slow_itself_is_stopped_as_ever(vault):

@@ -16,8 +16,8 @@ from confsync.config.models import Limits, Sync
 from confsync.digest import Hasher
 from confsync.driver import Entry
 from confsync.render.library import TemplateFiles
-from confsync.render.recorder import SourceView
 from confsync.render.renderer import Renderer, Rendering
+from confsync.render.source_view import SourceView
 from confsync.snapshot import Snapshot
 
 SENSITIVE = {"vault": ["*"], "mixed": ["*/password"], "values": []}
@@ -41,7 +41,7 @@ class Stage:
         return found
 
     def render(self, sync: Mapping[str, Any], stores: Stores) -> Rendering:
-        limits = Limits.model_validate({"time": "5s", "memory": 1_000_000})
+        limits = Limits.model_validate({"time": "60s", "memory": 1_000_000})
         return self.renderer.render("app", Sync.model_validate(sync), limits, self.views(stores), {})
 
 

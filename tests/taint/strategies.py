@@ -23,7 +23,7 @@ Stores = Mapping[str, Mapping[str, bytes]]
 
 EXAMPLES = int(os.environ.get("CONFSYNC_TAINT_EXAMPLES", "0"))
 """How many in a long run; 0: the few that the suite has time for, always the same."""
-in_time = pytest.mark.timeout(0 if EXAMPLES else 120)
+in_time = pytest.mark.timeout(0 if EXAMPLES else 400)
 TELLS_LITTLE = re.compile(r"sha|md5|hmac|<|==| in | is |not |bool|truthy|with\(|isdigit|count|index")
 """Expressions whose result is not looked for: a hash is no encoding, and that something is so or not is no value."""
 

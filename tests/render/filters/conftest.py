@@ -76,7 +76,7 @@ def lookups(dns_port: int, tmp_path) -> Lookups:
     hosts.write_text(
         "# comment\n127.0.0.1 localhost\n::1 localhost\n10.9.8.7 db.internal DB # mine\nnonsense x\n"
     )
-    return Lookups(str(hosts), (("127.0.0.1", dns_port),), timeout=2.0)
+    return Lookups(str(hosts), (("127.0.0.1", dns_port),), timeout=60.0)
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def environment(dns_port: int) -> Sandbox:
     environment.filters.update(FILTERS)
     environment.tests.update(TESTS)
     environment.globals.update(GLOBALS)
-    lookups = Lookups(nameservers=(("127.0.0.1", dns_port),))
+    lookups = Lookups(nameservers=(("127.0.0.1", dns_port),), timeout=60.0)
     environment.globals.update(
         {name: getattr(lookups, name) for name in GLOBALS if name.startswith("lookup_")}
     )

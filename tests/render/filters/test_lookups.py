@@ -54,16 +54,17 @@ def test_no_answer_is_an_error_unless_there_is_a_default(lookups, function, name
     assert getattr(lookups, function)(name, default=[]) == []
 
 
-def test_a_silent_server_is_given_up_in_time(lookups):
+def test_a_silent_server_is_given_up_in_time(dns_port, tmp_path):
+    lookups = Lookups(str(tmp_path / "missing"), (("127.0.0.1", dns_port),), timeout=1.0)
     started = time.monotonic()
 
-    with pytest.raises(RenderError, match=r"no server answered within 2s"):
+    with pytest.raises(RenderError, match=r"no server answered within 1s"):
         lookups.lookup_ip("silent.example")
 
     assert time.monotonic() - started < 30
 
 
 def test_an_unreadable_hosts_file_is_as_good_as_an_empty_one(dns_port, tmp_path):
-    lookups = Lookups(str(tmp_path / "missing"), (("127.0.0.1", dns_port),))
+    lookups = Lookups(str(tmp_path / "missing"), (("127.0.0.1", dns_port),), timeout=60.0)
 
     assert lookups.lookup_ipv4("four.example") == ["192.0.2.4"]
