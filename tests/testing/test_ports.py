@@ -51,9 +51,8 @@ def test_one_that_is_listened_on_is_not_given(monkeypatch):
 
 
 def test_a_reservation_ends_with_its_descriptor(monkeypatch):
-    own = free_port()
-    monkeypatch.setattr(ports, "_ports", lambda: range(own + 1, own + 2))
     port, reservation = reserve_port()
+    monkeypatch.setattr(ports, "_ports", lambda: range(port, port + 1))
     with pytest.raises(RuntimeError, match="no free TCP port"):
         reserve_port()
 

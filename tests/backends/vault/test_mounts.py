@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from confsync.driver import Address
 from confsync.errors import Denied, Invalid, Unavailable
 from confsync.testing.waiting import eventually
+from confsync_backends.vault import mounts
 
 LOOKUP = "sys/internal/ui/mounts/"
 
@@ -51,16 +54,28 @@ def test_threads_that_need_a_mount_at_the_same_time_look_it_up_once(vault, vault
     assert vault_server.count("GET", LOOKUP) == 1
 
 
-def test_a_look_up_that_gets_no_answer_is_waited_for_once(vault, vault_server, connect):
-    backend = connect(timeout="1s")
+def test_a_look_up_that_gets_no_answer_is_waited_for_once(vault, vault_server, connect, monkeypatch):
+    waiting = []
+
+    class Over(threading.Event):
+        def wait(self, timeout=None):
+            waiting.append(1)
+            return super().wait(timeout)
+
+    backend = connect(timeout="1h")
     mount = vault.admin.mount_kv()
     backend.fetch(Address(f"{vault.admin.mount_kv()}/a"))
-    hanging = vault_server.faults.late(3, path=LOOKUP, times=None)
+    monkeypatch.setattr(mounts, "_LookUp", partial(mounts._LookUp, over=Over()))
+    hanging = vault_server.faults.drop(delay=3600, path=LOOKUP, times=None)
 
     with ThreadPoolExecutor(4) as pool:
         reads = [pool.submit(backend.fetch, Address(f"{mount}/{name}")) for name in "abcd"]
-        errors = [read.exception(10) for read in reads]
-        vault_server.faults.clear()
+        try:
+            eventually(lambda: hanging.hits == 1 and len(waiting) == 3)
+        finally:
+            vault_server.faults.clear()
+        errors = [read.exception(60) for read in reads]
+    monkeypatch.undo()
 
     assert all(isinstance(error, Unavailable) and error.key is None for error in errors)
     assert hanging.hits == 1
