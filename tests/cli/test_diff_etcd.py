@@ -29,7 +29,7 @@ def guarded():
 
 
 def configure(bare, cluster, user=None, **more):
-    source = {"backend": "etcd", "endpoints": cluster.endpoints}
+    source = {"backend": "etcd", "endpoints": cluster.endpoints, "timeout": "30s"}
     if user:
         bare.write("password", PASSWORD)
         source |= {"user": user, "password": {"file": "password"}}

@@ -442,7 +442,7 @@ def test_a_store_that_cannot_be_asked_ends_it_before_anything_is_written(shop):
 def test_from_etcd(shop, etcd):
     etcd.transact({"/prod/queue/url": "amqp://mq1", "/common/region": "eu"})
     config = yaml.safe_load(CONFIG)
-    config["sources"]["etcd"] = {"backend": "etcd", "endpoints": etcd.endpoints}
+    config["sources"]["etcd"] = {"backend": "etcd", "endpoints": etcd.endpoints, "timeout": "30s"}
     config["environments"]["prod"]["etcd"] = ["/prod", "/common"]
     shop.config(yaml.safe_dump(config))
     assert variables(shop.run("env", "prod", "etcd:")) == {"QUEUE_URL": "amqp://mq1", "REGION": "eu"}

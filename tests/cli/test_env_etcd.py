@@ -43,6 +43,7 @@ def configure(bare, guarded):
         etcd = {
             "backend": "etcd",
             "endpoints": guarded.endpoints,
+            "timeout": "30s",
             "user": user,
             "password": {"file": "password"},
         }

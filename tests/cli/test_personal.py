@@ -44,6 +44,7 @@ def laptop(tmp_path, guarded, vault):
             "etcd": {
                 "backend": "etcd",
                 "endpoints": ["https://etcd.infra.svc.invalid:2379"],
+                "timeout": "30s",
                 "user": "shop",
                 "password": {"file": "/var/run/secrets/nowhere"},
                 "tls": {"ca": "/var/run/secrets/nowhere/ca.crt"},

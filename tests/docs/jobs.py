@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _EXPRESSION = re.compile(r"\$\{\{ ([\w.]+) \}\}")
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass

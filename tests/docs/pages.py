@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from confsync.testing.etcd import find_etcd
+from confsync.testing.ports import free_port
 
 PATIENCE = (
     120.0  # seconds: a source that was down is asked again within half a minute, or later on a busy machine
@@ -51,6 +52,13 @@ def blocks_of(page: str) -> list[Block]:
         shown = following[2] if following and following[1] == "text" else None
         found.append(Block(page[: fence.start()].count("\n") + 1, fence[2], shown))
     return found
+
+
+def with_own_etcd(page: str) -> str:
+    """The page with free ports for its etcd, which may take its time, on a machine that is busy."""
+    for port in ("12379", "12380"):
+        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    return re.sub(r"(backend: etcd, endpoints: \[.*?\])", r"\1, timeout: 30s", page)
 
 
 class Shell:

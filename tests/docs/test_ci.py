@@ -1,7 +1,8 @@
 """docs/ci.md: its jobs are run, with a real etcd that wants a login, and with a real Vault where there is one.
 
 Only places differ from the page: addresses, directories, and the names of the mounts and the policy, since tests may
-share a Vault. What only GitHub or GitLab can do has a stand-in: `docs.jobs`, their tokens, `gh` and `pip`.
+share a Vault; and etcd may take its time, on a machine that is busy. What only GitHub or GitLab can do has a stand-in:
+`docs.jobs`, their tokens, `gh` and `pip`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Shop:
         self.target = root / "etc/checkout.conf"
         self.target.parent.mkdir()
         self._places = {
-            "https://etcd.example.com:2379": etcd.endpoints[0],
+            '["https://etcd.example.com:2379"]': f'["{etcd.endpoints[0]}"], timeout: 60s',
             "https://vault.example.com": vault.address,
             "auth: {method: jwt,": f"auth: {{method: jwt, mount: {self._mounts['jwt']},",
             "/etc/shop": str(self.target.parent),
@@ -227,7 +228,7 @@ class Tokens:
 @pytest.fixture(scope="module")
 def locked_etcd() -> Iterator[EtcdCluster]:
     """It lets nobody in without a password."""
-    with EtcdCluster() as etcd:
+    with EtcdCluster(arguments=["--bcrypt-cost=4"]) as etcd:
         etcd.enable_auth()
         etcd.add_user("ci", "pw-of-etcd", "/staging/shop/", "/prod/shop/")
         yield etcd

@@ -10,10 +10,9 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.pages import a_shell, blocks_of, essential, follow
+from docs.pages import a_shell, blocks_of, essential, follow, with_own_etcd
 from stand_ins.vault.fixtures import Vault, vault, vault_server
 
-from confsync.testing.etcd import free_port
 from confsync.testing.waiting import eventually
 from confsync.units import format_duration
 
@@ -31,8 +30,7 @@ def test_the_page_works_word_for_word(vault: Vault, tmp_path: Path) -> None:
     page = page.replace('"policies": ["shop"]', f'"policies": ["{policy}"]').replace(
         "default, shop", f"default, {policy}"
     )
-    for port in ("12379", "12380"):
-        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    page = with_own_etcd(page)
     page = page.replace("http://127.0.0.1:8200", vault.address).replace(
         "VAULT_TOKEN=root", f"VAULT_TOKEN={vault.token}"
     )

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from docs.pages import a_shell, blocks_of, follow
+from docs.pages import a_shell, blocks_of, follow, with_own_etcd
 from stand_ins.common.certificates import Authority
 from stand_ins.kubernetes import ApiServer, KubeAdmin
 from stand_ins.kubernetes.fixtures import KUBECONFIG, Cluster
@@ -122,9 +122,7 @@ def as_an_account(cluster: Cluster, rules: list[Rule], directory: Path) -> str:
 def test_the_page_works_word_for_word_with_the_rules_it_shows(
     cluster: Cluster, places: Places, tmp_path: Path
 ) -> None:
-    page = places.of(PAGE)
-    for port in ("12379", "12380"):
-        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    page = with_own_etcd(places.of(PAGE))
     path = as_an_account(cluster, TARGETS + NAMESPACES, tmp_path)
     with a_shell(tmp_path, "etcdctl", "kubectl") as shell:
         setting = f"export KUBECONFIG={cluster.kubeconfig} HOME={tmp_path} PATH={path}:$PATH"

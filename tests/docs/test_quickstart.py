@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from docs.pages import a_shell, blocks_of, follow
-
-from confsync.testing.etcd import free_port
+from docs.pages import a_shell, blocks_of, follow, with_own_etcd
 
 QUICKSTART = Path(__file__).parents[2] / "docs/quickstart.md"
 
 
 @pytest.mark.timeout(300)
 def test_the_quickstart_works_word_for_word(tmp_path: Path) -> None:
-    page = QUICKSTART.read_text(encoding="utf-8")
-    for port in ("12379", "12380"):
-        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    page = with_own_etcd(QUICKSTART.read_text(encoding="utf-8"))
     blocks = blocks_of(page)
     assert len(blocks) > 10
     with a_shell(tmp_path, "etcdctl") as shell:

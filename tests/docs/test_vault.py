@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from docs.pages import a_shell, blocks_of, follow
+from docs.pages import a_shell, blocks_of, follow, with_own_etcd
 from stand_ins.vault import VaultAdmin, VaultServer
 from stand_ins.vault.fixtures import Vault, vault, vault_server
 
@@ -83,9 +83,7 @@ def places(vault: Vault) -> Iterator[Places]:
 
 @pytest.mark.timeout(300)
 def test_the_page_works_word_for_word(vault: Vault, places: Places, tmp_path: Path) -> None:
-    page = places.of(PAGE)
-    for port in ("12379", "12380"):
-        page = page.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    page = with_own_etcd(places.of(PAGE))
     page = page.replace("http://127.0.0.1:8200", vault.address)
     page = page.replace("VAULT_TOKEN=root", f"VAULT_TOKEN={vault.token}")
     found = blocks_of(page)
