@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp as grp  # what is imported late can be imported now: nobody may not read where Python is
 import os
+import pwd as pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
