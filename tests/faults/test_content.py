@@ -10,7 +10,8 @@ SECRET = "hunter2-correct-horse"
 
 
 def etcd_source(etcd, **more):
-    return {"etcd": {"backend": "etcd", "endpoints": etcd.endpoints, "sensitive": False, **more}}
+    patient = {"timeout": "30s", "dial_timeout": "30s"}
+    return {"etcd": {"backend": "etcd", "endpoints": etcd.endpoints, "sensitive": False, **patient, **more}}
 
 
 def configure(workspace, etcd, text, **more):
