@@ -35,7 +35,7 @@ def test_a_thread_that_ends_by_an_error_is_logged_without_its_text(form, capsys)
     configure(form, "info")
     thread = threading.Thread(target=fail, name="a-worker")
     thread.start()
-    thread.join(10)
+    thread.join(60)
     err = capsys.readouterr().err
 
     assert "a thread has ended" in err

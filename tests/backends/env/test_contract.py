@@ -26,6 +26,10 @@ class EnvHarness(Harness):
 
     def __init__(self, monkeypatch):
         self._monkeypatch = monkeypatch
+        for name in list(
+            os.environb
+        ):  # the caller's: two of them may mean one key, as http_proxy and HTTP_PROXY
+            monkeypatch.delitem(os.environb, name)
 
     def open(self):
         return EnvBackend.open(EnvOptions(separator="__"), Path("."))

@@ -41,7 +41,8 @@ class EtcdHarness(Harness):
         return [PASSWORD]
 
     def _open(self, endpoints):
-        return EtcdBackend.open(EtcdOptions(endpoints=endpoints, user="shop", password=PASSWORD), Path())
+        options = EtcdOptions(endpoints=endpoints, user="shop", password=PASSWORD, timeout="30s")
+        return EtcdBackend.open(options, Path())
 
 
 class TestEtcd(BackendContract):
