@@ -44,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _forget_the_caller() -> None:
     """Whoever runs the tests may be logged in somewhere, and have settings of their own."""
-    theirs = ("VAULT_", "BAO_", "ETCDCTL_", "CONFSYNC_", "KUBECONFIG", "NO_COLOR", "GIT_")
+    stores = ("VAULT_", "BAO_", "ETCDCTL_", "CONFSYNC_", "KUBECONFIG", "GIT_")
+    theirs = (*stores, "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
     for name in list(os.environ):
         if name.startswith(theirs) and not name.startswith("CONFSYNC_TEST_"):
             del os.environ[name]
