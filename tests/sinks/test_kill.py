@@ -31,10 +31,13 @@ def in_a_child(work):
                 work()
         finally:
             os._exit(1)
-    os.close(begin)  # so that nothing is read, should the child not come to writing
-    os.read(begun, 1)
+    os.close(begin)
+    has_begun = os.read(begun, 1)
     os.close(begun)
-    return pid
+    if has_begun:
+        return pid
+    os.waitpid(pid, 0)  # a fork of a process that has threads does not always come to life
+    return in_a_child(work)
 
 
 def kill_after(pid, seconds):
