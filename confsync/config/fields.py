@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -16,3 +18,12 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def nothing() -> list[Any]:
+    """What a list is that was not given: for `default_factory`.
+
+    Of a factory pydantic wants to know the signature, and Python parses that of `list` from its documentation, with a
+    tokenizer that is made for it: five milliseconds at each start.
+    """
+    return []

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from confsync.config.fields import Model
+from confsync.config.fields import Model, nothing
 from confsync.fields import Timespan
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -212,7 +212,7 @@ class KubernetesTarget(Model):
         Field(
             description="Workloads in the same namespace to roll out when the content changed: deployment/shop."
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=nothing)
 
     @field_validator("namespace")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from confsync.config.fields import Model
+from confsync.config.fields import Model, nothing
 
 
 def _not_null(value: object) -> object:
@@ -28,7 +28,7 @@ class LocalPolicy(Model):
     deny: Annotated[
         list[str],
         Field(description="These keys, and all below them, never come down, whatever `allow` says of them."),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=nothing)
     substitute: Annotated[
         dict[str, str | int | float | bool],
         Field(

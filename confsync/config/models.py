@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from confsync.config.actions import Check, Reload, actions
 from confsync.config.election import Election
-from confsync.config.fields import IDENTIFIER, Model
+from confsync.config.fields import IDENTIFIER, Model, nothing
 from confsync.config.health import Health
 from confsync.config.keys import Key
 from confsync.config.kubernetes import (
@@ -241,12 +241,12 @@ class Sync(Model):
         list[Check],
         BeforeValidator(actions, json_schema_input_type=list[str] | Check | list[Check]),
         Field(description="Commands that must accept what is staged."),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=nothing)
     reload: Annotated[
         list[Reload],
         BeforeValidator(actions, json_schema_input_type=list[str] | Reload | list[Reload]),
         Field(description="What to do after a change."),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=nothing)
     interval: Annotated[
         Duration | None,
         Field(gt=0, description="How often to look whether the world agrees; by default defaults.interval."),
