@@ -546,7 +546,7 @@ class connected:  # noqa: N801 - reads as a word
     """A connection that is closed in the end."""
 
     def __init__(self, server: ApiServer) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=10)
+        self._connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=60)
 
     def __enter__(self) -> http.client.HTTPConnection:
         return self._connection

@@ -306,7 +306,7 @@ class TestTls:
         assert none == (400, {"errors": ["client certificate must be supplied"]})
 
     def test_plain_http_is_told_so(self, secured: VaultServer) -> None:
-        connection = http.client.HTTPConnection(urlsplit(secured.address).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(secured.address).netloc, timeout=60)
         connection.request("GET", "/v1/sys/health")
         response = connection.getresponse()
 
@@ -356,7 +356,7 @@ class connected:  # noqa: N801 - reads as a word
     """A connection that is closed in the end."""
 
     def __init__(self, server: VaultServer) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=10)
+        self._connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=60)
 
     def __enter__(self) -> http.client.HTTPConnection:
         return self._connection
@@ -370,7 +370,7 @@ def post(server: VaultServer, authority: Authority, path: str, identity: Identit
     context = ssl.create_default_context(cafile=str(authority.cert))
     if identity is not None:
         context.load_cert_chain(identity.cert, identity.key)
-    connection = http.client.HTTPSConnection(urlsplit(server.address).netloc, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(urlsplit(server.address).netloc, timeout=60, context=context)
     try:
         connection.request("POST", f"/v1/{path}", b"{}")
         response = connection.getresponse()
