@@ -130,4 +130,4 @@ def test_opening_it_neither_asks_anybody_nor_loads_the_client_library(tmp_path):
     )
     file = tmp_path / "confsync.yaml"
     file.write_text("election: {namespace: a}\nclusters: {prod: {kubeconfig: nowhere}}\n")
-    subprocess.run([sys.executable, "-c", program, str(file)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True, timeout=120)
