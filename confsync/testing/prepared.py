@@ -33,6 +33,8 @@ from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
 _MOMENT = 30.0
+_PREPARING = 180.0
+"""The first command waits for all the imports, while other workers import as well, on few processors."""
 _AT_START = ("PYTHON", "LC_", "LANG", "TZ", "GRPC_")
 """What Python and its modules look at when they start: a command with others of these cannot be prepared."""
 _PROGRAMS = ("__main__", "guardian", "starter")
@@ -46,7 +48,11 @@ class Begun:
         self._said = said
         self._text = b""
         self._status: int | None = None
-        self.pid = self._number(_MOMENT, "confsync")
+        try:
+            self.pid = self._number(_PREPARING, "confsync")
+        except BaseException:
+            said.close()
+            raise
 
     def wait(self, within: float = _MOMENT, command: str = "confsync") -> int:
         """Wait for its end; gives the exit status, or minus the signal's number.
