@@ -24,6 +24,8 @@ def root(tmp_path, monkeypatch):
     directory = tmp_path / "runtime"
     directory.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    # It may be on a disk, and memory would go before it: a place that every exec of this machine sweeps.
+    monkeypatch.setattr(scratch, "roots", lambda: [str(directory)])
     return directory
 
 
