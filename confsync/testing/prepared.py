@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
@@ -272,12 +273,12 @@ class _Server:
 
 def _import_everything() -> None:
     """Also what a command imports when it needs it; but for what is itself a program."""
-    import confsync
-    import confsync_backends
     from confsync.config.models import Config, Sync
 
-    for package in (confsync, confsync_backends):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    drivers = {driver.module.partition(".")[0] for driver in entry_points(group="confsync.backends")}
+    for name in ("confsync", *sorted(drivers)):
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if ".testing" not in module.name and not module.name.endswith(_PROGRAMS):
                 importlib.import_module(module.name)
     Config.model_rebuild()
