@@ -20,7 +20,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,8 +31,8 @@ from confsync.ledger.records import State, SyncRecord
 from confsync.testing.prepared import prepared
 from confsync.testing.waiting import eventually
 
-PATIENCE = 30.0
-"""Seconds a test waits for something that takes milliseconds on a machine that is not busy."""
+PATIENCE = 60.0
+"""Seconds a test waits for what takes milliseconds where nothing is busy; longer than the longest back-off."""
 
 
 class Workspace:
@@ -96,18 +95,6 @@ class Workspace:
 
         eventually(check, within)
 
-    def wait_quiet(self, seconds: float = 0.5, within: float = PATIENCE) -> None:
-        """Wait until no target has been written for so long: the first passes are over."""
-        seen: list[tuple[float, list[int]]] = []
-
-        def check() -> bool:
-            stamps = sorted(path.stat().st_mtime_ns for path in self.out.iterdir())
-            if not seen or seen[-1][1] != stamps:
-                seen.append((monotonic(), stamps))
-            return monotonic() - seen[-1][0] >= seconds
-
-        eventually(check, within)
-
     # The ledger
 
     def ledger(self) -> Ledger:
@@ -141,7 +128,7 @@ class Workspace:
     def _words(self, arguments: Sequence[str]) -> list[str]:
         return [*arguments, "--config", str(self.file), "--state-dir", str(self.state)]
 
-    def confsync(self, *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def confsync(self, *arguments: str, within: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return prepared().run(self._words(arguments), cwd=self.root, env=os.environ, within=within)
 

@@ -33,12 +33,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
-_MOMENT = 30.0
+_MOMENT = 60.0
 _PREPARING = 180.0
 """The first command waits for all the imports, while other workers import as well, on few processors."""
 _AT_START = ("PYTHON", "LC_", "LANG", "TZ", "GRPC_")
 """What Python and its modules look at when they start: a command with others of these cannot be prepared."""
 _PROGRAMS = ("__main__", "guardian", "starter")
+_making = threading.Lock()
 _ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -130,7 +131,7 @@ class Prepared:
         return Begun(said)
 
     def run(
-        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], within: float = 60.0
+        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], within: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
         """`confsync ARGUMENTS` to its end, and to the end of whoever it leaves with its output.
 
@@ -174,9 +175,14 @@ class _Output:
             self._read = pipe.read()
 
 
-@cache
 def prepared() -> Prepared:
-    """The one of this process, made when it is first asked for."""
+    """The one of this process, made when it is first asked for. From any thread."""
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> Prepared:
     return Prepared()
 
 

@@ -7,9 +7,11 @@ import shutil
 import socket
 import stat
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from stand_ins.nobody import nobody
 
 from confsync.environments.output import output_file
 from confsync.environments.output.output_file import look, remove, replace, sweep
@@ -195,23 +197,10 @@ def test_a_directory_one_may_not_write_in(tmp_path):
 
 
 def as_nobody(act):
-    """What is said when somebody else than root does this, in a process of their own."""
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setuid(65534)
-            act()
-        except ConfsyncError as exc:
-            os.write(theirs, str(exc).encode())
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    os.waitpid(child, 0)
-    with os.fdopen(ours) as pipe:
-        return pipe.read()
+    """What is said when somebody else than root does this."""
+    with nobody() if os.geteuid() == 0 else nullcontext(), pytest.raises(ConfsyncError) as told:
+        act()
+    return str(told.value)
 
 
 def test_no_content_is_in_what_is_shown_of_it(tmp_path):

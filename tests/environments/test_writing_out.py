@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -39,16 +41,31 @@ def variables(**values):
     ]
 
 
-def killed_at(moment, act):
-    """Run `act` in a process that is killed at one of its calls of the system."""
-    child = os.fork()
-    if child == 0:
-        try:
-            setattr(output_file.os, moment, lambda *_: os._exit(9))
-            act()
-        finally:  # whatever becomes of it, it is not the one to go on with the tests
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+AT_A_CALL = """
+import os, pickle, sys
+from confsync.environments.output import output_file
+setattr(output_file.os, sys.argv[1], lambda *_: os._exit(9))
+"""
+ONCE_IT_IS_THERE = """
+import os, pickle, sys
+from confsync.environments.output.written import WrittenFiles
+noted, calls = WrittenFiles.note, []
+def note(self, written):
+    calls.append(written)
+    if len(calls) == 2:  # the one after the file was replaced
+        os._exit(9)
+    noted(self, written)
+WrittenFiles.note = WrittenFiles.forget = note
+"""
+
+
+def killed(moment, *arguments, at=""):
+    """`write_out` in a process that is killed at this moment."""
+    from_stdin = "act, arguments = pickle.load(sys.stdin.buffer); act(*arguments)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{moment}{from_stdin}", at], input=pickle.dumps((write_out, arguments))
+    )
+    assert done.returncode == 9
 
 
 @pytest.mark.parametrize("form", ["dotenv", "json"])
@@ -58,10 +75,10 @@ def test_killed_before_the_file_is_there_the_old_one_is_whole_and_the_next_one_d
 ):
     write_out(files, variables(A="1", B="1"), order(path, form), {})
     before = path.read_bytes()
-    again = lambda: write_out(files, variables(A="2", C="1"), order(path, form), {})  # noqa: E731
-    killed_at(moment, again)
+    again = files, variables(A="2", C="1"), order(path, form), {}
+    killed(AT_A_CALL, *again, at=moment)
     assert path.read_bytes() == before
-    outcome = again()
+    outcome = write_out(*again)
     assert (outcome.edited, outcome.overrides) == ((), ())
     assert os.listdir(path.parent) == [".env"]
     assert [one.fate for one in clean(files)] == [Fate.REMOVED]
@@ -83,14 +100,14 @@ def test_killed_or_not_git_never_sees_a_secret(files, path):
     path.with_name(".gitignore").write_text("/.env\n")
     git(path, "add", "-A")
     write_out(files, variables(A="1"), order(path), GIT)
-    killed_at("rename", lambda: write_out(files, SECRET, order(path), GIT))
+    killed(AT_A_CALL, files, SECRET, order(path), GIT, at="rename")
     left = [one for one in path.parent.rglob("*") if one.is_file() and b"correct-horse" in one.read_bytes()]
     assert [one.parent.name for one in left] == [".git"]
     assert git(path, "status", "--porcelain", "--untracked-files=all") == "A  .gitignore\n"
     write_out(files, SECRET, order(path), GIT)
     assert "correct-horse" in path.read_text()
     assert not left[0].exists()
-    killed_at("rename", lambda: write_out(files, [*SECRET, *variables(A="1")], order(path), GIT))
+    killed(AT_A_CALL, files, [*SECRET, *variables(A="1")], order(path), GIT, at="rename")
     clean(files)
     assert [
         one for one in path.parent.rglob("*") if one.is_file() and b"correct-horse" in one.read_bytes()
@@ -113,24 +130,7 @@ def test_where_gits_directory_cannot_be_used_what_lies_beside_has_to_be_ignored_
 @pytest.mark.parametrize("form", ["dotenv", "json"])
 def test_killed_once_the_file_is_there_it_is_on_the_list(files, path, form, monkeypatch):
     write_out(files, variables(A="1"), order(path, form), {})
-    child = os.fork()
-    if child == 0:
-        try:
-            WrittenFiles.forget = WrittenFiles.note
-            noted = WrittenFiles.note
-            calls = []
-
-            def note(self, written):
-                calls.append(written)
-                if len(calls) == 2:  # the one after the file was replaced
-                    os._exit(9)
-                noted(self, written)
-
-            WrittenFiles.note = note
-            write_out(files, variables(A="2", B="1"), order(path, form), {})
-        finally:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    killed(ONCE_IT_IS_THERE, files, variables(A="2", B="1"), order(path, form), {})
     assert b"B" in path.read_bytes()
     assert write_out(files, variables(A="3"), order(path, form), {}).edited == ()
     assert [one.fate for one in clean(files)] == [Fate.REMOVED]

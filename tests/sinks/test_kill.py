@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import random
 import signal
 import stat
+import subprocess
+import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -20,34 +25,42 @@ LONGEST = 0.004
 ONE, TWO = b"one\n" * 3000, b"two, which is longer\n" * 3000
 
 
-def in_a_child(work):
-    """Fork, and call `work` for ever in the child; returns its pid when it is about to begin."""
-    begun, begin = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(begin, b"!")
-            while True:
-                work()
-        finally:
-            os._exit(1)
-    os.close(begin)
-    has_begun = os.read(begun, 1)
-    os.close(begun)
-    if has_begun:
-        return pid
-    os.waitpid(pid, 0)  # a fork of a process that has threads does not always come to life
-    return in_a_child(work)
+class Writers:
+    """Processes that write a target again and again, one at a time, until they are killed."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("endless_writer.py")], stdin=-1, stdout=-1, text=True
+        )
+        self._pid = None
+
+    def begin(self, spec, contents, **options):
+        """Begin one; returns when it is about to write the first of the contents."""
+        self._process.stdin.write(pickle.dumps((spec, contents, options)).hex() + "\n")
+        self._process.stdin.flush()
+        self._pid = int(self._process.stdout.readline())
+
+    def kill_after(self, seconds):
+        """Spin for an exact moment: a sleep would round all of them to the scheduler's."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+        os.kill(self._pid, signal.SIGKILL)
+        self._pid = None
+        assert int(self._process.stdout.readline()) == -signal.SIGKILL, "it failed by itself"
+
+    def close(self):
+        """None is left."""
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+        self._process.communicate(timeout=60)
 
 
-def kill_after(pid, seconds):
-    """Spin for an exact moment: a sleep would round all of them to the scheduler's."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status), "the child failed by itself"
+@pytest.fixture
+def writers():
+    writers = Writers()
+    yield writers
+    writers.close()
 
 
 def longest(number, seen):
@@ -55,18 +68,9 @@ def longest(number, seen):
     return LONGEST if len(seen) > 1 else LONGEST * (1 + number / 10) ** 2
 
 
-def writer(spec, contents, **options):
-    """A function that writes the next content each time it is called."""
-    turns = itertools.cycle(contents)
-
-    def write():
-        staged = sink_for(spec).stage(Desired(spec, next(turns), True), **options)
-        try:
-            staged.commit()
-        finally:
-            staged.close()
-
-    return write
+def write(spec, content):
+    with closing(sink_for(spec).stage(Desired(spec, content, True))) as staged:
+        staged.commit()
 
 
 def modes(folder):
@@ -76,15 +80,15 @@ def modes(folder):
 
 
 @pytest.mark.parametrize("undoable", [True, False])
-def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable):
+def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable, writers):
     spec = FileTarget(path=str(tmp_path / "app.conf"), backup=undoable)
     sink, moments, seen = sink_for(spec), random.Random(1), set()
-    writer(spec, [ONE])()
+    write(spec, ONE)
 
     for number in range(KILLS // 2):
         turns = [TWO, ONE] if number % 2 else [ONE, TWO]  # however slow the machine, each is first at times
-        pid = in_a_child(writer(spec, turns, undoable=undoable))
-        kill_after(pid, moments.uniform(0, longest(number, seen)))
+        writers.begin(spec, turns, undoable=undoable)
+        writers.kill_after(moments.uniform(0, longest(number, seen)))
 
         content = sink.observe(spec).content
         assert content in (ONE, TWO)
@@ -96,16 +100,16 @@ def test_a_file_survives_being_killed_at_any_moment(tmp_path, undoable):
     assert seen == {ONE, TWO}
 
 
-def test_a_directory_survives_being_killed_at_any_moment(tmp_path):
+def test_a_directory_survives_being_killed_at_any_moment(tmp_path, writers):
     path = tmp_path / "conf"
     spec = DirectoryTarget(path=str(path))
     old, new = {"a": ONE, "b": ONE}, {"a": TWO, "b": TWO}
     sink, moments, seen = sink_for(spec), random.Random(2), set()
-    writer(spec, [old])()
+    write(spec, old)
 
     for number in range(KILLS):
-        pid = in_a_child(writer(spec, [new, old] if number % 2 else [old, new]))
-        kill_after(pid, moments.uniform(0, 2 * longest(number, seen)))
+        writers.begin(spec, [new, old] if number % 2 else [old, new])
+        writers.kill_after(moments.uniform(0, 2 * longest(number, seen)))
 
         content = sink.observe(spec).content
         assert content in (old, new)
@@ -117,16 +121,16 @@ def test_a_directory_survives_being_killed_at_any_moment(tmp_path):
     assert seen == {ONE, TWO}
 
 
-def test_a_directory_whose_names_change_is_mended_by_the_next_write(tmp_path, agrees):
+def test_a_directory_whose_names_change_is_mended_by_the_next_write(tmp_path, agrees, writers):
     spec = DirectoryTarget(path=str(tmp_path / "conf"))
     moments = random.Random(3)
 
     for _ in range(40):
-        pid = in_a_child(writer(spec, [{"a": ONE, "b": ONE}, {"b": TWO, "c": TWO}, {}]))
-        kill_after(pid, moments.uniform(0, 2 * LONGEST))
+        writers.begin(spec, [{"a": ONE, "b": ONE}, {"b": TWO, "c": TWO}, {}])
+        writers.kill_after(moments.uniform(0, 2 * LONGEST))
 
         sink_for(spec).sweep([spec])
-        writer(spec, [{"x": ONE}])()
+        write(spec, {"x": ONE})
         assert agrees(spec, {"x": ONE}, sensitive=True)
         assert len(os.listdir(tmp_path / "conf")) == 3
 
@@ -153,7 +157,7 @@ def switched_to(path):
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_a_reader_never_sees_half_or_nothing(tmp_path, kind):
+def test_a_reader_never_sees_half_or_nothing(tmp_path, kind, writers):
     if kind == "file":
         spec, seen_at, contents = FileTarget(path=str(tmp_path / "x")), tmp_path / "x", [ONE, TWO]
     else:
@@ -162,8 +166,8 @@ def test_a_reader_never_sees_half_or_nothing(tmp_path, kind):
             tmp_path / "a",
             [{"a": ONE}, {"a": TWO}],
         )
-    writer(spec, contents)()
-    pid = in_a_child(writer(spec, contents))
+    write(spec, contents[0])
+    writers.begin(spec, contents)
     try:
         seen, deadline = set(), time.monotonic() + 60
         for number in itertools.count():
@@ -171,6 +175,6 @@ def test_a_reader_never_sees_half_or_nothing(tmp_path, kind):
             if (number > 3000 and seen == {ONE, TWO}) or time.monotonic() > deadline:
                 break
     finally:
-        kill_after(pid, 0)
+        writers.kill_after(0)
 
     assert seen == {ONE, TWO}
