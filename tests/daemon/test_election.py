@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,10 +240,21 @@ def test_a_watch_that_ends_or_breaks_is_begun_again(join, api_server):
     assert leader.leading
 
 
-def test_a_watch_that_ends_as_watches_do_is_begun_again_without_delay_however_often(join, api_server):
+def test_a_watch_that_ends_as_watches_do_is_begun_again_without_delay_however_often(
+    join, api_server, monkeypatch
+):
+    in_a_row: list[int] = []
+
+    def delay(failures: int) -> float:
+        in_a_row.append(failures)
+        return 0.001
+
+    monkeypatch.setattr("confsync.daemon.lease_watch.backoff", SimpleNamespace(delay=delay))
     _, standby = _pair(join)
-    for _ in range(7):  # a back-off would have grown to six seconds by then
+    for _ in range(7):
         _after_another_watch(api_server, standby, api_server.end_watches)
+    assert len(in_a_row) >= 7
+    assert max(in_a_row) <= 3, "a back-off would have grown"
 
 
 def _after_another_watch(server: ApiServer, standby: Replica, end: Callable[[], None]) -> None:

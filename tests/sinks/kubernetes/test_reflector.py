@@ -640,13 +640,17 @@ class TestStopping:
         assert eventually(lambda: threads() == [])
         followed.stop()
 
-    def test_a_pause_ends_at_once(self, api_server: ApiServer, reflector: Reflector, told: Told) -> None:
-        fault = api_server.faults.unavailable(verb="watch", times=None)
+    def test_a_pause_ends_at_once(
+        self, api_server: ApiServer, reflector: Reflector, told: Told, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("confsync.backoff.CEILING", 3600.0)
+        fault = api_server.faults.rate_limited(3600, verb="watch", times=None)
         reflector.follow(told)
-        assert eventually(lambda: fault.hits >= 3)  # the next pause is of half a second
+        assert eventually(lambda: fault.hits == 1)
         reflector.stop()
 
         assert eventually(lambda: threads() == [])
+        assert fault.hits == 1
 
     def test_a_server_that_does_not_answer_does_not_hold_it_up(
         self, api_server: ApiServer, reflector: Reflector, told: Told

@@ -210,7 +210,8 @@ def test_the_server_says_when_to_come_again(play: Callable[..., Script]) -> None
     assert script.began[1] - script.began[0] >= 0.4
 
 
-def test_a_long_pause_ends_with_stop(play: Callable[..., Script]) -> None:
+def test_a_long_pause_ends_with_stop(play: Callable[..., Script], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confsync.backoff.CEILING", 3600.0)
     script = play(refused(Unreachable(WATCH, "too many requests", status=429, retry_after=3600)))
     assert eventually(lambda: len(script.began) == 1)
     script.thread.stop()
