@@ -178,12 +178,16 @@ class WatchContract:
         def in_time() -> bool:
             follower = follow()
             threading.Event().wait(0.05)  # so that it blocks, most likely; the promise holds either way
-            closing = threading.Thread(target=follower.watch.close)
+            closing = threading.Thread(target=follower.watch.close, daemon=True)
             closing.start()
-            pauses = next((pauses for pauses in range(_MOST) if follower.ended(_PAUSE)), _MOST)
-            closing.join(_PATIENCE)
 
-            assert follower.ended(_PATIENCE)
+            def over(within: float) -> bool:
+                closing.join(within)
+                return not closing.is_alive() and follower.ended(within)
+
+            pauses = next((pauses for pauses in range(_MOST) if over(_PAUSE)), _MOST)
+
+            assert over(_PATIENCE)
             assert (follower.error, follower.deltas) == (None, [])
             return pauses < _MOST
 

@@ -118,6 +118,26 @@ class ClosesAlone(MemoryBackend):
         pass
 
 
+class HeldWatch(MemoryWatch):
+    """Ends as it should; but who is the first to close it is held."""
+
+    over = threading.Event()
+    held = False
+
+    def close(self):
+        super().close()
+        if not self.held:
+            self.held = True
+            self.over.wait(60)
+
+
+class HoldsWhoCloses(MemoryBackend):
+    def watch(self, prefixes, since):
+        watch = HeldWatch(self.store, prefixes, since.revision)
+        self._watches.append(watch)
+        return watch
+
+
 def run(name, kind):
     """Run one test of the suite by hand."""
     harness = BrokenHarness(kind)
@@ -163,6 +183,17 @@ def test_a_watch_that_outlives_its_backend_fails(monkeypatch):
     monkeypatch.setattr(contract_watch, "_PATIENCE", 0.2)
     with pytest.raises(AssertionError):
         run("test_closing_the_backend_ends_its_watches", ClosesAlone)
+
+
+def test_a_watch_that_ends_without_letting_go_of_who_closes_it_fails(monkeypatch):
+    monkeypatch.setattr(contract_watch, "_MOST", 3)
+    monkeypatch.setattr(contract_watch, "_PATIENCE", 0.2)
+    HeldWatch.over.clear()
+    try:
+        with pytest.raises(AssertionError):
+            run("test_close_from_another_thread_ends_a_blocked_watch_within_a_second", HoldsWhoCloses)
+    finally:
+        HeldWatch.over.set()
 
 
 def test_a_watch_that_begins_too_late_fails(monkeypatch):
