@@ -20,6 +20,8 @@ except ValueError as exc:
 for _ in range({more}):
     event = signals.wait(50)
     print("then", getattr(event, "number", event))
+while (event := signals.wait(0)) is not None:
+    print("and", getattr(event, "number", event))
 """
 
 
