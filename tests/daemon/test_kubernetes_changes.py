@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import pytest
 from stand_ins.clustered import data
 
 from confsync.testing.waiting import eventually
 
-PAUSE = 0.2
-
 
 @pytest.fixture
 def shop(clustered, etcd):
     """A Secret with a roll-out, a ConfigMap, and a file, all from etcd; nothing but watches brings changes."""
+    clustered.timeout = "10m"  # a roll-out that is held back is waited for
     clustered.admin.workload("deployments", clustered.namespace, "shop")
     etcd.put("/shop/db/host", "db1")
     etcd.put("/shop/db/password", "s3cr3t-pw1")
@@ -62,16 +59,17 @@ def test_a_change_in_etcd_reaches_the_object_that_has_it_and_no_other(shop, etcd
 
 def test_a_burst_of_changes_ends_with_the_last_in_few_roll_outs(shop, etcd, api_server):
     clustered, _ = shop
-    api_server.faults.late(PAUSE, verb="patch", resource="deployments", times=None)
-    before, began = clustered.generation(), monotonic()
+    api_server.faults.late(3600, verb="patch", resource="deployments", times=None)
+    before = clustered.generation()
 
     for number in range(200):
         etcd.put("/shop/db/password", f"pw{number}")
-
     clustered.wait_held({"PASSWORD": "pw199"})
+    api_server.faults.clear()
+
     eventually(lambda: clustered.noted() == {"secret.app": clustered.checksum()})
-    took = monotonic() - began
-    assert clustered.generation() - before <= 2 + took / PAUSE, "one at a time"
+    # The one under way, one for all that came meanwhile, and maybe one for what was just being written then.
+    assert clustered.generation() - before <= 3
 
 
 def test_to_look_again_at_an_unchanged_world_asks_the_server_nothing(clustered, api_server):
