@@ -144,7 +144,7 @@ def test_without_a_majority_it_is_stale_until_there_is_one(workspace, three):
 
 
 def two_sources(workspace, etcd, *, password="pw"):
-    login = {"user": "app", "password": password, "timeout": "1s", "keepalive": "1s", "sensitive": False}
+    login = {"user": "app", "password": password, "timeout": "30s", "sensitive": False}
     workspace.config(
         sources={
             "ours": {"backend": "etcd", "endpoints": etcd.endpoints, **login},
