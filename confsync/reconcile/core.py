@@ -185,9 +185,9 @@ class Core:
     @property
     def static_targets(self) -> Mapping[str, str]:
         """The targets whose path is written out, and their syncs: wanted even while a sync cannot be rendered."""
-        from confsync.target import target_id
-
         if not self._static:
+            from confsync.target import target_id
+
             for name, sync in self.loaded.config.syncs.items():
                 for target in sync.to:
                     for spec in fixed(self.loaded.config, target.spec):

@@ -27,6 +27,7 @@ from typing import Any, Self
 
 from confsync.testing.etcd_store import EtcdStore
 from confsync.testing.ports import free_port
+from confsync.testing.waiting import pause
 
 _FAST_ELECTION = ("--heartbeat-interval=50", "--election-timeout=500")
 _pause = threading.Event()
@@ -143,10 +144,7 @@ class EtcdMember:
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and new ones are accepted by the kernel, but nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
-        # The signal is sent at once but obeyed a moment later.
-        threads = Path(f"/proc/{self.pid}/task")
-        wait_until(lambda: all(_stopped(thread) for thread in threads.iterdir()), f"{self.name} is paused")
+        pause(self.pid)
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -311,13 +309,6 @@ def _tls_arguments(tls: EtcdTls | None) -> list[str]:
         return []
     served = [f"--cert-file={tls.server_cert}", f"--key-file={tls.server_key}", f"--trusted-ca-file={tls.ca}"]
     return [*served, "--client-cert-auth"] if tls.client_cert_auth else served
-
-
-def _stopped(thread: Path) -> bool:
-    try:
-        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return True
 
 
 def _accepts(port: int) -> bool:

@@ -164,9 +164,8 @@ class EtcdStore(ABC):
 
 
 _PATIENCE = 30  # seconds
-_opener = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # a proxy of the caller's leads elsewhere
+# A proxy of the caller's leads elsewhere.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _RECEIVED = re.compile(
     r'^grpc_server_msg_received_total{grpc_method="(\w+)",grpc_service="etcdserverpb\.(\w+)".*} (\S+)$',
     re.MULTILINE,

@@ -25,13 +25,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, NoReturn, Self
+from typing import IO, Any, NoReturn
 
 _MOMENT = 60.0
 _PREPARING = 180.0
@@ -44,7 +43,7 @@ _ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Begun:
-    """A command at work. As a context manager: killed at the end, if it still runs."""
+    """A command at work; to be closed."""
 
     def __init__(self, said: socket.socket) -> None:
         self._said = said
@@ -69,14 +68,6 @@ class Begun:
     def signal(self, number: int) -> None:
         """Send it a signal; none if it has ended."""
         os.kill(self.pid, number)  # it stays a zombie as long as this is open
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """It is gone, killed if it still runs, and nobody asks any more. Idempotent."""
@@ -143,7 +134,8 @@ class Prepared:
         if _at_start(env) != _at_start(self._environ):
             return _run_unprepared(arguments, cwd, env, within)
         out, err = _Output(), _Output()
-        with self.begin(arguments, cwd=cwd, env=env, stdout=out.writing, stderr=err.writing) as begun:
+        begun = self.begin(arguments, cwd=cwd, env=env, stdout=out.writing, stderr=err.writing)
+        with closing(begun):
             out.no_more_writers()
             err.no_more_writers()
             status = begun.wait(within, f"confsync {' '.join(arguments)}")

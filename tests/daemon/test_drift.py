@@ -7,11 +7,10 @@ import os
 import shutil
 import signal
 import stat
-from pathlib import Path
 
 import pytest
 
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 
 @pytest.fixture
@@ -54,14 +53,6 @@ def replace(path):
     other = path.with_name("other")
     other.write_text("host=evil\n")
     other.rename(path)
-
-
-def stopped(pid):
-    try:
-        threads = Path(f"/proc/{pid}/task").iterdir()
-        return all((thread / "stat").read_text().rpartition(") ")[2].startswith("T") for thread in threads)
-    except (FileNotFoundError, ProcessLookupError):
-        return False  # one has just ended
 
 
 def truncate(path):
@@ -108,9 +99,8 @@ def test_an_edited_file_of_a_directory_target_is_healed(workspace, running):
 
 
 def test_a_deleted_directory_target_is_healed(workspace, running):
-    running.signal(signal.SIGSTOP)  # or it puts a file back before the directory can be removed
+    pause(running.pid)  # or it puts a file back before the directory can be removed
     try:
-        eventually(lambda: stopped(running.pid))
         shutil.rmtree(workspace.out / "tls")
     finally:
         running.signal(signal.SIGCONT)

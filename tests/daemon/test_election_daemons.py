@@ -14,7 +14,7 @@ from stand_ins.clustered import ClusterWorkspace, data, open_workspace
 
 from confsync.testing.daemon import DaemonProcess
 from confsync.testing.ports import free_port
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 LONG = {"duration": "60m", "renew": "40m", "retry": "20m"}
 """Nothing expires, and no look is due, while a test runs: what happens is what was told."""
@@ -156,7 +156,7 @@ def test_a_roll_out_the_dead_leader_owed_is_done_by_who_leads_next(pair, cluster
 def test_a_leader_that_was_stopped_and_wakes_up_does_not_undo_what_the_next_one_wrote(pair, clustered, other):
     leader, standby = pair(SHORT)
     give(other, "db2")
-    leader.signal(signal.SIGSTOP)
+    pause(leader.pid)
     standby.wait_log(LEADS)
     clustered.wait_held({"HOST": "db2"})
     version = clustered.version()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from stand_ins.kubernetes.fixtures import Cluster, api_server, cluster
 
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 __all__ = ["api_server", "cluster"]
 
@@ -57,9 +57,7 @@ class Process:
 
     def stop(self) -> None:
         """Stop all of it, and wait for that."""
-        self.signal(signal.SIGSTOP)
-        threads = Path(f"/proc/{self._process.pid}/task")
-        eventually(lambda: all(map(_is_stopped, threads.iterdir())))
+        pause(self._process.pid)
 
     def writes(self) -> bool:
         """Whether it was the last to write."""
@@ -75,13 +73,6 @@ class Process:
 
     def wait_end(self) -> int:
         return self._process.wait(30)
-
-
-def _is_stopped(thread: Path) -> bool:
-    try:
-        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
-    except (FileNotFoundError, ProcessLookupError):
-        return False  # it has just ended
 
 
 def written(shared: Path) -> list[str]:

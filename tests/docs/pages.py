@@ -22,7 +22,7 @@ from confsync.testing.etcd import find_etcd
 from confsync.testing.ports import free_port
 
 PATIENCE = (
-    120.0  # seconds: a source that was down is asked again within half a minute, or later on a busy machine
+    120.0  # seconds: a source that was down is asked again within half a minute, on a busy machine later
 )
 LOOKS = ("cat ", "grep ", "ls ", "stat ", "kubectl get ", "confsync status", "confsync explain")
 """Commands that only look: until they show what the page shows, a reader may have to look again."""

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from confsync.testing.etcd import EtcdCluster
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_compacted_while_nobody_watched_it_reads_everything_again(workspace, own
     with workspace.daemon() as daemon:
         workspace.wait_content("app", expected())
         # The daemon sleeps, its connection is cut by the restart, and what it would resume from is gone.
-        daemon.signal(signal.SIGSTOP)
+        pause(daemon.pid)
         own_etcd.members[0].restart()
         fill(own_etcd, "2")
         own_etcd.compact(own_etcd.put("/shop/mode", "mode2"))

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import time
+from contextlib import closing
 
 import pytest
 from stand_ins.executed import execs as execs
@@ -65,7 +66,7 @@ class Forked:
 
     def ended(self):
         """Wait for its end; gives its exit status."""
-        with self._begun as begun:
+        with closing(self._begun) as begun:
             self._begun = None
             return begun.wait()
 

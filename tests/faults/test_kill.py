@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from contextlib import closing
 
 import pytest
 from stand_ins.moments import wait_in
@@ -28,7 +29,7 @@ def apply(workspace):
             begun = prepared().begin(
                 words, cwd=workspace.root, env=os.environ, stdout=null.fileno(), stderr=null.fileno()
             )
-        with begun:
+        with closing(begun):
             if after is not None:
                 wait_in(begun.pid, after)
                 begun.signal(signal.SIGKILL)

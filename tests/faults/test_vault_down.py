@@ -6,14 +6,13 @@ import signal
 import sys
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic
 
 import pytest
 from stand_ins.vaulted import text
 
 from confsync.testing.daemon import DaemonProcess
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 PATIENT = """
 import sys
@@ -181,18 +180,9 @@ def patient(vaulted):
 @contextmanager
 def asleep(daemon):
     """It does nothing meanwhile, so that it does not find a server in the moment in which none listens."""
-    daemon.signal(signal.SIGSTOP)
-    threads = Path(f"/proc/{daemon.pid}/task")
-    eventually(lambda: all(is_stopped(thread) for thread in threads.iterdir()))
+    pause(daemon.pid)
     yield
     daemon.signal(signal.SIGCONT)
-
-
-def is_stopped(thread):
-    try:
-        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
-    except OSError:
-        return False  # it has ended: look again
 
 
 def test_what_passes_by_itself_is_no_failure(vaulted, vault_server):

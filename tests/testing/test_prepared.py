@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def begin(project, script):
 
 
 def test_a_signal_reaches_it_and_its_process_id_stays_its_own_until_nobody_asks(project):
-    with begin(project, "echo > ready; exec sleep 60") as begun:
+    with closing(begin(project, "echo > ready; exec sleep 60")) as begun:
         eventually((project / "ready").exists)
         begun.signal(signal.SIGTERM)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
-from confsync.testing.waiting import eventually
+from confsync.testing.waiting import eventually, pause
 
 
 def test_what_the_condition_gives_is_given_back():
@@ -43,3 +45,11 @@ def test_when_time_is_up_its_last_assertion_is_the_reason():
 def test_other_errors_are_raised_at_once():
     with pytest.raises(KeyError):
         eventually(lambda: {}["x"])
+
+
+def test_a_process_that_is_paused_has_stopped():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        pause(process.pid)
+
+        assert Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T"
+        process.kill()
